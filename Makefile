@@ -1,0 +1,236 @@
+# Aileron. `make` builds build/bin, `make check` runs every test, `make help` lists the rest.
+# CONFIG is release (the default), debug, asan, coverage or fuzz; each has its own directory under build/.
+
+VERSION := 0.1.0
+CONFIG ?= release
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 20
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+export LC_ALL := C.UTF-8
+
+B := build/$(CONFIG)
+D := build/deps
+
+# Whose mbedTLS and llhttp (DEPS). contrib/deps writes it, and make then reads this file again.
+ifneq ($(filter-out help clean format,$(or $(MAKECMDGOALS),all)),)
+include $(D)/config.mk
+endif
+$(D)/config.mk: contrib/deps
+	@contrib/deps build
+
+# ---- flags
+
+WARN := -Wall -Wextra -Wshadow -Wformat=2 -Wvla -Wcast-qual -Wwrite-strings -Wswitch-enum -Wmissing-prototypes \
+	-Wstrict-prototypes -Wundef -Wimplicit-fallthrough -Werror
+HARDEN := -fstack-protector-strong -fstack-clash-protection
+ifeq ($(shell uname -m),x86_64)
+HARDEN += -fcf-protection
+AESNI := -maes -mpclmul
+endif
+SECTIONS := -ffunction-sections -fdata-sections
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+CC := gcc
+OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 $(HARDEN)
+OPT_debug := -Og -g3
+OPT_asan := -O1 -g $(SANITIZE)
+OPT_coverage := -O0 -g --coverage
+OPT_fuzz := -O1 -g $(SANITIZE) -fsanitize=fuzzer-no-link
+ifeq ($(CONFIG),fuzz)
+CC := clang
+endif
+OPT := $(OPT_$(CONFIG))
+$(if $(OPT),,$(error CONFIG=$(CONFIG) is none of release, debug, asan, coverage, fuzz))
+
+CPPFLAGS := -I. -isystem $(D)/include -D_GNU_SOURCE -DAILERON_VERSION='"$(VERSION)"'
+CFLAGS := -std=gnu11 $(WARN) $(OPT) $(SECTIONS) -fPIE -ffile-prefix-map=$(CURDIR)=.
+LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -L$(D)/lib
+COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+MBEDTLS_LIBS := $(if $(filter mbedtls-own,$(DEPS)),-lmbedtls,-lmbedtls -lmbedx509 -lmbedcrypto)
+LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp -lllhttp $(MBEDTLS_LIBS) -lm
+
+# The program is one static, position-independent file. Sanitizers and coverage need the dynamic linker.
+# absent.c replaces parts of libc and so belongs to the static program alone.
+ifneq ($(filter $(CONFIG),release debug),)
+PROGRAM_LDFLAGS := -static-pie -Wl,--wrap=dlopen -Wl,--wrap=dlopen
+PROGRAM_ONLY := core/base/absent.c
+endif
+
+# ---- sources
+
+CORE_SRC := $(filter-out core/base/absent.c,$(sort $(wildcard core/*/*.c tls/*.c)))
+APPLET_SRC := $(sort $(wildcard applets/*.c $(PROGRAM_ONLY)))
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+EMBED := $(sort $(wildcard contrib/agents/*.yaml contrib/bindings/*.yaml))
+MAN := $(sort $(wildcard man/*.[1-9]))
+E2E := $(sort $(wildcard tests/e2e/*.bats))
+ATTACK := $(sort $(wildcard tests/attack/*.bats))
+
+objects = $(patsubst %.c,$(B)/%.o,$(1))
+UNIT := $(UNIT_SRC:%.c=$(B)/%)
+FUZZ := $(FUZZ_SRC:%.c=$(B)/%)
+
+# ---- mbedTLS, by our own configuration and for speed (HACKING 6)
+
+.PHONY: deps-libs
+ifneq ($(filter mbedtls-own,$(DEPS)),)
+M := $(D)/src/mbedtls
+M_SRC := $(wildcard $(M)/library/*.c) $(addprefix $(M)/3rdparty/everest/library/,everest.c x25519.c \
+	Hacl_Curve25519_joined.c)
+M_OBJ := $(patsubst $(M)/%.c,$(D)/obj/%.o,$(M_SRC))
+M_CONFIG := $(D)/include/mbedtls/mbedtls_config.h
+M_INCLUDE := -I$(D)/include -I$(M)/library $(addprefix -I$(M)/3rdparty/everest/include,/ /everest /everest/kremlib)
+$(D)/obj/library/aesni.o: M_FLAGS := $(AESNI)
+
+$(M_CONFIG): tls/mbedtls_config.h $(D)/config.mk
+	@mkdir -p $(D)/include $(D)/lib
+	@cp -r $(M)/include/mbedtls $(M)/include/psa $(M)/3rdparty/everest/include/everest $(D)/include/
+	@cp tls/mbedtls_config.h $@
+$(D)/obj/%.o: $(M)/%.c $(M_CONFIG)
+	@mkdir -p $(@D)
+	@gcc -std=gnu11 -O3 $(HARDEN) $(SECTIONS) -fPIE -ffile-prefix-map=$(CURDIR)=. $(M_FLAGS) $(M_INCLUDE) -c -o $@ $<
+$(D)/lib/libmbedtls.a: $(M_OBJ)
+	@echo "  LIB  $@"
+	@rm -f $@ && ar rcsD $@ $^
+deps-libs: $(D)/lib/libmbedtls.a
+endif
+
+.PHONY: deps
+deps:
+	@contrib/deps test
+	@$(MAKE) --no-print-directory deps-libs
+
+# ---- the program
+
+.PHONY: all
+all: $(if $(filter release,$(CONFIG)),build/bin/aileron,$(B)/aileron)
+
+$(B)/aileron: $(call objects,$(APPLET_SRC)) $(B)/embed.o $(B)/libaileron.a
+	@echo "  LINK $@"
+	@$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+build/bin/aileron: $(B)/aileron
+	@mkdir -p build/bin
+	@strip -o $@.new $< && mv -f $@.new $@
+	@for name in shim proxy wait; do ln -f $@ build/bin/aileron-$$name; done
+
+$(B)/libaileron.a: $(call objects,$(CORE_SRC))
+	@rm -f $@ && ar rcsD $@ $^
+
+$(B)/%.o: %.c Makefile $(D)/config.mk $(M_CONFIG) | deps-libs
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(COMPILE)
+
+$(B)/embed.c: $(EMBED) contrib/embed Makefile
+	@mkdir -p $(@D)
+	@contrib/embed $(EMBED) > $@
+$(B)/embed.o: $(B)/embed.c $(EMBED) | deps-libs
+	@$(COMPILE)
+
+-include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) tests/lib/replay.c)
+
+# ---- tests (tests/lib/run prints failures in full, then "N passed, N failed")
+
+RUN := tests/lib/run
+export CC_LINT := $(CC) $(CPPFLAGS) $(CFLAGS)
+export OBJECTS := $(B)
+TEST_LINK = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+corpus = tests/corpus/$(patsubst fuzz_%,%,$(notdir $(1)))
+replays = $(foreach f,$(FUZZ_SRC:%.c=%),"plain:build/asan/$(f) $(call corpus,$(f))")
+
+$(UNIT): $(B)/%: $(B)/%.o $(B)/embed.o $(B)/libaileron.a
+	@echo "  LINK $@"
+	@$(TEST_LINK) -lcmocka $(LIBS)
+
+# With clang a fuzzer makes up its input; with anything else it replays the corpus.
+ifeq ($(CONFIG),fuzz)
+$(FUZZ): LDFLAGS += -fsanitize=fuzzer
+else
+$(FUZZ): $(B)/tests/lib/replay.o
+endif
+$(FUZZ): $(B)/%: $(B)/%.o $(B)/embed.o $(B)/libaileron.a
+	@echo "  LINK $@"
+	@$(TEST_LINK) $(LIBS)
+
+.PHONY: check unit unit-programs fuzz-programs replay-programs lint e2e attack demo bench
+check:
+	@contrib/deps test
+	@$(MAKE) --no-print-directory all unit-programs replay-programs
+	@tests/lib/with-docker $(RUN) -j2 lint:tests/lib/lint $(UNIT:%=unit:%) $(replays) \
+		$(E2E:%=bats:%) $(ATTACK:%=bats:%)
+
+unit-programs: $(UNIT)
+fuzz-programs: $(FUZZ)
+replay-programs:
+	@$(MAKE) --no-print-directory CONFIG=asan fuzz-programs
+unit: unit-programs
+	@$(RUN) -j2 $(UNIT:%=unit:%)
+lint: | deps-libs
+	@tests/lib/lint
+e2e: all
+	@tests/lib/with-docker $(RUN) $(E2E:%=bats:%)
+attack: all
+	@tests/lib/with-docker $(RUN) $(ATTACK:%=bats:%)
+demo: all
+	@contrib/deps test
+	@tests/lib/demo
+bench: all
+	@tests/bench/run
+
+.PHONY: fuzz fuzz-replay asan valgrind coverage analyze
+fuzz:
+	@$(MAKE) --no-print-directory CONFIG=fuzz fuzz-programs
+	@for name in $(notdir $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)); do \
+		mkdir -p build/fuzz/corpus/$$name build/fuzz/findings && echo "  FUZZ $$name, $(FUZZ_SECONDS) s" && \
+		build/fuzz/tests/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -max_len=70000 -timeout=10 -rss_limit_mb=1024 \
+			-verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/findings/$$name- \
+			build/fuzz/corpus/$$name $$(ls -d tests/corpus/$$name 2> /dev/null) > build/fuzz/$$name.log 2>&1 || \
+		{ tail -n 60 build/fuzz/$$name.log; exit 1; }; grep -h executed_units build/fuzz/$$name.log; done
+fuzz-replay: replay-programs
+	@$(RUN) -j2 $(replays)
+asan:
+	@$(MAKE) --no-print-directory CONFIG=asan unit fuzz-programs
+	@$(RUN) -j2 $(replays)
+valgrind:
+	@$(MAKE) --no-print-directory CONFIG=debug unit-programs
+	@$(RUN) -j2 -t 10 $(foreach t,$(UNIT_SRC:%.c=%),"tap:valgrind -q --error-exitcode=99 --leak-check=full \
+		--errors-for-leak-kinds=definite --child-silent-after-fork=yes build/debug/$(t)")
+coverage:
+	@find build/coverage -name '*.gcda' -delete 2> /dev/null || true
+	@$(MAKE) --no-print-directory CONFIG=coverage unit
+	@tests/lib/coverage $(CORE_SRC)
+analyze: | deps-libs
+	@clang --analyze --analyzer-output text -Xclang -analyzer-werror $(CPPFLAGS) -std=gnu11 $(CORE_SRC) $(APPLET_SRC)
+
+# ---- the rest
+
+.PHONY: format man install repro size fresh clean help
+format:
+	@clang-format -i $(wildcard core/*/*.[ch] tls/*.[ch] applets/*.[ch] tests/*/*.[ch])
+man: all
+	@tests/lib/lint man
+install: all
+	@install -d $(DESTDIR)$(PREFIX)/bin
+	@build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
+	@for page in $(MAN); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/aileron README COPYING contrib/dependencies
+size: all
+	@size $(B)/aileron
+	@stat -c '%n %s bytes' build/bin/aileron
+repro: | deps-libs
+	@tests/lib/repro
+fresh:
+	@tests/lib/fresh
+clean:
+	@rm -rf build/release build/debug build/asan build/coverage build/fuzz build/bin
+help:
+	@echo 'make [CONFIG=release|debug|asan|coverage|fuzz] TARGET'
+	@echo '  all (build/bin)  install  man  size  repro  format  clean  deps  demo  bench'
+	@echo '  check  unit  lint  e2e  attack  fuzz  fuzz-replay  asan  valgrind  coverage  analyze  fresh'

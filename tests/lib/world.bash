@@ -1,0 +1,106 @@
+# A world for one test file: a home, a vault with a marked secret, an upstream with real TLS, a policy.
+# Sourced by bats files and by the demonstration. Everything it starts, it ends in world_stop.
+#
+#   WORLD        a private directory; WORLD/ws is the workspace, WORLD/up the upstream's directory
+#   SECRET       the credential that the upstream insists on: random, so that a sweep for it is certain
+#   upstream_log prints what the upstream saw
+
+TESTS_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(cd "$TESTS_LIB/../.." && pwd)
+
+# What a developer's machine may carry must not decide a test.
+world_clean_environment() {
+    unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE PIP_CERT NODE_EXTRA_CA_CERTS \
+        GIT_SSL_CAINFO AWS_CA_BUNDLE CARGO_HTTP_CAINFO DENO_CERT GRPC_DEFAULT_SSL_ROOTS_FILE_PATH \
+        HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy \
+        NODE_OPTIONS NODE_USE_ENV_PROXY JAVA_TOOL_OPTIONS GH_TOKEN GITHUB_TOKEN DOCKER_HOST \
+        AILERON_TOKEN AILERON_API_URL AILERON_SESSION_ID AILERON_TOOLS_FILE AILERON_SHIMS_DIR
+    export PATH="$ROOT/build/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    export LC_ALL=C.UTF-8 GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+}
+
+world_start() { # NAME...: names that the upstream has certificates for
+    world_clean_environment
+    WORLD=$(mktemp -d "${TMPDIR:-/tmp}/aileron-test.XXXXXX")
+    export AILERON_HOME=$WORLD/home AILERON_VAULT_PASSPHRASE="a passphrase for the test"
+    mkdir -m 700 "$AILERON_HOME"
+    mkdir "$WORLD/ws" "$WORLD/up" "$WORLD/git"
+    SECRET=ghp_$(od -An -N18 -tx1 /dev/urandom | tr -d ' \n')
+    "$TESTS_LIB/certs" "$WORLD/up" "$@" || return 1
+    printf '%s' "$SECRET" > "$WORLD/up/secret"
+    : > "$WORLD/up/requests.log"
+    mkfifo "$WORLD/up/stdin"
+    /usr/bin/python3 "$TESTS_LIB/upstream.py" "$WORLD/up" --git "$WORLD/git" \
+        < "$WORLD/up/stdin" > "$WORLD/up/out" 2>&1 3>&- &
+    UPSTREAM_PID=$!
+    exec 7> "$WORLD/up/stdin"
+    wait_for test -s "$WORLD/up/port" -a -s "$WORLD/up/plain-port" || return 1
+    UP_PORT=$(cat "$WORLD/up/port") UP_PLAIN_PORT=$(cat "$WORLD/up/plain-port")
+    world_config "$@"
+    world_policy "$@"
+    world_bindings "$@"
+    aileron vault init > /dev/null || return 1
+    printf '%s' "$SECRET" | aileron vault put user/api > /dev/null || return 1
+}
+
+# The upstream's names are served at a port of its own on loopback: `address` says where a name is.
+world_config() {
+    {
+        echo 'version: 1'
+        echo "tls: { ca_file: \"$WORLD/up/ca.pem\" }"
+        echo 'upstreams:'
+        local name
+        for name in "$@" expired.test selfsigned.test wrongname.test; do
+            echo "  - { host: $name, address: \"127.0.0.1:$UP_PORT\" }"
+        done
+        echo "  - { host: plain.test, address: \"127.0.0.1:$UP_PLAIN_PORT\" }"
+    } > "$AILERON_HOME/config.yaml"
+}
+
+world_policy() {
+    cat > "$AILERON_HOME/policy.yaml" <<YAML
+version: 1
+network:
+  default: allow
+  private: deny
+  allow_private: ["127.0.0.1/32"]
+rules:
+  - { name: no forbidden host, host: forbidden.test, action: deny, reason: this host is not for agents }
+YAML
+}
+
+world_bindings() {
+    {
+        echo 'version: 1'
+        echo 'bindings:'
+        echo '  - name: user/api'
+        printf '    hosts: [%s, expired.test, selfsigned.test, wrongname.test, plain.test]\n' \
+            "$(printf '%s, ' "$@" | sed 's/, $//')"
+        echo '    scheme: bearer'
+    } > "$AILERON_HOME/bindings.yaml"
+}
+
+world_stop() {
+    [ -n "${WORLD:-}" ] || return 0
+    aileron daemon stop > /dev/null 2>&1 || true
+    exec 7>&-
+    if [ -n "${UPSTREAM_PID:-}" ]; then wait "$UPSTREAM_PID" 2> /dev/null || true; fi
+    if [ -n "${KEEP_WORLD:-}" ]; then echo "kept $WORLD" >&2; else rm -rf "$WORLD"; fi
+    WORLD=
+}
+
+wait_for() { # COMMAND...: true within 10 seconds
+    local i
+    for i in $(seq 200); do
+        "$@" 2> /dev/null && return 0
+        sleep 0.05
+    done
+    echo "waited in vain for: $*" >&2
+    return 1
+}
+
+upstream_log() { cat "$WORLD/up/requests.log"; }
+upstream_count() { wc -l < "$WORLD/up/requests.log"; }
+
+# Runs a command in a sandbox of the engine under test, in the workspace.
+inside() { (cd "$WORLD/ws" && aileron launch --sandbox="${ENGINE:-bwrap}" ${IMAGE:+--image="$IMAGE"} -- "$@"); }
