@@ -1,0 +1,155 @@
+/* Known answers for hash, HMAC, AEAD and derivation, and what must fail. */
+#include "tls/crypto.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/text.h"
+
+static void assert_hex(const uint8_t *bytes, size_t len, const char *hex)
+{
+    char text[256];
+    assert_true(2 * len < sizeof text);
+    text_hex(bytes, len, text);
+    assert_string_equal(text, hex);
+}
+
+static void test_init_is_idempotent(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_true(tls_init(&err));
+    assert_true(tls_init(&err));
+    assert_memory_equal(crypto_mbedtls_version(), "Mbed TLS 3.", 11);
+    assert_string_equal(crypto_argon2_version(), "argon2 1.3");
+}
+
+static void test_sha256(void **state)
+{
+    (void)state;
+    uint8_t out[CRYPTO_HASH_LEN], again[CRYPTO_HASH_LEN], data[300];
+    crypto_sha256("abc", 3, out); /* FIPS 180-2 */
+    assert_hex(out, sizeof out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    crypto_sha256(NULL, 0, out);
+    assert_hex(out, sizeof out, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7);
+    crypto_sha256(data, sizeof data, out);
+    for (size_t cut = 0; cut <= sizeof data; cut++) {
+        struct sha256 hash;
+        sha256_init(&hash);
+        sha256_add(&hash, data, cut);
+        sha256_add(&hash, data + cut, sizeof data - cut);
+        sha256_end(&hash, again);
+        assert_memory_equal(out, again, sizeof out);
+    }
+}
+
+static void test_hmac(void **state)
+{
+    (void)state;
+    uint8_t out[CRYPTO_HASH_LEN]; /* RFC 4231, case 2 */
+    crypto_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, out);
+    assert_hex(out, sizeof out, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+static void test_aead_known_answer(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[32]; /* McGrew and Viega, test case 14 */
+    uint8_t out[32];
+    struct crypto_aead aead = {zeros, zeros, NULL, 0};
+    crypto_seal(&aead, zeros, 16, out);
+    assert_hex(out, 32, "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919");
+}
+
+static void test_aead_fails_closed(void **state)
+{
+    (void)state;
+    uint8_t key[32] = "0123456789abcdef0123456789abcde", nonce[12] = "nonce-nonce";
+    uint8_t sealed[5 + CRYPTO_TAG_LEN], plain[5];
+    struct crypto_aead aead = {key, nonce, "name", 4};
+    crypto_seal(&aead, "hello", 5, sealed);
+    assert_true(crypto_open(&aead, sealed, sizeof sealed, plain));
+    assert_memory_equal(plain, "hello", 5);
+    for (size_t bit = 0; bit < sizeof sealed * 8; bit++) {
+        sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        memset(plain, 'x', sizeof plain);
+        assert_false(crypto_open(&aead, sealed, sizeof sealed, plain));
+        assert_memory_equal(plain, "\0\0\0\0\0", 5);
+        sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    struct crypto_aead other = {key, nonce, "nam", 3};
+    assert_false(crypto_open(&other, sealed, sizeof sealed, plain));
+    for (size_t len = 0; len < sizeof sealed; len++)
+        assert_false(crypto_open(&aead, sealed, len, plain));
+    nonce[0] ^= 1;
+    assert_false(crypto_open(&aead, sealed, sizeof sealed, plain));
+}
+
+static void test_aead_empty_and_in_place(void **state)
+{
+    (void)state;
+    uint8_t key[32] = {1}, nonce[12] = {2}, room[100 + CRYPTO_TAG_LEN] = {3, 4, 5}, copy[100];
+    struct crypto_aead aead = {key, nonce, NULL, 0};
+    memcpy(copy, room, sizeof copy);
+    crypto_seal(&aead, room, 100, room);
+    assert_memory_not_equal(copy, room, 100);
+    assert_true(crypto_open(&aead, room, sizeof room, room));
+    assert_memory_equal(copy, room, 100);
+    crypto_seal(&aead, NULL, 0, room);
+    assert_true(crypto_open(&aead, room, CRYPTO_TAG_LEN, copy));
+}
+
+static void test_argon2id(void **state)
+{
+    (void)state;
+    uint8_t out[CRYPTO_KEY_LEN], two[CRYPTO_KEY_LEN];
+    struct err err;
+    struct crypto_kdf kdf = {.passes = 2, .memory_kib = 65536, .lanes = 1};
+    /* libargon2's own test vector, version 0x13 */
+    assert_true(crypto_argon2id(&kdf, "password", 8, "somesalt", 8, out, &err));
+    assert_hex(out, sizeof out, "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7");
+    kdf = (struct crypto_kdf){.passes = 1, .memory_kib = 256, .lanes = 4};
+    assert_true(crypto_argon2id(&kdf, "", 0, "somesalt", 8, out, &err));
+    assert_true(crypto_argon2id(&kdf, NULL, 0, "somesalt", 8, two, &err));
+    assert_memory_equal(out, two, sizeof out);
+}
+
+static void test_argon2id_refuses(void **state)
+{
+    (void)state;
+    uint8_t out[CRYPTO_KEY_LEN];
+    struct err err;
+    struct crypto_kdf kdf = {.passes = 1, .memory_kib = 256, .lanes = 1};
+    char salt[65] = "";
+    assert_false(crypto_argon2id(&kdf, "p", 1, "short", 5, out, &err));
+    assert_int_equal(err.code, ERR_DATA);
+    assert_false(crypto_argon2id(&kdf, "p", 1, salt, sizeof salt, out, &err));
+    assert_int_equal(err.code, ERR_DATA);
+    kdf.passes = 0;
+    assert_false(crypto_argon2id(&kdf, "p", 1, "somesalt", 8, out, &err));
+    kdf = (struct crypto_kdf){.passes = 1, .memory_kib = 7, .lanes = 1};
+    assert_false(crypto_argon2id(&kdf, "p", 1, "somesalt", 8, out, &err));
+    kdf = (struct crypto_kdf){.passes = 1, .memory_kib = 256, .lanes = 0};
+    assert_false(crypto_argon2id(&kdf, "p", 1, "somesalt", 8, out, &err));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_init_is_idempotent),
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_aead_known_answer),
+        cmocka_unit_test(test_aead_fails_closed),
+        cmocka_unit_test(test_aead_empty_and_in_place),
+        cmocka_unit_test(test_argon2id),
+        cmocka_unit_test(test_argon2id_refuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
