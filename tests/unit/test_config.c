@@ -1,0 +1,159 @@
+/* config.yaml: defaults, every key of the contract, and what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "core/data/config.h"
+#include "core/data/yaml.h"
+
+static struct config *load(const char *yaml, struct err *err)
+{
+    struct doc doc;
+    *err = (struct err){0};
+    if (!yaml_parse(yaml, strlen(yaml), "config.yaml", &doc, err))
+        return NULL;
+    struct json_at root = json_root(&doc);
+    struct config *config = config_from(&root, "/home/x/.aileron", err);
+    doc_clear(&doc);
+    return config;
+}
+
+/* The block of the design, word for word. */
+static const char contract[] =
+    "version: 1\n"
+    "sandbox:   { runtime: auto, network: sealed, image: \"\", memory: 4g, pids: 512, read_only: false }\n"
+    "tls:       { ca_file: \"\", min_version: \"1.2\" }        # ca_file: added to the system's roots\n"
+    "upstreams:                                            # per host, all optional\n"
+    "  - { host: git.corp.example, ca_file: corp.pem, client_cert: user/corp-mtls }\n"
+    "network:   { upstream_proxy: \"\", capture_ports: [80, 443] }\n"
+    "approvals: { hold: 120s, expire: 7d, notify: [] }     # notify: a command\n"
+    "vault:     { cache: none, cache_timeout: 8h }         # or: keyring\n"
+    "audit:     { anchor: [], retention: 0 }\n"
+    "daemon:    { page: true, workers_per_session: 1 }\n"
+    "limits:    { }                                        # names as in aileron(7)\n";
+
+static void same(const struct config *a, const struct config *b)
+{
+    assert_string_equal(a->sandbox.runtime, b->sandbox.runtime);
+    assert_string_equal(a->sandbox.network, b->sandbox.network);
+    assert_string_equal(a->sandbox.image, b->sandbox.image);
+    assert_int_equal(a->sandbox.memory_bytes, b->sandbox.memory_bytes);
+    assert_int_equal(a->sandbox.pids, b->sandbox.pids);
+    assert_int_equal(a->sandbox.read_only, b->sandbox.read_only);
+    assert_null(a->tls.ca_file);
+    assert_int_equal(a->tls.tls13_only, b->tls.tls13_only);
+    assert_int_equal(a->network.capture_port_count, b->network.capture_port_count);
+    assert_memory_equal(a->network.capture_ports, b->network.capture_ports, 4);
+    assert_int_equal(a->approvals.hold_ms, b->approvals.hold_ms);
+    assert_int_equal(a->approvals.expire_ms, b->approvals.expire_ms);
+    assert_int_equal(a->vault.cache_timeout_ms, b->vault.cache_timeout_ms);
+    assert_int_equal(a->daemon.page, b->daemon.page);
+    assert_int_equal(a->daemon.workers_per_session, b->daemon.workers_per_session);
+    assert_memory_equal(a->limits, b->limits, sizeof a->limits);
+}
+
+static void the_contract_is_the_defaults(void **state)
+{
+    (void)state;
+    struct err err;
+    struct config *config = load(contract, &err), *defaults = config_from(NULL, "/", &err);
+    if (!config)
+        fail_msg("%s", err.message);
+    same(config, defaults);
+    assert_int_equal(config->sandbox.memory_bytes, (uint64_t)4 << 30);
+    assert_int_equal(config->approvals.hold_ms, 120000);
+    assert_int_equal(config->upstream_count, 1);
+    assert_string_equal(config->upstreams[0].ca_file, "/home/x/.aileron/corp.pem");
+    assert_string_equal(config->upstreams[0].client_cert, "user/corp-mtls");
+    config_free(config);
+    config_free(defaults);
+}
+
+static void other_values(void **state)
+{
+    (void)state;
+    struct err err;
+    struct config *config = load(
+        "version: 1\n"
+        "sandbox: { runtime: bwrap, network: open, image: 'x:1', memory: 512m, pids: 64, read_only: true }\n"
+        "tls: { ca_file: /etc/ca.pem, min_version: '1.3' }\n"
+        "upstreams:\n"
+        "  - { host: A.test, address: '127.0.0.1:8443' }\n"
+        "  - { host: b.test, port: 8443, address: '::1' }\n"
+        "network: { capture_ports: [], resolvers: ['10.0.0.53', '10.0.0.54:5353'] }\n"
+        "approvals: { hold: 1m, notify: [notify-send, aileron] }\n"
+        "vault: { cache: keyring }\n"
+        "audit: { anchor: [tee, x], retention: 90 }\n"
+        "daemon: { page: false, workers_per_session: 2 }\n"
+        "limits: { idle_ms: 5000, connections: 100 }\n", &err);
+    if (!config)
+        fail_msg("%s", err.message);
+    assert_string_equal(config->sandbox.runtime, "bwrap");
+    assert_int_equal(config->sandbox.memory_bytes, 512 << 20);
+    assert_string_equal(config->tls.ca_file, "/etc/ca.pem");
+    assert_true(config->tls.tls13_only);
+    const struct config_upstream *a = config_upstream(config, SPAN("a.test"), 443);
+    assert_non_null(a);
+    assert_true(a->has_address && a->address.port == 8443);
+    assert_null(config_upstream(config, SPAN("b.test"), 443));
+    assert_non_null(config_upstream(config, SPAN("b.test"), 8443));
+    assert_int_equal(config->network.capture_port_count, 0);
+    assert_int_equal(config->network.resolvers[0].port, 53);
+    assert_int_equal(config->network.resolvers[1].port, 5353);
+    assert_string_equal(config->approvals.notify[0], "notify-send");
+    assert_true(config->vault.cache_keyring);
+    assert_int_equal(config->audit.retention_days, 90);
+    assert_int_equal(config->limits[LIMIT_IDLE_MS], 5000);
+    assert_int_equal(config->limits[LIMIT_CONNECTIONS], 100);
+    config_free(config);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *message;
+    } rows[] = {
+        {"version: 1\nsandbox: { runtim: auto }\n", "config.yaml:2:12: sandbox.runtim: unknown key"},
+        {"version: 1\nsandbox: { runtime: lxc }\n", "config.yaml:2:21: sandbox.runtime: must be auto, docker"},
+        {"version: 1\nsandbox: { memory: lots }\n", "config.yaml:2:20: sandbox.memory: must be a size"},
+        {"version: 1\nsandbox: { memory: 1m }\n", "config.yaml:2:20: sandbox.memory: must be at least"},
+        {"version: 1\nsandbox: { pids: many }\n", "config.yaml:2:18: sandbox.pids: must be an integer"},
+        {"version: 1\ntls: { min_version: '1.1' }\n", "config.yaml:2:21: tls.min_version: must be 1.2 or 1.3"},
+        {"version: 1\ntls: { min_version: 1.2 }\n", "config.yaml:2:21: tls.min_version: must be a string"},
+        {"version: 1\nupstreams:\n  - { ca_file: x }\n", "config.yaml:3:5: upstreams[0]: 'host' is missing"},
+        {"version: 1\nupstreams:\n  - { host: a, address: b }\n", "config.yaml:3:25: upstreams[0].address: must be"},
+        {"version: 1\nnetwork: { capture_ports: [53] }\n", "config.yaml:2:28: network.capture_ports[0]: must be"},
+        {"version: 1\napprovals: { hold: soon }\n", "config.yaml:2:20: approvals.hold: must be a duration"},
+        {"version: 1\nvault: { cache: disk }\n", "config.yaml:2:17: vault.cache: must be none or keyring"},
+        {"version: 1\naudit: { retention: -1 }\n", "config.yaml:2:21: audit.retention: must be from 0"},
+        {"version: 1\ndaemon: { page: yes }\n", "config.yaml:2:17: daemon.page: must be true or false"},
+        {"version: 1\nlimits: { idle: 1 }\n", "config.yaml:2:11: limits.idle: unknown key"},
+        {"version: 1\nlimits: { idle_ms: 1 }\n", "config.yaml:2:20: limits.idle_ms: must be from 1000"},
+        {"version: 1\ntls: 7\n", "config.yaml:2:6: tls: must be an object"},
+        {"sandbox: {}\n", "config.yaml:1:1: 'version' is missing"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct err err;
+        struct config *config = load(rows[i].yaml, &err);
+        if (config)
+            fail_msg("taken: %s", rows[i].yaml);
+        assert_int_equal(err.code, ERR_CONFIG);
+        if (strncmp(err.message, rows[i].message, strlen(rows[i].message)) != 0)
+            fail_msg("%s\n  wanted %s", err.message, rows[i].message);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_contract_is_the_defaults),
+        cmocka_unit_test(other_values),
+        cmocka_unit_test(what_is_wrong_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
