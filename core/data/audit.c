@@ -1,0 +1,313 @@
+/* The record's writer: one line by one write(2), chained, in one file a day; recovery of what a crash left.
+ * What may be written is the table in audit_events.c. One writer at a time: the monitor, by daemon.lock. */
+#include "core/data/audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/file.h"
+#include "core/base/id.h"
+#include "core/data/audit_files.h"
+
+struct audit {
+    char *dir;
+    int fd;                             /* -1: no file yet */
+    char name[AUDIT_NAME_LEN + 1];
+    char head[AUDIT_HASH_HEX + 1];
+    uint64_t seq;
+    off_t keep; /* where a line that could not be taken back begins; -1: none */
+    bool dirty;
+};
+
+static bool cannot_write(struct err *err, int error, const char *what)
+{
+    err_errno(err, ERR_IO, error, "%s", what);
+    if (error == ENOSPC || error == EDQUOT)
+        return err_hint(err, "Free space on the disk of AILERON_HOME: without a record no credential "
+                             "is used; work starts again by itself");
+    return err_hint(err, "Make AILERON_HOME/audit writable: without a record no credential is used");
+}
+
+/* ---- recovery ---- */
+
+static uint64_t seq_of(struct span line)
+{
+    json_t *object = json_loadb(line.p, line.len, 0, NULL);
+    json_int_t seq = json_integer_value(json_object_get(object, "seq"));
+    json_decref(object);
+    return seq > 0 ? (uint64_t)seq : 0;
+}
+
+/* Takes head and seq from the whole lines of [from, end of file). *found: there was one. */
+static bool read_state(struct audit *audit, int fd, off_t from, bool *found, struct err *err)
+{
+    enum audit_lines_result result;
+    struct audit_lines lines;
+    *found = false;
+    audit_lines_init(&lines, fd, from, true);
+    while ((result = audit_lines_next(&lines, err)) == LINES_LINE) {
+        uint64_t seq = lines.too_long ? 0 : seq_of(lines.line);
+        audit->seq = seq > 0 ? seq : audit->seq + 1;
+        memcpy(audit->head, lines.hash, sizeof audit->head);
+        *found = from == 0 || seq > 0;
+    }
+    audit_lines_clear(&lines);
+    return result == LINES_END;
+}
+
+/* The last line alone as a rule; the whole file where that line cannot be read. */
+static bool state_from(struct audit *audit, int fd, off_t size, bool *found, struct err *err)
+{
+    off_t start = 0;
+    *found = false;
+    if (size == 0)
+        return true;
+    if (!audit_file_line_start(fd, size - 1, &start, err) ||
+        !read_state(audit, fd, start, found, err))
+        return false;
+    if (*found || start == 0)
+        return true;
+    audit->seq = 0;
+    return read_state(audit, fd, 0, found, err);
+}
+
+/* Cuts a half-written line off. */
+static bool cut_tail(int fd, off_t *size, off_t *lost, struct err *err)
+{
+    struct stat info;
+    off_t whole = 0;
+    if (fstat(fd, &info) != 0)
+        return err_errno(err, ERR_IO, errno, "reading the record");
+    if (!audit_file_line_start(fd, info.st_size, &whole, err))
+        return false;
+    *size = whole;
+    *lost = info.st_size - whole;
+    if (*lost > 0 && (ftruncate(fd, whole) != 0 || fdatasync(fd) != 0))
+        return cannot_write(err, errno, "cutting a half-written line off the record");
+    return true;
+}
+
+static bool recover(struct audit *audit, const struct audit_files *files, off_t *lost,
+                    struct err *err)
+{
+    off_t size = 0;
+    bool found = false;
+    memcpy(audit->name, files->names[files->count - 1], sizeof audit->name);
+    audit->fd = audit_file_open(audit->dir, audit->name, O_RDWR | O_APPEND, err);
+    if (audit->fd < 0 || !cut_tail(audit->fd, &size, lost, err) ||
+        !state_from(audit, audit->fd, size, &found, err))
+        return false;
+    for (size_t i = files->count - 1; !found && i-- > 0;) {
+        struct stat info;
+        CLEANUP(file_close_ptr) int fd =
+            audit_file_open(audit->dir, files->names[i], O_RDONLY, err);
+        if (fd < 0)
+            return false;
+        if (fstat(fd, &info) != 0)
+            return err_errno(err, ERR_IO, errno, "reading the record");
+        if (!state_from(audit, fd, info.st_size, &found, err))
+            return false;
+    }
+    return true;
+}
+
+static bool note_recovery(struct audit *audit, off_t lost, struct err *err)
+{
+    JSON_AUTO json_t *event = json_object();
+    json_put(event, "event", "record.recovered");
+    json_put(event, "file", audit->name);
+    json_put_int(event, "bytes", lost);
+    json_put(event, "message", "a half-written last line was cut off");
+    return audit_append(audit, event, true, err);
+}
+
+struct audit *audit_open(const char *dir, struct err *err)
+{
+    struct audit_files files;
+    off_t lost = 0;
+    if (!file_mkdirs(dir, 0700, err) || !audit_files_list(dir, &files, err))
+        return NULL;
+    struct audit *audit = mem_alloc(sizeof *audit);
+    audit->dir = mem_strdup(dir);
+    audit->fd = -1;
+    audit->keep = -1;
+    memcpy(audit->head, AUDIT_FIRST_PREV, sizeof audit->head);
+    bool ok = files.count == 0 || recover(audit, &files, &lost, err);
+    audit_files_clear(&files);
+    /* Where the note cannot be written the disk is full: each line after it will say so. */
+    struct err ignored;
+    if (ok && lost > 0 && !note_recovery(audit, lost, &ignored))
+        ok = true;
+    if (!ok) {
+        audit_close(audit);
+        return NULL;
+    }
+    return audit;
+}
+
+void audit_close(struct audit *audit)
+{
+    if (!audit)
+        return;
+    struct err ignored;
+    if (audit->dirty && !audit_sync(audit, &ignored))
+        audit->dirty = true; /* nobody is left to tell: the next open checks the tail */
+    file_close_ptr(&audit->fd);
+    free(audit->dir);
+    free(audit);
+}
+
+/* ---- the day's file ---- */
+
+static bool sync_dir(const struct audit *audit, struct err *err)
+{
+    CLEANUP(file_close_ptr) int fd = open(audit->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return (fd >= 0 && fsync(fd) == 0) || cannot_write(err, errno, "syncing the record's directory");
+}
+
+/* The file for `name`, or the one that is open where that is newer (the clock went back). A file that was
+ * removed under us is made again: verify will show the gap. */
+static bool day_file(struct audit *audit, const char *name, struct err *err)
+{
+    struct stat info;
+    bool lost = audit->fd >= 0 && (fstat(audit->fd, &info) != 0 || info.st_nlink == 0);
+    if (audit->fd >= 0 && !lost && strcmp(name, audit->name) <= 0)
+        return true;
+    if (audit->fd >= 0 && audit->dirty && !audit_sync(audit, err))
+        return false;
+    const char *wanted = strcmp(name, audit->name) > 0 ? name : audit->name;
+    int fd = audit_file_open(audit->dir, wanted, O_RDWR | O_APPEND | O_CREAT, err);
+    if (fd < 0)
+        return cannot_write(err, errno, "opening the record");
+    file_close_ptr(&audit->fd);
+    audit->fd = fd;
+    audit->keep = -1;
+    if (wanted != audit->name)
+        memcpy(audit->name, wanted, sizeof audit->name);
+    return sync_dir(audit, err);
+}
+
+/* ---- appending ---- */
+
+/* A long value is cut between characters; a record line must not fail for a long path. */
+static json_t *bounded(json_t *value)
+{
+    size_t len = json_string_length(value);
+    if (!json_is_string(value) || len <= AUDIT_FIELD_MAX)
+        return json_incref(value);
+    const char *text = json_string_value(value);
+    len = AUDIT_FIELD_MAX;
+    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        len--;
+    AUTOFREE char *cut = mem_printf("%.*s...", (int)len, text);
+    return json_string(cut);
+}
+
+static json_t *line_object(const struct audit *audit, const json_t *event, const char *ts)
+{
+    static const char *const leading[] = {"event", "session", "id"};
+    json_t *line = json_object(), *value;
+    const char *key;
+    json_put(line, "ts", ts);
+    json_put_int(line, "seq", (int64_t)audit->seq + 1);
+    for (size_t i = 0; i < COUNT(leading); i++) {
+        value = json_object_get(event, leading[i]);
+        if (value)
+            json_object_set_new(line, leading[i], bounded(value));
+    }
+    json_object_foreach((json_t *)(uintptr_t)event, key, value)
+    {
+        if (!json_object_get(line, key))
+            json_object_set_new(line, key, bounded(value));
+    }
+    json_put(line, "prev", audit->head);
+    return line;
+}
+
+/* What an earlier failure left behind goes first: a line is whole or is not there. */
+static bool take_back(struct audit *audit, struct err *err)
+{
+    if (audit->keep < 0)
+        return true;
+    if (ftruncate(audit->fd, audit->keep) != 0)
+        return cannot_write(err, errno, "taking a half-written line back from the record");
+    audit->keep = -1;
+    return true;
+}
+
+static bool write_line(struct audit *audit, const struct buf *line, struct err *err)
+{
+    struct stat info;
+    ssize_t put;
+    if (fstat(audit->fd, &info) != 0)
+        return cannot_write(err, errno, "reading the record's size");
+    do
+        put = write(audit->fd, line->data, line->len);
+    while (put < 0 && errno == EINTR);
+    if (put == (ssize_t)line->len)
+        return true;
+    int error = put < 0 ? errno : ENOSPC; /* a short write on a file means that there is no more room */
+    if (put > 0) {
+        struct err ignored;
+        audit->keep = info.st_size;
+        if (!take_back(audit, &ignored))
+            audit->dirty = true; /* the next line tries again first */
+    }
+    return cannot_write(err, error, "the record cannot be written");
+}
+
+bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
+{
+    char ts[32], name[AUDIT_NAME_LEN + 1], head[AUDIT_HASH_HEX + 1];
+    struct buf line;
+    if (!audit_event_check(event, false, err))
+        return false;
+    clock_iso(clock_wall_ms(), ts);
+    snprintf(name, sizeof name, "audit-%.10s.jsonl", ts);
+    if (!take_back(audit, err) || !day_file(audit, name, err))
+        return false;
+    JSON_AUTO json_t *object = line_object(audit, event, ts);
+    buf_init(&line, AUDIT_LINE_MAX);
+    bool ok = json_write(object, &line);
+    if (ok) {
+        audit_hash_hex(line.data, line.len, head);
+        ok = buf_adds(&line, "\n");
+    }
+    ok = ok ? write_line(audit, &line, err)
+            : err_set(err, ERR_LIMIT, "a line of the record would be longer than %d bytes",
+                      AUDIT_LINE_MAX);
+    buf_clear(&line);
+    if (!ok)
+        return false;
+    audit->seq++;
+    memcpy(audit->head, head, sizeof audit->head);
+    audit->dirty = true;
+    return !durable || audit_sync(audit, err);
+}
+
+bool audit_sync(struct audit *audit, struct err *err)
+{
+    if (audit->fd >= 0 && fdatasync(audit->fd) != 0)
+        return cannot_write(err, errno, "the record cannot be put on the disk");
+    audit->dirty = false;
+    return true;
+}
+
+bool audit_dirty(const struct audit *audit)
+{
+    return audit->dirty;
+}
+
+const char *audit_head(const struct audit *audit)
+{
+    return audit->head;
+}
+
+uint64_t audit_seq(const struct audit *audit)
+{
+    return audit->seq;
+}

@@ -1,0 +1,83 @@
+/* The record (design section 11): one JSON object a line, chained by hash, in one file a day (UTC).
+ *
+ * {"ts": "...", "seq": N, "event": "...", "session"?: "...", ...fields, "prev": "<hex SHA-256 of the line before,
+ * without its newline>"}. The first line of all has 64 zeros; the first of each file has the hash of the
+ * last line of the file before it. seq counts on across files. A clock that goes backwards does not go
+ * back to an older file.
+ *
+ * What may be written is a table (audit_events.c): event word -> fields. An unknown event or field is
+ * refused, so masking is by construction. Strings over AUDIT_FIELD_MAX are cut. The monitor alone
+ * appends (it holds daemon.lock); readers may run at any time in any process. */
+#ifndef AILERON_DATA_AUDIT_H
+#define AILERON_DATA_AUDIT_H
+
+#include "core/data/json.h"
+
+enum {
+    AUDIT_LINE_MAX = 64 * 1024, /* of a line that is written */
+    AUDIT_READ_MAX = 1024 * 1024, /* of a line that is read; longer ones are reported as damage */
+    AUDIT_FIELD_MAX = 2048,
+    AUDIT_HASH_HEX = 64
+};
+
+/* ---- events ---- */
+struct audit_event {
+    const char *word;
+    const char *const *fields; /* NULL-terminated; besides ts, seq, event, session, id and prev */
+    bool from_worker;          /* a worker may send it (MESSAGE_RECORD) */
+};
+const struct audit_event *audit_event_find(const char *word) NONNULL;
+/* All rows, for the manual; ends with a NULL word. */
+const struct audit_event *audit_event_table(void);
+/* Known event, known fields, scalars alone. from_worker: also that the row allows it. ERR_DATA. */
+bool audit_event_check(const json_t *event, bool from_worker, struct err *err) MUSTUSE NONNULL;
+
+/* ---- writing ---- */
+struct audit;
+/* dir: $AILERON_HOME/audit, made where missing. A half-written last line is cut off, and a
+ * "record.recovered" line tells so. */
+struct audit *audit_open(const char *dir, struct err *err) MUSTUSE NONNULL;
+void audit_close(struct audit *audit); /* syncs */
+/* Writes one line by one write(2). event: an object with "event", maybe "session" and "id", and fields of
+ * its row; borrowed. durable: on the disk before it returns. On an error nothing of the line stays in
+ * the file (but for a durable line that was written and could not be synced), and what depends on it
+ * must not happen (ERR_IO, with the next step). */
+bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
+    MUSTUSE NONNULL;
+/* fdatasync of what was appended since the last one; the caller's timer groups. */
+bool audit_sync(struct audit *audit, struct err *err) MUSTUSE NONNULL;
+bool audit_dirty(const struct audit *audit) NONNULL;
+/* The hash of the last line, hex; and its seq (0: none yet). */
+const char *audit_head(const struct audit *audit) NONNULL;
+uint64_t audit_seq(const struct audit *audit) NONNULL;
+
+/* ---- reading ---- */
+struct audit_filter { /* NULL or 0: any */
+    const char *session, *event, *host, *decision, *id;
+    int64_t since_ms, until_ms;
+};
+struct audit_reader;
+/* Reads dir from its first day; from_end: only what is appended from now on (tail). */
+struct audit_reader *audit_reader_open(const char *dir, const struct audit_filter *filter,
+                                       bool from_end, struct err *err) MUSTUSE NONNULL;
+void audit_reader_close(struct audit_reader *reader);
+enum audit_read { AUDIT_LINE, AUDIT_END, AUDIT_FAILED };
+/* The next line that matches; *line (without newline) and *object are borrowed until the next call. After
+ * AUDIT_END it may be called again for what has been appended since. Damaged lines are passed over. */
+enum audit_read audit_reader_next(struct audit_reader *reader, struct span *line, json_t **object,
+                                  struct err *err) MUSTUSE NONNULL;
+
+struct audit_report {
+    uint64_t files, lines, bytes;
+    bool intact;
+    bool open_tail;              /* the last line has no newline yet: being written, or cut off */
+    bool anchor_found;           /* the given hash is that of a line */
+    char first[AUDIT_HASH_HEX + 1], head[AUDIT_HASH_HEX + 1];
+    char problem[512];           /* "audit-2026-11-24.jsonl:17: ..." where not intact */
+};
+/* Proves that nothing was removed, changed or reordered. anchor: a hash kept elsewhere, or NULL. False
+ * only where it cannot be read; a broken chain is true with intact false. */
+bool audit_verify(const char *dir, const char *anchor, struct audit_report *report, struct err *err)
+    MUSTUSE NONNULL_AT(1, 3, 4);
+
+#endif

@@ -1,0 +1,89 @@
+/* config.yaml (design section 3): every key, its default and its check; and the table of limits. */
+#ifndef AILERON_DATA_CONFIG_H
+#define AILERON_DATA_CONFIG_H
+
+#include "core/data/json.h"
+#include "core/wire/addr.h"
+
+enum { CONFIG_UPSTREAMS_MAX = 256, CONFIG_PORTS_MAX = 16, CONFIG_WORDS_MAX = 32 };
+
+/* Every bound that a user may change. The rows (name, default, least, most) are in config.c. */
+enum limit {
+    LIMIT_CONNECTIONS,       /* connections of one session at a time */
+    LIMIT_SESSIONS,          /* sessions at a time */
+    LIMIT_OPERATIONS,        /* operations of one session that are not final */
+    LIMIT_HEAD_BYTES,        /* of a request or response head */
+    LIMIT_HEAD_FIELDS,
+    LIMIT_BODY_BYTES,        /* of a request to our own APIs */
+    LIMIT_IDLE_MS,           /* of a connection that moves nothing */
+    LIMIT_HEAD_MS,           /* until a client's head is complete */
+    LIMIT_CONNECT_MS,        /* to an upstream: TCP and TLS */
+    LIMIT_FIRST_BYTE_MS,     /* until an upstream begins to answer */
+    LIMIT_RESOLVE_MS,
+    LIMIT_DRAIN_MS,          /* of a worker that is asked to stop */
+    LIMIT_POOL_IDLE_MS,      /* upstream connections kept for reuse */
+    LIMIT_POOL_TOTAL,
+    LIMIT_RESULT_BYTES,      /* of an operation's result that is kept */
+    LIMIT_RESULT_DAYS,       /* until a collected result is dropped */
+    LIMITS
+};
+const char *limit_name(enum limit limit); /* "idle_ms" */
+
+struct config_upstream {
+    char *host;        /* canonical */
+    uint16_t port;     /* 0: any */
+    char *ca_file;     /* absolute, NULL: none: added to the roots for this host */
+    char *client_cert; /* a vault entry; NULL: none */
+    bool has_address;  /* connect here instead of resolving; still checked as an address */
+    struct addr address; /* port 0: the request's own */
+};
+struct config {
+    struct {
+        char *runtime; /* auto, docker, podman, bwrap, off */
+        char *network; /* sealed, open */
+        char *image;   /* "" : the default */
+        uint64_t memory_bytes;
+        int64_t pids;
+        bool read_only;
+    } sandbox;
+    struct {
+        char *ca_file; /* absolute; NULL: none */
+        bool tls13_only;
+    } tls;
+    struct config_upstream *upstreams;
+    size_t upstream_count;
+    struct {
+        char *upstream_proxy; /* "" : none */
+        uint16_t capture_ports[CONFIG_PORTS_MAX];
+        size_t capture_port_count;
+        struct addr resolvers[4]; /* empty: the host's */
+        size_t resolver_count;
+    } network;
+    struct {
+        uint64_t hold_ms, expire_ms;
+        char **notify; /* NULL-terminated command */
+    } approvals;
+    struct {
+        bool cache_keyring;
+        uint64_t cache_timeout_ms;
+    } vault;
+    struct {
+        char **anchor; /* NULL-terminated command */
+        int64_t retention_days; /* 0: for ever */
+    } audit;
+    struct {
+        bool page;
+        int64_t workers_per_session;
+    } daemon;
+    uint64_t limits[LIMITS];
+    json_t *json; /* as written; {"version": 1} where there is no file */
+};
+/* dir: what relative files are relative to ($AILERON_HOME). With NULL at: the defaults. */
+struct config *config_from(const struct json_at *at, const char *dir, struct err *err)
+    MUSTUSE NONNULL_AT(2, 3);
+void config_free(struct config *config);
+/* The row for this host and port, or NULL. */
+const struct config_upstream *config_upstream(const struct config *config, struct span host,
+                                              uint16_t port) NONNULL;
+
+#endif

@@ -1,0 +1,81 @@
+/* Messages between the monitor and a session worker: what travels over core/loop/ipc.
+ *
+ * A message is {type, flags, id} and a payload. `id` is chosen by the asking side (the worker; counting up
+ * from 1) and comes back in every message that belongs to the question; 0 where nothing is asked. Payloads
+ * are one JSON object unless the row says otherwise. The monitor treats all that it reads from a worker as
+ * hostile: every field is checked for its type and bound, an unknown type or a malformed payload ends the
+ * worker. The worker trusts the monitor.
+ *
+ * Authority stays in the monitor: a worker cannot name a session (the monitor knows which worker a channel
+ * belongs to), and each credential is decided anew from the monitor's own snapshot (threat C13). */
+#ifndef AILERON_DATA_MESSAGE_H
+#define AILERON_DATA_MESSAGE_H
+
+#include "core/base/attr.h"
+
+enum message_type {
+    /* ---- monitor to worker ---- */
+    /* No payload; one descriptor: a sealed memfd with the snapshot document (core/data/config.h). The
+     * first message to a new worker, and again after each reload; used from each connection's next request. */
+    MESSAGE_SNAPSHOT = 1,
+    /* Answer to CREDENTIAL_ASK. Flag MESSAGE_SECRET. Payload: a JSON object, one NUL byte, the secret's
+     * raw bytes. {"binding": "user/github", "username": "x" (scheme basic with a user name)}. */
+    MESSAGE_CREDENTIAL = 2,
+    /* Negative answer to CREDENTIAL_ASK, OP_RUN, OP_GET and OP_ACK:
+     * {"code": "denied", "message": "...", "hint": "...", "rule": "..."?, "id": "op_..."?} */
+    MESSAGE_REFUSED = 3,
+    /* Answer to OP_RUN where the operation is to be sent now (it is recorded and `running`):
+     * {"id": "op_...", "method": "GET", "host": "api.github.com", "port": 443, "path": "/repos/a/b",
+     *  "query": "per_page=5"?, "headers": {"Accept": "application/json"}, "body": "text"?,
+     *  "binding": "user/github"?, "rule": "..."?} */
+    MESSAGE_OP_START = 4,
+    /* Answer to OP_GET, and to OP_RUN of an idempotency key that is known already: the operation as
+     * GET /v1/operations/{id} shows it, with "result_bytes": N. N bytes follow in MESSAGE_OP_RESULT
+     * messages with the same id (none where N is 0). */
+    MESSAGE_OP_STATE = 5,
+    /* Raw bytes of a kept result, in order, at most MESSAGE_CHUNK_BYTES each; flag MESSAGE_LAST on the last. */
+    MESSAGE_OP_RESULT = 6,
+    /* No payload: finish what is under way for at most limits.drain_ms, accept nothing new, exit 0. */
+    MESSAGE_SHUTDOWN = 7,
+    /* Answer to OP_LIST: {"operations": [...]}, newest first, at most 100. */
+    MESSAGE_OP_LISTED = 8,
+    /* Answer to OP_ACK: {"acked": N}. */
+    MESSAGE_OP_ACKED = 9,
+
+    /* ---- worker to monitor ---- */
+    /* The first message, after the snapshot was taken and the jail entered: {"version": "0.1.0"} */
+    MESSAGE_READY = 64,
+    /* {"binding": "user/github", "host": "api.github.com", "port": 443, "method": "GET", "path": "/user",
+     *  "rule": "name"?, "operation": "op_..."?, "request": "<ULID of the request's record lines>"}.
+     * Answered by CREDENTIAL or REFUSED, after the record line was written. */
+    MESSAGE_CREDENTIAL_ASK = 65,
+    /* A line for the record: {"event": "<word of the event table>", ...its fields}; session is added by
+     * the monitor. Not answered. */
+    MESSAGE_RECORD = 66,
+    /* POST /v1/connector-operations/run: {"connector_fqn"?: "...", "tool": "github", "operation": "get-repo",
+     *  "args": {...}, "idempotency_key"?: "..."}. Answered by OP_START, OP_STATE or REFUSED. */
+    MESSAGE_OP_RUN = 67,
+    /* Raw bytes of the answer's body as they pass, same id as the OP_RUN. The monitor keeps the first MiB. */
+    MESSAGE_OP_BODY = 68,
+    /* {"id": "op_...", "status": 200 (upstream's, 0 where none came), "content_type"?: "...",
+     *  "state": "succeeded" | "failed" | "unknown", "error"?: {"code", "message", "hint"}}; same id. */
+    MESSAGE_OP_DONE = 69,
+    /* {"id": "op_...", "wait_ms": 0..600000}. Answered when the state is final, or when the time is up. */
+    MESSAGE_OP_GET = 70,
+    /* Same id as the OP_GET whose client went away; no answer is wanted any more. No payload. */
+    MESSAGE_CANCEL = 71,
+    /* {"state"?: "succeeded", "uncollected"?: true} */
+    MESSAGE_OP_LIST = 72,
+    /* {"ids": ["op_...", ...]}: the session has collected these results. */
+    MESSAGE_OP_ACK = 73
+};
+
+/* Flags of the header. */
+enum { MESSAGE_SECRET = 1, MESSAGE_LAST = 2 };
+
+enum {
+    MESSAGE_CHUNK_BYTES = 64 * 1024,   /* of OP_RESULT and OP_BODY */
+    MESSAGE_RESULT_BYTES = 1024 * 1024 /* of a result that is kept */
+};
+
+#endif

@@ -1,0 +1,111 @@
+/* The user's files as one whole: config.yaml, policy.yaml, bindings.yaml and the installed connectors, loaded
+ * together or not at all, and checked against each other. */
+#include <stdlib.h>
+
+#include "core/base/file.h"
+#include "core/data/snapshot.h"
+#include "core/data/yaml.h"
+
+/* *present false: there is no such file, which is fine. */
+static bool read_file(const char *home, const char *name, struct doc *doc, bool *present,
+                      struct err *err)
+{
+    AUTOFREE char *path = file_join(home, name);
+    struct err why;
+    *present = yaml_read(path, doc, &why);
+    if (*present || why.code == ERR_NOT_FOUND)
+        return true;
+    *err = why;
+    if (err->code != ERR_CONFIG)
+        err_wrap(err, "%s", name);
+    err->code = ERR_CONFIG;
+    return false;
+}
+
+/* Whether some host can be meant by both patterns. */
+static bool overlap(const struct match *a, const struct match *b)
+{
+    struct span host_a = span_of(a->host), host_b = span_of(b->host);
+    if (!a->wild)
+        return match_host(b, host_a);
+    if (!b->wild)
+        return match_host(a, host_b);
+    return span_eq(host_a, host_b) || match_host(a, host_b) || match_host(b, host_a);
+}
+
+static bool binding_reaches(const struct binding *binding, const struct match *rule)
+{
+    for (size_t i = 0; i < binding->host_count; i++) {
+        if (overlap(&binding->hosts[i], rule))
+            return true;
+    }
+    return false;
+}
+
+/* A rule that names a credential which is not there, or never goes to its host, could only ever refuse. */
+static bool credentials_fit(const struct rules *rules, const struct json_at *policy, struct err *err)
+{
+    struct json_at list, named;
+    if (!json_member(policy, "rules", &list))
+        return true;
+    for (size_t i = 0; i < policy_rule_count(rules->policy); i++) {
+        const char *name = policy_rule_credential(rules->policy, i);
+        struct json_at rule = json_element(&list, i);
+        if (!name || strcmp(name, "none") == 0 || !json_member(&rule, "credential", &named))
+            continue;
+        const struct binding *binding = binding_named(rules->bindings, name);
+        if (!binding)
+            return json_fail(&named, err, "there is no binding named %s in bindings.yaml", name);
+        if (!binding_reaches(binding, policy_rule_match(rules->policy, i)))
+            return json_fail(&named, err, "binding %s does not go to this rule's host", name);
+    }
+    return true;
+}
+
+static bool load_documents(struct rules *rules, const char *home, struct err *err)
+{
+    struct doc config = {0}, policy = {0}, bindings = {0};
+    bool has_config = false, has_policy = false, has_bindings = false;
+    bool ok = read_file(home, "config.yaml", &config, &has_config, err) &&
+              read_file(home, "policy.yaml", &policy, &has_policy, err) &&
+              read_file(home, "bindings.yaml", &bindings, &has_bindings, err);
+    if (ok) {
+        struct json_at config_at = json_root(&config), policy_at = json_root(&policy),
+                       bindings_at_ = json_root(&bindings);
+        ok = (rules->config = config_from(has_config ? &config_at : NULL, home, err)) != NULL &&
+             (rules->policy = policy_from(has_policy ? &policy_at : NULL, err)) != NULL &&
+             (rules->bindings = bindings_from(has_bindings ? &bindings_at_ : NULL, err)) != NULL &&
+             (!has_policy || credentials_fit(rules, &policy_at, err));
+    }
+    doc_clear(&config);
+    doc_clear(&policy);
+    doc_clear(&bindings);
+    return ok;
+}
+
+struct rules *rules_load(const char *home, struct err *err)
+{
+    struct rules *rules = mem_alloc(sizeof *rules);
+    rules->refs = 1;
+    if (load_documents(rules, home, err) && (rules->catalogue = catalogue_load(home, err)))
+        return rules;
+    rules_unref(rules);
+    return NULL;
+}
+
+struct rules *rules_ref(struct rules *rules)
+{
+    rules->refs++;
+    return rules;
+}
+
+void rules_unref(struct rules *rules)
+{
+    if (!rules || --rules->refs > 0)
+        return;
+    config_free(rules->config);
+    policy_free(rules->policy);
+    bindings_free(rules->bindings);
+    catalogue_free(rules->catalogue);
+    free(rules);
+}

@@ -1,0 +1,111 @@
+/* state.db: sessions and operations in SQLite (WAL). The monitor alone opens it for writing.
+ *
+ * Every call is one transaction unless it stands between store_begin and store_commit. Times are Unix
+ * milliseconds. Strings of rows are owned by the row struct. Errors: ERR_IO with the next step (no space,
+ * read-only, damaged), ERR_CONFLICT, ERR_NOT_FOUND. */
+#ifndef AILERON_DATA_STORE_H
+#define AILERON_DATA_STORE_H
+
+#include "core/data/json.h"
+
+enum {
+    STORE_SCHEMA = 1,
+    STORE_RESULT_MAX = 1024 * 1024, /* bytes of a result */
+    STORE_ARGS_MAX = 256 * 1024,
+    STORE_LIST_MAX = 1000
+};
+
+struct store;
+/* Creates and migrates. Refuses a database of a newer version, a damaged one, and one that another
+ * process holds. */
+struct store *store_open(const char *path, struct err *err) MUSTUSE NONNULL;
+void store_close(struct store *store);
+bool store_begin(struct store *store, struct err *err) MUSTUSE NONNULL;
+bool store_commit(struct store *store, struct err *err) MUSTUSE NONNULL;
+void store_rollback(struct store *store) NONNULL;
+/* FULL: commits reach the disk before the call returns (decisions); NORMAL: they survive a crash of the
+ * process, not of the machine. */
+bool store_set_full(struct store *store, bool full, struct err *err) MUSTUSE NONNULL;
+/* "ok", or what SQLite's quick check says. Caller frees. */
+char *store_check(struct store *store) MUSTUSE NONNULL;
+
+struct store_session {
+    char *id;
+    int64_t created_ms, ended_ms; /* ended 0: alive */
+    char *json;                   /* the authority's own */
+};
+bool store_session_add(struct store *store, const char *id, int64_t created_ms, const char *json,
+                       struct err *err) MUSTUSE NONNULL;
+bool store_session_set(struct store *store, const char *id, const char *json, struct err *err)
+    MUSTUSE NONNULL;
+bool store_session_end(struct store *store, const char *id, int64_t ended_ms, struct err *err)
+    MUSTUSE NONNULL;
+/* Returning false from fn ends the walk (no error). The row is borrowed. */
+typedef bool (*store_session_fn)(void *arg, const struct store_session *row);
+/* Oldest first; alive ones alone, or all. */
+bool store_sessions(struct store *store, bool alive_only, store_session_fn fn, void *arg,
+                    struct err *err) MUSTUSE NONNULL_AT(1, 3, 5);
+
+struct store_operation {
+    char *id, *session, *connector, *tool, *operation;
+    char *args;            /* canonical JSON */
+    char *state;           /* a word of the authority's enum */
+    char *idempotency_key; /* NULL: none */
+    char *content_type;    /* of the result; NULL */
+    char *error;           /* JSON object; NULL */
+    int64_t status;        /* upstream's HTTP status; 0: none came */
+    int64_t created_ms, updated_ms;
+    int64_t result_bytes;  /* kept */
+    bool truncated;        /* the result was longer than what is kept */
+    bool collected;
+};
+void store_operation_clear(struct store_operation *row) NONNULL; /* zeroed is fine */
+/* ERR_CONFLICT where the session has that idempotency key already. */
+bool store_operation_add(struct store *store, const struct store_operation *row, struct err *err)
+    MUSTUSE NONNULL;
+bool store_operation_get(struct store *store, const char *id, struct store_operation *out,
+                         struct err *err) MUSTUSE NONNULL;
+/* *found tells; out is filled where it is true. */
+bool store_operation_by_key(struct store *store, const char *session, const char *key,
+                            struct store_operation *out, bool *found, struct err *err)
+    MUSTUSE NONNULL;
+/* From one state to another; ERR_CONFLICT, and nothing changed, where it is in a third. */
+bool store_operation_move(struct store *store, const char *id, const char *from, const char *to,
+                          int64_t now_ms, struct err *err) MUSTUSE NONNULL;
+struct store_outcome {
+    const char *state;
+    int64_t status;
+    const char *content_type, *error; /* NULL: none */
+    const void *result;
+    size_t result_len; /* at most STORE_RESULT_MAX */
+    bool truncated;
+};
+/* As move, with the result, in one commit. */
+bool store_operation_finish(struct store *store, const char *id, const char *from,
+                            const struct store_outcome *outcome, int64_t now_ms, struct err *err)
+    MUSTUSE NONNULL;
+/* out is initialised here. */
+bool store_operation_result(struct store *store, const char *id, struct buf *out, struct err *err)
+    MUSTUSE NONNULL;
+/* Marks as collected those of ids that belong to the session and are final by the caller's words. */
+bool store_operation_collect(struct store *store, const char *session, const char *id, bool *changed,
+                             struct err *err) MUSTUSE NONNULL;
+/* Daemon start: whatever is in `from` goes to `to`; *count of them. */
+bool store_operation_sweep(struct store *store, const char *from, const char *to, int64_t now_ms,
+                           size_t *count, struct err *err) MUSTUSE NONNULL;
+struct store_operation_filter {
+    const char *session, *state; /* NULL: any */
+    bool uncollected;
+    size_t limit; /* 0: STORE_LIST_MAX */
+};
+typedef bool (*store_operation_fn)(void *arg, const struct store_operation *row);
+/* Newest first. */
+bool store_operations(struct store *store, const struct store_operation_filter *filter,
+                      store_operation_fn fn, void *arg, struct err *err) MUSTUSE NONNULL_AT(1, 2, 3, 5);
+/* Drops collected, final operations last changed before then; *count of them. */
+bool store_prune(struct store *store, int64_t before_ms, size_t *count, struct err *err)
+    MUSTUSE NONNULL;
+
+const char *store_library_version(void); /* SQLite's, for --version */
+
+#endif

@@ -1,0 +1,218 @@
+/* The operations table of state.db: rows, moves from state to state, results. Which moves are allowed is
+ * the authority's to say; here a move names the state it starts from, so that two cannot both succeed. */
+#include <stdlib.h>
+
+#include "core/data/store_db.h"
+
+#define COLUMNS                                                                                    \
+    "id, session, connector, tool, operation, args, state, key, content_type, error, status, "     \
+    "created, updated, coalesce(length(result), 0), truncated, collected"
+
+void store_operation_clear(struct store_operation *row)
+{
+    char *texts[] = {row->id,    row->session,         row->connector,    row->tool, row->operation, row->args,
+                     row->state, row->idempotency_key, row->content_type, row->error};
+    for (size_t i = 0; i < COUNT(texts); i++)
+        free(texts[i]);
+    memset(row, 0, sizeof *row);
+}
+
+static void row_read(sqlite3_stmt *statement, struct store_operation *out)
+{
+    *out = (struct store_operation){
+        .id = store_column(statement, 0),
+        .session = store_column(statement, 1),
+        .connector = store_column(statement, 2),
+        .tool = store_column(statement, 3),
+        .operation = store_column(statement, 4),
+        .args = store_column(statement, 5),
+        .state = store_column(statement, 6),
+        .idempotency_key = store_column(statement, 7),
+        .content_type = store_column(statement, 8),
+        .error = store_column(statement, 9),
+        .status = sqlite3_column_int64(statement, 10),
+        .created_ms = sqlite3_column_int64(statement, 11),
+        .updated_ms = sqlite3_column_int64(statement, 12),
+        .result_bytes = sqlite3_column_int64(statement, 13),
+        .truncated = sqlite3_column_int(statement, 14) != 0,
+        .collected = sqlite3_column_int(statement, 15) != 0,
+    };
+}
+
+/* The first row, or none; resets. */
+static bool one_row(struct store *store, sqlite3_stmt *statement, struct store_operation *out,
+                    bool *found, struct err *err)
+{
+    int result = sqlite3_step(statement);
+    *found = result == SQLITE_ROW;
+    if (*found)
+        row_read(statement, out);
+    bool ok = *found || result == SQLITE_DONE || store_fail(store, err, "reading an operation");
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return ok;
+}
+
+bool store_operation_add(struct store *store, const struct store_operation *row, struct err *err)
+{
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_ADD,
+        "INSERT INTO operation (id, session, connector, tool, operation, args, state, key, created, "
+        "updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
+    if (strlen(row->args) > STORE_ARGS_MAX)
+        return err_set(err, ERR_LIMIT, "the arguments are longer than %d bytes", STORE_ARGS_MAX);
+    return statement &&
+           store_bind(statement, err, "ttttttttii", row->id, row->session, row->connector, row->tool,
+                      row->operation, row->args, row->state, row->idempotency_key, row->created_ms,
+                      row->updated_ms) &&
+           store_done(store, statement, "storing an operation", NULL, err);
+}
+
+bool store_operation_get(struct store *store, const char *id, struct store_operation *out,
+                         struct err *err)
+{
+    bool found = false;
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_GET, "SELECT " COLUMNS " FROM operation WHERE id = ?", err);
+    memset(out, 0, sizeof *out);
+    if (!statement || !store_bind(statement, err, "t", id) ||
+        !one_row(store, statement, out, &found, err))
+        return false;
+    return found || err_set(err, ERR_NOT_FOUND, "there is no operation %.40s", id);
+}
+
+bool store_operation_by_key(struct store *store, const char *session, const char *key,
+                            struct store_operation *out, bool *found, struct err *err)
+{
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_BY_KEY,
+        "SELECT " COLUMNS " FROM operation WHERE session = ? AND key = ?", err);
+    memset(out, 0, sizeof *out);
+    *found = false;
+    return statement && store_bind(statement, err, "tt", session, key) &&
+           one_row(store, statement, out, found, err);
+}
+
+/* A conditional update changed nothing: why. */
+static bool not_moved(struct store *store, const char *id, const char *from, struct err *err)
+{
+    struct store_operation row;
+    if (!store_operation_get(store, id, &row, err))
+        return false;
+    err_set(err, ERR_CONFLICT, "operation %.40s is %s, not %s", id, row.state, from);
+    store_operation_clear(&row);
+    return false;
+}
+
+bool store_operation_move(struct store *store, const char *id, const char *from, const char *to,
+                          int64_t now_ms, struct err *err)
+{
+    size_t changes = 0;
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_MOVE,
+        "UPDATE operation SET state = ?, updated = ? WHERE id = ? AND state = ?", err);
+    return statement && store_bind(statement, err, "titt", to, now_ms, id, from) &&
+           store_done(store, statement, "storing an operation's state", &changes, err) &&
+           (changes == 1 || not_moved(store, id, from, err));
+}
+
+bool store_operation_finish(struct store *store, const char *id, const char *from,
+                            const struct store_outcome *outcome, int64_t now_ms, struct err *err)
+{
+    size_t changes = 0;
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_FINISH,
+        "UPDATE operation SET state = ?, updated = ?, status = ?, content_type = ?, error = ?, "
+        "result = ?, truncated = ? WHERE id = ? AND state = ?", err);
+    if (outcome->result_len > STORE_RESULT_MAX)
+        return err_set(err, ERR_LIMIT, "a result is longer than %d bytes", STORE_RESULT_MAX);
+    return statement &&
+           store_bind(statement, err, "tiittbitt", outcome->state, now_ms, outcome->status,
+                      outcome->content_type, outcome->error, outcome->result, outcome->result_len,
+                      (int64_t)outcome->truncated, id, from) &&
+           store_done(store, statement, "storing an operation's result", &changes, err) &&
+           (changes == 1 || not_moved(store, id, from, err));
+}
+
+bool store_operation_result(struct store *store, const char *id, struct buf *out, struct err *err)
+{
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_RESULT, "SELECT result FROM operation WHERE id = ?", err);
+    buf_init(out, STORE_RESULT_MAX);
+    if (!statement || !store_bind(statement, err, "t", id))
+        return false;
+    int result = sqlite3_step(statement);
+    bool ok = result == SQLITE_ROW;
+    if (ok) {
+        const void *data = sqlite3_column_blob(statement, 0);
+        int len = sqlite3_column_bytes(statement, 0);
+        ok = len == 0 || buf_add(out, data, (size_t)len) ||
+             err_set(err, ERR_LIMIT, "a stored result is longer than %d bytes", STORE_RESULT_MAX);
+    } else if (result == SQLITE_DONE) {
+        err_set(err, ERR_NOT_FOUND, "there is no operation %.40s", id);
+    } else {
+        store_fail(store, err, "reading a result");
+    }
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return ok;
+}
+
+bool store_operation_collect(struct store *store, const char *session, const char *id, bool *changed,
+                             struct err *err)
+{
+    size_t changes = 0;
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_COLLECT,
+        "UPDATE operation SET collected = 1 WHERE id = ? AND session = ? AND collected = 0", err);
+    bool ok = statement && store_bind(statement, err, "tt", id, session) &&
+              store_done(store, statement, "marking a result as collected", &changes, err);
+    *changed = ok && changes == 1;
+    return ok;
+}
+
+bool store_operation_sweep(struct store *store, const char *from, const char *to, int64_t now_ms,
+                           size_t *count, struct err *err)
+{
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_SWEEP,
+        "UPDATE operation SET state = ?, updated = ? WHERE state = ?", err);
+    *count = 0;
+    return statement && store_bind(statement, err, "tit", to, now_ms, from) &&
+           store_done(store, statement, "storing operations' states", count, err);
+}
+
+bool store_operations(struct store *store, const struct store_operation_filter *filter,
+                      store_operation_fn fn, void *arg, struct err *err)
+{
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATIONS,
+        "SELECT " COLUMNS " FROM operation WHERE (?1 IS NULL OR session = ?1) AND "
+        "(?2 IS NULL OR state = ?2) AND (?3 = 0 OR collected = 0) ORDER BY seq DESC LIMIT ?4", err);
+    size_t limit = filter->limit > 0 && filter->limit < STORE_LIST_MAX ? filter->limit
+                                                                        : STORE_LIST_MAX;
+    int result = SQLITE_DONE;
+    bool more = true;
+    if (!statement || !store_bind(statement, err, "ttii", filter->session, filter->state,
+                                  (int64_t)filter->uncollected, (int64_t)limit))
+        return false;
+    while (more && (result = sqlite3_step(statement)) == SQLITE_ROW) {
+        struct store_operation row;
+        row_read(statement, &row);
+        more = fn(arg, &row);
+        store_operation_clear(&row);
+    }
+    bool ok = !more || result == SQLITE_DONE || store_fail(store, err, "reading operations");
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return ok;
+}
+
+bool store_prune(struct store *store, int64_t before_ms, size_t *count, struct err *err)
+{
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_PRUNE, "DELETE FROM operation WHERE collected = 1 AND updated < ?", err);
+    *count = 0;
+    return statement && store_bind(statement, err, "i", before_ms) &&
+           store_done(store, statement, "dropping old results", count, err);
+}
