@@ -1,0 +1,29 @@
+/* A refusal: one shape on every path out of the data plane (threats section 6). It says that this is
+ * policy or a named fault and not a broken network, and what to do next. */
+#ifndef AILERON_PLANE_DENIAL_H
+#define AILERON_PLANE_DENIAL_H
+
+#include "core/base/err.h"
+#include "core/base/id.h"
+#include "core/base/mem.h"
+
+struct denial {
+    int status;          /* HTTP: 400, 403, 407, 421, 429, 431, 501, 502, 503, 504 */
+    char code[32];       /* the stable word */
+    char message[512];
+    char reason[512];    /* "" where the message says it all */
+    char rule[128];      /* "" where no rule decided */
+    char next[256];
+    struct id id;        /* of the event on the record */
+};
+
+/* From an error: status and word of its code, message, hint as the next step. status 0: the code's own. */
+void denial_from_err(struct denial *denial, const struct err *err, int status) NONNULL;
+/* {"error": {"code", "message", "reason", "rule", "next", "id"}} and a newline. out has room for
+ * DENIAL_BODY_BYTES. */
+enum { DENIAL_BODY_BYTES = 8192 };
+bool denial_body(const struct denial *denial, struct buf *out) MUSTUSE NONNULL;
+/* A whole HTTP/1.1 answer with that body; close: "Connection: close" is said. 407 says how to authenticate. */
+bool denial_answer(const struct denial *denial, bool close, struct buf *out) MUSTUSE NONNULL;
+
+#endif

@@ -1,0 +1,22 @@
+/* A connection to an upstream: resolve once, check every address, connect to one that was checked (E05, E06),
+ * and for TLS verify the certificate for exactly that name (C05). */
+#ifndef AILERON_PLANE_DIAL_H
+#define AILERON_PLANE_DIAL_H
+
+#include "core/plane/plane.h"
+#include "core/wire/target.h"
+
+struct dial;
+/* Exactly one of conn and err is given. conn: connected (and TLS verified where asked for), the callee's; its
+ * handler is to be set at once. reused: from the pool, so a failure before the first byte of an answer may
+ * be the peer's idle close. Called from the loop, never from dial_start. */
+typedef void (*dial_fn)(void *arg, struct conn *conn, bool reused, const struct err *err);
+struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct target_host *host,
+                        uint16_t port, bool tls, bool fresh, dial_fn fn, void *arg) MUSTUSE
+    NONNULL_AT(1, 2, 3, 7);
+void dial_cancel(struct dial *dial); /* NULL is fine */
+/* Gives a connection at rest back for the next request to the same place. */
+void dial_keep(struct plane *plane, const struct target_host *host, uint16_t port, bool tls,
+               struct conn *conn) NONNULL;
+
+#endif

@@ -1,0 +1,462 @@
+/* A client's connection as states: read a head, judge its form, run a flow, write its answer, again. What may
+ * be reached is the flow's business. */
+#include "core/plane/exchange.h"
+#include "core/plane/flow.h"
+#include "core/plane/relay.h"
+#include "core/plane/tunnel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum exchange_state {
+    EXCHANGE_HEAD,  /* waiting for, or reading, a request's head */
+    EXCHANGE_FLOW,  /* a flow runs; the request's body may be under way */
+    EXCHANGE_OVER
+};
+
+struct exchange {
+    struct plane *plane;
+    struct conn *conn;
+    struct exchange_origin origin;
+    bool is_origin, captured, proven;
+    const struct denial *denial; /* own copy: every request is answered with it */
+    struct denial denial_copy;
+
+    enum exchange_state state;
+    struct http1 *parser;
+    struct arena *arena;
+    struct msg request;
+    struct target target;
+    struct flow *flow;
+    bool request_done;           /* its last byte was read */
+    bool chunked;                /* the answer goes out in chunks */
+    bool keep;                   /* after this answer */
+    bool pumping;
+    struct task next;            /* the next request, in the loop's next round */
+};
+
+static const struct flow_client exchange_client;
+
+static uint64_t limit_of(const struct exchange *exchange, enum limit limit)
+{
+    return exchange->plane->epoch->snapshot->rules->config->limits[limit];
+}
+
+static void exchange_free(struct exchange *exchange)
+{
+    exchange->state = EXCHANGE_OVER;
+    task_cancel(&exchange->next);
+    http1_free(exchange->parser);
+    arena_free(exchange->arena);
+    exchange->plane->connections--;
+    loop_defer(exchange->plane->loop, free, exchange);
+}
+
+static void exchange_close(struct exchange *exchange, const char *why)
+{
+    if (exchange->flow)
+        flow_cancel(exchange->flow, why);
+    conn_close(exchange->conn);
+    exchange_free(exchange);
+}
+
+enum { LINGER_MS = 2000 };
+
+/* The answer that is buffered still goes out. */
+static void exchange_finish(struct exchange *exchange)
+{
+    conn_finish(exchange->conn, LINGER_MS);
+    exchange_free(exchange);
+}
+
+static void begin_request(struct exchange *exchange)
+{
+    arena_reset(exchange->arena);
+    msg_init(&exchange->request, exchange->arena);
+    http1_begin_request(exchange->parser, &exchange->request);
+    exchange->request_done = false;
+    exchange->state = EXCHANGE_HEAD;
+    conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
+    task_post(&exchange->next);
+}
+
+static void answer_over(struct exchange *exchange)
+{
+    if (exchange->keep && exchange->request_done && !exchange->plane->draining)
+        begin_request(exchange);
+    else
+        exchange_finish(exchange);
+}
+
+static void answer_denial(struct exchange *exchange, const struct denial *denial)
+{
+    struct buf out CLEANUP(buf_clear);
+    buf_init(&out, 2 * DENIAL_BODY_BYTES);
+    exchange->keep = exchange->keep && exchange->request_done;
+    if (!denial_answer(denial, !exchange->keep, &out) ||
+        !conn_write(exchange->conn, out.data,
+                    span_eqs(exchange->request.method, "HEAD")
+                        ? (size_t)((uint8_t *)memmem(out.data, out.len, "\r\n\r\n", 4) + 4 - out.data)
+                        : out.len))
+        exchange->keep = false;
+    answer_over(exchange);
+}
+
+static void answer_err(struct exchange *exchange, const struct err *err, int status)
+{
+    struct denial denial;
+    denial_from_err(&denial, err, status);
+    json_t *event = json_object();
+    json_put(event, "event", "session.denied");
+    json_put(event, "request", denial.id.text);
+    json_put(event, "code", denial.code);
+    json_put(event, "message", denial.message);
+    plane_record(exchange->plane, event);
+    answer_denial(exchange, &denial);
+}
+
+/* ---- the request ---- */
+
+/* RFC 9112 3.2: inside a tunnel only the origin form, and its Host is the tunnel's (E09, C08). */
+static bool target_as_origin(struct exchange *exchange, int *status, struct err *err)
+{
+    struct msg *msg = &exchange->request;
+    struct target_host host;
+    uint16_t port;
+    *status = 400;
+    if (msg->target.len == 0 || (msg->target.p[0] != '/' && !span_eqs(msg->target, "*")))
+        return err_set(err, ERR_DATA, "only a path can be asked for on this connection");
+    if (!target_parse_origin(msg->target, exchange->arena, &exchange->target, err))
+        return false;
+    exchange->target.scheme = exchange->origin.scheme;
+    exchange->target.host = exchange->origin.host;
+    exchange->target.port = exchange->origin.port;
+    struct span named = msg_get(msg, "Host");
+    if (!named.p)
+        return true;
+    if (!target_authority_parse(named, target_scheme_port(exchange->origin.scheme), &host, &port, err))
+        return false;
+    if (!target_host_equal(&host, &exchange->origin.host) || port != exchange->origin.port) {
+        *status = 421;
+        err_set(err, ERR_DENIED, "the request is for %s, but this connection was made to %s", host.name,
+                exchange->origin.host.name);
+        return err_hint(err, "Make a connection to the host that is meant");
+    }
+    return true;
+}
+
+static bool target_as_proxy(struct exchange *exchange, int *status, struct err *err)
+{
+    struct msg *msg = &exchange->request;
+    *status = 400;
+    if (!target_parse_absolute(msg->target, exchange->arena, &exchange->target, err))
+        return false;
+    if (exchange->target.scheme == TARGET_HTTPS) {
+        err_set(err, ERR_DATA, "an https URL cannot be asked for in plain text");
+        return err_hint(err, "Use CONNECT, as every client does with HTTPS_PROXY");
+    }
+    return true;
+}
+
+static bool start_connect(struct exchange *exchange, int *status, struct err *err)
+{
+    struct target_host host;
+    uint16_t port;
+    *status = 400;
+    if (exchange->is_origin) /* E08 */
+        return err_set(err, ERR_DATA, "there is no CONNECT inside a tunnel");
+    if (!target_authority_parse(exchange->request.target, 0, &host, &port, err))
+        return false;
+    struct conn *conn = exchange->conn;
+    struct plane *plane = exchange->plane;
+    plane->connections++; /* the tunnel's; exchange_free gives ours back */
+    exchange_free(exchange);
+    tunnel_start(plane, conn, &host, port, false);
+    return true;
+}
+
+/* Basic (the token is the password: what HTTP clients can be told) or Bearer. Constant time in the snapshot. */
+static bool proxy_authorised(struct exchange *exchange)
+{
+    struct span field = span_trim(msg_get(&exchange->request, "Proxy-Authorization"));
+    struct span scheme;
+    uint8_t pair[512];
+    size_t len = 0;
+    if (!field.p || msg_count(&exchange->request, "Proxy-Authorization") != 1 ||
+        !span_cut(&field, ' ', &scheme))
+        return false;
+    field = span_trim(field);
+    if (span_eqis(scheme, "Bearer"))
+        return snapshot_token_ok(exchange->plane->epoch->snapshot, field);
+    if (!span_eqis(scheme, "Basic") || !text_unbase64(field, pair, sizeof(pair), &len))
+        return false;
+    struct span rest = {(const char *)pair, len}, user;
+    return span_cut(&rest, ':', &user) && snapshot_token_ok(exchange->plane->epoch->snapshot, rest);
+}
+
+static void on_head(struct exchange *exchange)
+{
+    struct err err;
+    int status;
+    bool connect = span_eqs(exchange->request.method, "CONNECT");
+    exchange->state = EXCHANGE_FLOW;
+    exchange->keep = exchange->request.keep_alive && !connect;
+    conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
+    if (exchange->denial) {
+        exchange->keep = false;
+        answer_denial(exchange, exchange->denial);
+        return;
+    }
+    if (!exchange->is_origin && !exchange->proven && !proxy_authorised(exchange)) {
+        err_set(&err, ERR_DENIED, "this proxy needs the session's token");
+        err_hint(&err, "Use 127.0.0.1:3128, where aileron-proxy adds it");
+        answer_err(exchange, &err, 407);
+        return;
+    }
+    if (connect) {
+        if (!start_connect(exchange, &status, &err))
+            answer_err(exchange, &err, status);
+        return;
+    }
+    if (!(exchange->is_origin ? target_as_origin(exchange, &status, &err)
+                              : target_as_proxy(exchange, &status, &err))) {
+        answer_err(exchange, &err, status);
+        return;
+    }
+    struct flow_request request = {.epoch = exchange->plane->epoch, .target = &exchange->target,
+                                   .msg = &exchange->request, .captured = exchange->captured};
+    exchange->flow = flow_start(exchange->plane, &request, &exchange_client, exchange);
+}
+
+/* One step on what has come. A body goes to the flow as far as it takes it. False: stop. */
+static bool pump_once(struct exchange *exchange)
+{
+    struct err err;
+    struct span input = conn_peek(exchange->conn), body = {NULL, 0};
+    if (exchange->state == EXCHANGE_FLOW) {
+        size_t room = exchange->flow ? flow_room(exchange->flow) : 0;
+        if (exchange->request_done || room == 0)
+            return false;
+        if (input.len > room)
+            input.len = room;
+    }
+    size_t before = input.len;
+    if (before == 0)
+        return false;
+    enum http1_event event = http1_next(exchange->parser, &input, &body, &err);
+    size_t used = before - input.len;
+    if (event == HTTP1_BODY)
+        flow_body(exchange->flow, body);
+    if (event == HTTP1_ERROR) {
+        exchange->keep = false;
+        if (exchange->flow) {
+            exchange_close(exchange, "the request's body is malformed");
+            return false;
+        }
+        err_hint(&err, "The request is malformed or can be read in two ways; nothing was sent upstream");
+        answer_err(exchange, &err, http1_error_status(exchange->parser));
+        return false;
+    }
+    conn_consume(exchange->conn, used);
+    if (event == HTTP1_HEAD) {
+        if (exchange->request.framing == MSG_NONE)
+            exchange->request_done = true;
+        on_head(exchange);
+    } else if (event == HTTP1_END) {
+        exchange->request_done = true;
+        if (exchange->flow && exchange->request.framing != MSG_NONE)
+            flow_body_end(exchange->flow);
+        return false;
+    }
+    return exchange->state != EXCHANGE_OVER && event != HTTP1_NEED_MORE;
+}
+
+static void pump(struct exchange *exchange)
+{
+    if (exchange->pumping)
+        return;
+    exchange->pumping = true;
+    while (exchange->state != EXCHANGE_OVER && pump_once(exchange))
+        ;
+    exchange->pumping = false;
+}
+
+static void pump_next(void *arg)
+{
+    struct exchange *exchange = arg;
+    if (exchange->state == EXCHANGE_HEAD && conn_eof(exchange->conn) &&
+        conn_peek(exchange->conn).len == 0)
+        exchange_close(exchange, "");
+    else
+        pump(exchange);
+}
+
+/* ---- the answer ---- */
+
+static bool write_head(struct exchange *exchange, struct msg *msg)
+{
+    struct buf out CLEANUP(buf_clear);
+    struct err err;
+    buf_init(&out, MSG_HEAD_BYTES + 1024);
+    return http1_write_response(msg, &out, &err) && conn_write(exchange->conn, out.data, out.len);
+}
+
+static void on_answer_head(void *arg, struct msg *msg)
+{
+    struct exchange *exchange = arg;
+    bool old = exchange->request.minor == 0;
+    if (msg->status < 200 && msg->status != 101) {
+        if (!old && !write_head(exchange, msg))
+            exchange_close(exchange, "the client does not read");
+        return;
+    }
+    if (msg->framing == MSG_UNTIL_CLOSE && !old)
+        msg->framing = MSG_CHUNKED;
+    if (msg->framing == MSG_CHUNKED && old)
+        msg->framing = MSG_UNTIL_CLOSE;
+    exchange->chunked = msg->framing == MSG_CHUNKED;
+    /* An answer that comes before the request's end: the rest of the body would be read as a request. */
+    if (msg->framing == MSG_UNTIL_CLOSE || !exchange->request_done)
+        exchange->keep = false;
+    bool upstream_keeps = msg->keep_alive;
+    msg->keep_alive = exchange->keep;
+    bool written = write_head(exchange, msg);
+    msg->keep_alive = upstream_keeps;
+    if (!written)
+        exchange_close(exchange, "the answer's head could not be written");
+}
+
+static size_t on_room(void *arg)
+{
+    struct exchange *exchange = arg;
+    size_t room = conn_room(exchange->conn), frame = HTTP1_CHUNK_HEAD_BYTES + 2;
+    return room > frame ? room - frame : 0;
+}
+
+static void on_answer_body(void *arg, struct span data)
+{
+    struct exchange *exchange = arg;
+    bool written = true;
+    conn_cork(exchange->conn);
+    if (exchange->chunked) {
+        char head[HTTP1_CHUNK_HEAD_BYTES];
+        written = conn_write(exchange->conn, head, http1_chunk_head(data.len, head));
+    }
+    written = written && conn_write(exchange->conn, data.p, data.len) &&
+              (!exchange->chunked || conn_write(exchange->conn, "\r\n", 2));
+    conn_uncork(exchange->conn);
+    (void)written; /* not written: the connection has failed, and its event follows */
+}
+
+static void on_answer_end(void *arg, const struct msg *msg)
+{
+    struct exchange *exchange = arg;
+    exchange->flow = NULL;
+    if (exchange->chunked) {
+        struct buf last CLEANUP(buf_clear);
+        struct err err;
+        buf_init(&last, 2 * HTTP1_TRAILER_BYTES);
+        exchange->chunked = false;
+        if (!http1_write_last_chunk(msg, &last, &err) || !conn_write(exchange->conn, last.data, last.len))
+            exchange->keep = false;
+    }
+    answer_over(exchange);
+}
+
+static void on_refused(void *arg, const struct denial *denial, bool head_sent)
+{
+    struct exchange *exchange = arg;
+    exchange->flow = NULL;
+    if (head_sent)
+        exchange_close(exchange, denial->message); /* cut: the client sees that it is incomplete */
+    else
+        answer_denial(exchange, denial);
+}
+
+static void on_more(void *arg)
+{
+    struct exchange *exchange = arg;
+    task_post(&exchange->next);
+}
+
+static void on_upgraded(void *arg, struct conn *upstream)
+{
+    struct exchange *exchange = arg;
+    struct plane *plane = exchange->plane;
+    struct conn *conn = exchange->conn;
+    exchange->flow = NULL;
+    plane->connections++; /* the relay's */
+    exchange_free(exchange);
+    relay_start(plane, conn, upstream, NULL, NULL);
+}
+
+static const struct flow_client exchange_client = {
+    .head = on_answer_head, .room = on_room, .body = on_answer_body, .end = on_answer_end,
+    .refused = on_refused, .more = on_more, .upgraded = on_upgraded,
+};
+
+/* ---- the connection ---- */
+
+static void on_conn(struct conn *conn, enum conn_event event, void *arg)
+{
+    struct exchange *exchange = arg;
+    switch (event) {
+    case CONN_READABLE:
+        pump(exchange);
+        return;
+    case CONN_DRAINED:
+        if (exchange->flow)
+            flow_drained(exchange->flow);
+        return;
+    case CONN_EOF:
+        /* A client may half-close after its request; one that ends in the middle of it is gone. */
+        pump(exchange);
+        if (exchange->state == EXCHANGE_HEAD ||
+            (exchange->state == EXCHANGE_FLOW && !exchange->request_done && conn_peek(conn).len == 0))
+            exchange_close(exchange, "the client closed in the middle of its request");
+        return;
+    case CONN_FAILED:
+        exchange_close(exchange, "the client's connection failed");
+        return;
+    case CONN_TIMED_OUT:
+        exchange_close(exchange, "the client was idle");
+        return;
+    case CONN_CONNECTED:
+    case CONN_SECURED:
+        return;
+    }
+}
+
+static struct exchange *exchange_new(struct plane *plane, struct conn *conn)
+{
+    struct exchange *exchange = mem_alloc(sizeof(*exchange));
+    exchange->plane = plane;
+    exchange->conn = conn;
+    exchange->parser = http1_new();
+    exchange->arena = arena_new(2 * MSG_ARENA_BYTES);
+    task_init(&exchange->next, plane->loop, pump_next, exchange);
+    conn_set_handler(conn, on_conn, exchange);
+    conn_limits(conn, 0, 4 * CONN_OUT_BYTES); /* a whole head fits */
+    begin_request(exchange);
+    return exchange;
+}
+
+void exchange_start(struct plane *plane, struct conn *conn, const struct exchange_origin *origin,
+                    bool captured, bool proven)
+{
+    struct exchange *exchange = exchange_new(plane, conn);
+    exchange->captured = captured;
+    exchange->proven = proven;
+    exchange->is_origin = origin != NULL;
+    if (origin)
+        exchange->origin = *origin;
+}
+
+void exchange_refuse(struct plane *plane, struct conn *conn, const struct denial *denial)
+{
+    struct exchange *exchange = exchange_new(plane, conn);
+    exchange->is_origin = true;
+    exchange->denial_copy = *denial;
+    exchange->denial = &exchange->denial_copy;
+}

@@ -1,0 +1,291 @@
+/* A request's way until it may be sent: decide, dial, ask for the credential. The streaming is
+ * flow_forward.c's. */
+#include "core/plane/flow_private.h"
+#include "core/base/log.h"
+#include "core/plane/scheme.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const state_words[] = {"deciding", "dialing", "asking", "forwarding", "over"};
+
+void flow_set_state(struct flow *flow, enum flow_state state)
+{
+    log_debug("flow %s %s -> %s", flow->id.text, state_words[flow->state], state_words[state]);
+    flow->state = state;
+}
+
+const char *flow_mode(const struct flow *flow)
+{
+    return flow->target->scheme == TARGET_HTTPS ? "intercept" : "plain";
+}
+
+static json_t *event_new(const struct flow *flow, const char *word)
+{
+    json_t *event = json_object();
+    json_put(event, "event", word);
+    json_put(event, "request", flow->id.text);
+    json_put(event, "host", flow->target->host.name);
+    json_put_int(event, "port", flow->target->port);
+    json_put_span(event, "method", flow->request->method);
+    json_put(event, "operation", flow->operation);
+    return event;
+}
+
+static void record_decision(struct flow *flow, const char *decision, const struct err *err)
+{
+    json_t *event = event_new(flow, "network");
+    json_put(event, "decision", decision);
+    json_put(event, "rule", flow->decision.rule);
+    json_put(event, "reason", flow->decision.reason);
+    json_put(event, "mode", flow_mode(flow));
+    json_put(event, "path", flow->target->path);
+    if (flow->decision.binding)
+        json_put(event, "binding", flow->decision.binding->name);
+    if (flow->captured)
+        json_put_bool(event, "captured", true);
+    if (err) {
+        json_put(event, "code", err_word(err->code));
+        json_put(event, "message", err->message);
+    }
+    plane_record(flow->plane, event);
+}
+
+void flow_release(struct flow *flow, int status, const struct err *err)
+{
+    json_t *event = event_new(flow, "network.end");
+    json_put_int(event, "status", status);
+    json_put_int(event, "bytes_out", (int64_t)flow->sent_bytes);
+    json_put_int(event, "bytes_in", (int64_t)flow->received_bytes);
+    json_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - flow->began_ms));
+    if (err) {
+        json_put(event, "code", err_word(err->code));
+        json_put(event, "message", err->message);
+    }
+    plane_record(flow->plane, event);
+    flow_set_state(flow, FLOW_OVER);
+    task_cancel(&flow->task);
+    dial_cancel(flow->dial);
+    ask_cancel(flow->ask);
+    conn_close(flow->upstream);
+    http1_free(flow->parser);
+    arena_free(flow->arena);
+    epoch_unref(flow->epoch);
+    flow->dial = NULL;
+    flow->ask = NULL;
+    flow->upstream = NULL;
+    loop_defer(flow->plane->loop, free, flow);
+}
+
+void flow_refuse(struct flow *flow, const struct err *err, int status, const char *rule,
+                 const char *reason)
+{
+    struct denial denial;
+    denial_from_err(&denial, err, status);
+    denial.id = flow->id;
+    snprintf(denial.rule, sizeof(denial.rule), "%s", rule ? rule : "");
+    snprintf(denial.reason, sizeof(denial.reason), "%s", reason ? reason : "");
+    const struct flow_client *client = flow->client;
+    void *arg = flow->arg;
+    bool head_given = flow->head_given;
+    flow_release(flow, denial.status, err);
+    client->refused(arg, &denial, head_given);
+}
+
+/* ---- the credential ---- */
+
+/* The payload: a JSON object, one NUL byte, the secret (message.h). */
+static bool inject(struct flow *flow, const struct ipc_message *message, struct buf *value,
+                   struct err *err)
+{
+    struct doc doc CLEANUP(doc_clear) = {0};
+    const uint8_t *end = memchr(message->data, '\0', message->len);
+    const char *username = "";
+    if (!end)
+        return err_set(err, ERR_INTERNAL, "the monitor's credential cannot be read");
+    size_t head = (size_t)(end - message->data);
+    if (!json_parse(message->data, head, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, &doc, err))
+        return false;
+    struct json_at at = json_root(&doc);
+    if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
+        return false;
+    struct span secret = {(const char *)end + 1, message->len - head - 1};
+    return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
+}
+
+static bool on_credential(void *arg, const struct ipc_message *message)
+{
+    struct flow *flow = arg;
+    struct err err;
+    struct buf value CLEANUP(buf_wipe) = {0};
+    flow->ask = NULL;
+    if (message->type == MESSAGE_REFUSED) {
+        plane_refusal(message, &err);
+        flow_refuse(flow, &err, 0, flow->decision.rule, NULL);
+    } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
+        if (message->type != MESSAGE_CREDENTIAL)
+            err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
+        flow_refuse(flow, &err, 0, flow->decision.rule, NULL);
+    } else {
+        flow_forward(flow); /* the head is written before value is wiped */
+    }
+    return false;
+}
+
+static void ask_credential(struct flow *flow)
+{
+    json_t *question JSON_AUTO = json_object();
+    json_put(question, "binding", flow->decision.binding->name);
+    json_put(question, "host", flow->target->host.name);
+    json_put_int(question, "port", flow->target->port);
+    json_put_span(question, "method", flow->request->method);
+    json_put(question, "path", flow->target->path);
+    json_put(question, "rule", flow->decision.rule);
+    json_put(question, "operation", flow->operation);
+    json_put(question, "request", flow->id.text);
+    flow_set_state(flow, FLOW_ASKING);
+    flow->ask = plane_ask(flow->plane, MESSAGE_CREDENTIAL_ASK, question, on_credential, flow);
+}
+
+/* ---- the upstream ---- */
+
+/* While the credential is asked for, a kept connection may die under us. */
+static void on_waiting(struct conn *conn, enum conn_event event, void *arg)
+{
+    struct flow *flow = arg;
+    if (event == CONN_FAILED || event == CONN_EOF || event == CONN_READABLE) {
+        struct err err = *conn_error(conn);
+        if (event != CONN_FAILED)
+            err_set(&err, ERR_UPSTREAM, "the upstream spoke out of turn or closed");
+        ask_cancel(flow->ask);
+        flow->ask = NULL;
+        flow_lost(flow, &err);
+    }
+}
+
+static void on_dialed(void *arg, struct conn *conn, bool reused, const struct err *err)
+{
+    struct flow *flow = arg;
+    flow->dial = NULL;
+    if (err) {
+        flow_refuse(flow, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502,
+                    err->code == ERR_DENIED ? "network.private" : NULL, NULL);
+        return;
+    }
+    flow->upstream = conn;
+    flow->reused = reused;
+    conn_set_handler(conn, on_waiting, flow);
+    if (flow->decision.binding)
+        ask_credential(flow);
+    else
+        flow_forward(flow);
+}
+
+void flow_dial(struct flow *flow, bool fresh)
+{
+    flow_set_state(flow, FLOW_DIALING);
+    flow->dial = dial_start(flow->plane, flow->epoch, &flow->target->host, flow->target->port,
+                            flow->target->scheme == TARGET_HTTPS, fresh, on_dialed, flow);
+}
+
+/* A kept connection that the peer had closed already is not an answer: once more over a new one, if nothing
+ * of the body has gone and no byte of an answer has come. */
+void flow_lost(struct flow *flow, const struct err *err)
+{
+    if (flow->reused && !flow->fresh_tried && !flow->answered && !flow->body_begun) {
+        conn_close(flow->upstream);
+        flow->upstream = NULL;
+        flow->fresh_tried = true;
+        flow_dial(flow, true);
+        return;
+    }
+    flow_refuse(flow, err, err->code == ERR_TIMEOUT ? 504 : 502, NULL, NULL);
+}
+
+/* ---- the decision ---- */
+
+static void decide(struct flow *flow)
+{
+    const struct target *target = flow->target;
+    struct match_query query = {.host = span_of(target->host.name), .port = target->port,
+                                .method = flow->request->method, .path = span_of(target->path),
+                                .ambiguous = target->ambiguous};
+    snapshot_decide(flow->epoch->snapshot, &query, &flow->decision);
+    if (flow->operation) { /* the monitor has decided and named the credential; a denial still holds */
+        flow->decision.binding = flow->binding_name
+                                     ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)
+                                     : NULL;
+    }
+}
+
+static bool allowed(struct flow *flow, struct err *err, int *status)
+{
+    const struct decision *decision = &flow->decision;
+    *status = decision->ambiguous ? 400 : 403;
+    switch (decision->action) {
+    case POLICY_DENY:
+        err_set(err, ERR_DENIED, "%.*s https access to %s is denied by policy",
+                SPAN_ARG(flow->request->method), flow->target->host.name);
+        if (flow->target->scheme == TARGET_HTTP)
+            err_set(err, ERR_DENIED, "%.*s access to %s is denied by policy",
+                    SPAN_ARG(flow->request->method), flow->target->host.name);
+        return err_hint(err, "This is policy, not a network fault: another way to the same host is "
+                             "denied too. Ask the user to change policy.yaml");
+    case POLICY_APPROVE:
+        err_set(err, ERR_DENIED, "this request needs a person's approval, which this version cannot ask for");
+        return err_hint(err, "Ask the user to allow it in policy.yaml, or to do it");
+    case POLICY_ALLOW:
+        break;
+    }
+    if (decision->binding && flow->target->scheme != TARGET_HTTPS) { /* C05 */
+        *status = 502;
+        err_set(err, ERR_DENIED, "the credential %s is never sent over plain http", decision->binding->name);
+        return err_hint(err, "Use https://%s", flow->target->host.name);
+    }
+    return true;
+}
+
+static void begin(void *arg)
+{
+    struct flow *flow = arg;
+    struct err err;
+    int status;
+    char authority[TARGET_AUTHORITY_BYTES];
+    msg_strip_hop_by_hop(flow->request);
+    target_authority(flow->target, authority);
+    decide(flow);
+    if (!msg_set(flow->request, "Host", span_of(authority), &err)) {
+        flow_refuse(flow, &err, 431, NULL, NULL);
+        return;
+    }
+    if (!allowed(flow, &err, &status)) {
+        record_decision(flow, flow->decision.action == POLICY_ALLOW ? "deny"
+                              : policy_action_word(flow->decision.action), &err);
+        flow_refuse(flow, &err, status, flow->decision.rule, flow->decision.reason);
+        return;
+    }
+    record_decision(flow, "allow", NULL);
+    flow_dial(flow, false);
+}
+
+struct flow *flow_start(struct plane *plane, const struct flow_request *request,
+                        const struct flow_client *client, void *arg)
+{
+    struct flow *flow = mem_alloc(sizeof(*flow));
+    *flow = (struct flow){.plane = plane, .epoch = epoch_ref(request->epoch), .target = request->target,
+                          .request = request->msg, .operation = request->operation,
+                          .binding_name = request->binding, .captured = request->captured,
+                          .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
+    flow->body_done = request->msg->framing == MSG_NONE;
+    task_init(&flow->task, plane->loop, begin, flow);
+    task_post(&flow->task);
+    return flow;
+}
+
+void flow_cancel(struct flow *flow, const char *why)
+{
+    struct err err;
+    err_set(&err, ERR_FAILED, "%s", why);
+    flow_release(flow, 0, &err);
+}

@@ -1,0 +1,195 @@
+/* Reads the preamble, or sees that there is none, and hands the connection over. */
+#include "core/plane/front.h"
+#include "core/plane/api.h"
+#include "core/plane/denial.h"
+#include "core/plane/exchange.h"
+#include "core/plane/tunnel.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FIRST_BYTES_MS = 10000, LINGER_MS = 2000 };
+static const char magic[] = "AILERON ";
+
+struct front {
+    struct plane *plane;
+    struct conn *conn;
+    bool securing;
+};
+
+/* The connection has another owner now, or none. */
+static void front_free(struct front *front)
+{
+    loop_defer(front->plane->loop, free, front);
+}
+
+static void front_close(struct front *front)
+{
+    conn_close(front->conn);
+    front->plane->connections--;
+    front_free(front);
+}
+
+static void refuse(struct front *front, const struct err *err, int status)
+{
+    struct denial denial;
+    struct buf out CLEANUP(buf_clear);
+    json_t *event = json_object();
+    denial_from_err(&denial, err, status);
+    json_put(event, "event", "session.denied");
+    json_put(event, "request", denial.id.text);
+    json_put(event, "code", denial.code);
+    json_put(event, "message", denial.message);
+    plane_record(front->plane, event);
+    buf_init(&out, 2 * DENIAL_BODY_BYTES);
+    if (!denial_answer(&denial, true, &out) || !conn_write(front->conn, out.data, out.len)) {
+        front_close(front);
+        return;
+    }
+    conn_finish(front->conn, LINGER_MS);
+    front->plane->connections--;
+    front_free(front);
+}
+
+/* ---- the preamble ---- */
+
+static bool parse_capture(struct span rest, struct target_host *host, uint16_t *port, struct err *err)
+{
+    struct span name;
+    uint64_t number = 0;
+    if (!span_cut(&rest, ' ', &name) || !text_u64(rest, 65535, &number) || number == 0)
+        return err_set(err, ERR_DATA, "a capture names a host and a port");
+    *port = (uint16_t)number;
+    return target_host_parse(name, host, err);
+}
+
+static void take_preamble(struct front *front, struct span line)
+{
+    struct plane *plane = front->plane;
+    struct conn *conn = front->conn;
+    struct span rest = line, word, token, mode;
+    struct target_host host;
+    struct err err;
+    uint16_t port = 0;
+    bool parsed = span_cut(&rest, ' ', &word) && span_cut(&rest, ' ', &token) && span_cut(&rest, ' ', &mode);
+    if (!parsed || !snapshot_token_ok(plane->epoch->snapshot, token)) {
+        err_set(&err, ERR_DENIED, "this is not the session's token");
+        refuse(front, &err, 403);
+        return;
+    }
+    conn_deadline(conn, 0);
+    if (span_eqs(mode, "proxy")) {
+        front_free(front);
+        exchange_start(plane, conn, NULL, false, true);
+    } else if (span_eqs(mode, "api")) {
+        front_free(front);
+        api_start(plane, conn, true);
+    } else if (!span_eqs(mode, "capture")) {
+        err_set(&err, ERR_DATA, "the preamble names no mode that this daemon knows");
+        refuse(front, &err, 400);
+    } else if (!parse_capture(rest, &host, &port, &err)) {
+        front_close(front); /* a captured program would not understand the answer */
+    } else {
+        front_free(front);
+        tunnel_start(plane, conn, &host, port, true);
+    }
+}
+
+/* ---- without one ---- */
+
+static void secure_api(struct front *front)
+{
+    struct err err;
+    struct stream *stream = NULL;
+    struct stream_io io = conn_stream_io(front->conn);
+    struct leaf *leaf = ca_leaf(front->plane->ca, TUNNEL_OWN_NAME, &err);
+    if (leaf)
+        stream = stream_server(front->plane->server, leaf, &io, &err);
+    leaf_unref(leaf);
+    if (!stream) {
+        front_close(front);
+        return;
+    }
+    front->securing = true;
+    conn_secure(front->conn, stream, FIRST_BYTES_MS);
+}
+
+static void look(struct front *front)
+{
+    struct span input = conn_peek(front->conn);
+    struct conn *conn = front->conn;
+    struct plane *plane = front->plane;
+    size_t compared = input.len < sizeof(magic) - 1 ? input.len : sizeof(magic) - 1;
+    struct err err;
+    if (input.len == 0)
+        return;
+    if ((uint8_t)input.p[0] == 0x16) { /* a TLS handshake record, RFC 8446 5.1 */
+        secure_api(front);
+        return;
+    }
+    if (memcmp(input.p, magic, compared) != 0) {
+        conn_deadline(conn, 0);
+        front_free(front);
+        exchange_start(plane, conn, NULL, false, false);
+        return;
+    }
+    size_t window = input.len < FRONT_PREAMBLE_BYTES ? input.len : FRONT_PREAMBLE_BYTES;
+    const char *end = memmem(input.p, window, "\r\n", 2);
+    if (!end) {
+        if (window == FRONT_PREAMBLE_BYTES) {
+            err_set(&err, ERR_DATA, "the preamble is longer than %d bytes", FRONT_PREAMBLE_BYTES);
+            refuse(front, &err, 400);
+        }
+        return;
+    }
+    char line[FRONT_PREAMBLE_BYTES];
+    size_t len = (size_t)(end - input.p);
+    memcpy(line, input.p, len);
+    conn_consume(conn, len + 2);
+    take_preamble(front, (struct span){line, len});
+    explicit_bzero(line, sizeof(line));
+}
+
+static void on_conn(struct conn *conn, enum conn_event event, void *arg)
+{
+    struct front *front = arg;
+    switch (event) {
+    case CONN_READABLE:
+        if (!front->securing)
+            look(front);
+        return;
+    case CONN_SECURED: {
+        struct plane *plane = front->plane;
+        conn_deadline(conn, 0);
+        front_free(front);
+        api_start(plane, conn, false);
+        return;
+    }
+    case CONN_EOF:
+    case CONN_FAILED:
+    case CONN_TIMED_OUT:
+        front_close(front);
+        return;
+    case CONN_CONNECTED:
+    case CONN_DRAINED:
+        return;
+    }
+}
+
+void front_accept(struct plane *plane, int fd)
+{
+    uint64_t most = plane->epoch->snapshot->rules->config->limits[LIMIT_CONNECTIONS];
+    if (plane->connections >= most) {
+        static const char busy[] = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        ssize_t written = write(fd, busy, sizeof(busy) - 1);
+        (void)written; /* the sandbox holds all of its connections already: best effort */
+        close(fd);
+        return;
+    }
+    struct front *front = mem_alloc(sizeof(*front));
+    front->plane = plane;
+    plane->connections++;
+    front->conn = conn_new_fd(plane->loop, fd, on_conn, front);
+    conn_deadline(front->conn, FIRST_BYTES_MS);
+}

@@ -1,0 +1,59 @@
+/* What all of a worker's connections share: the loop, the session's CA, the resolver, idle upstream
+ * connections, the channel to the monitor, and the rules in force. */
+#ifndef AILERON_PLANE_PLANE_H
+#define AILERON_PLANE_PLANE_H
+
+#include "core/data/message.h"
+#include "core/data/snapshot.h"
+#include "core/loop/conn.h"
+#include "core/loop/ipc.h"
+#include "core/loop/pool.h"
+#include "core/loop/resolve.h"
+#include "tls/ca.h"
+
+/* One snapshot with what is derived from it. A reload makes a new one; a request keeps the one that it
+ * began with until it ends. */
+struct epoch {
+    struct snapshot *snapshot;
+    struct trust *trust;          /* the system's roots and tls.ca_file */
+    struct stream_config *client; /* verifies upstreams against trust */
+    unsigned refs;
+};
+struct epoch *epoch_new(struct snapshot *snapshot, struct err *err) MUSTUSE NONNULL; /* takes it on success */
+struct epoch *epoch_ref(struct epoch *epoch) MUSTUSE NONNULL;
+void epoch_unref(struct epoch *epoch); /* NULL is fine */
+/* The config for an upstream: its own roots where the configuration names a ca_file. A reference. */
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err) MUSTUSE
+    NONNULL_AT(1, 3);
+
+struct ask; /* a question to the monitor that is open */
+/* The answer: a message of one of the types that message.h gives for the question, borrowed for the call.
+ * NULL: the monitor has gone. Never called after ask_cancel. Returns true where more will follow (OP_RESULT). */
+typedef bool (*ask_fn)(void *arg, const struct ipc_message *message);
+
+struct plane {
+    struct loop *loop;
+    struct ipc *ipc;
+    struct epoch *epoch; /* the newest */
+    struct ca *ca;
+    struct stream_config *server; /* towards the sandbox: ALPN http/1.1 */
+    struct resolver *resolver;
+    struct pool *pool;
+    struct ask *asks;
+    uint32_t last_ask;
+    size_t connections; /* open ones of the sandbox, bounded by limits.connections */
+    bool draining;
+};
+
+/* Sends a question; fn gets its answer. NULL payload: none. */
+struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
+                      void *arg) MUSTUSE NONNULL;
+uint32_t ask_id(const struct ask *ask) NONNULL;
+void ask_cancel(struct ask *ask); /* the answer, should it come, is dropped; NULL is fine */
+void plane_answer(struct plane *plane, const struct ipc_message *message) NONNULL; /* for the worker */
+/* One line for the record; takes the reference to event. */
+void plane_record(struct plane *plane, json_t *event) NONNULL;
+/* An error of the monitor's REFUSED payload. */
+void plane_refusal(const struct ipc_message *message, struct err *err) NONNULL;
+
+#endif

@@ -1,0 +1,107 @@
+/* Two halves of one type, used once in each direction. It looks at no byte. */
+#include "core/plane/relay.h"
+
+#include <stdlib.h>
+
+struct relay;
+struct half {
+    struct relay *relay;
+    struct conn *conn;
+    struct half *other;
+    uint64_t moved_bytes; /* from here to the other */
+    bool ended;           /* our end was told to the other */
+};
+
+struct relay {
+    struct plane *plane;
+    struct half client, upstream;
+    relay_fn over;
+    void *arg;
+    struct task begin;
+    bool closed;
+};
+
+static void relay_close(struct relay *relay)
+{
+    if (relay->closed)
+        return;
+    relay->closed = true;
+    task_cancel(&relay->begin);
+    conn_close(relay->client.conn);
+    conn_close(relay->upstream.conn);
+    relay->plane->connections--;
+    if (relay->over)
+        relay->over(relay->arg, relay->client.moved_bytes, relay->upstream.moved_bytes);
+    loop_defer(relay->plane->loop, free, relay);
+}
+
+static void move(struct half *from)
+{
+    struct half *to = from->other;
+    for (;;) {
+        struct span input = conn_peek(from->conn);
+        size_t room = conn_room(to->conn);
+        size_t len = input.len < room ? input.len : room;
+        if (len == 0 || !conn_write(to->conn, input.p, len))
+            break;
+        from->moved_bytes += len;
+        conn_consume(from->conn, len);
+    }
+    if (conn_eof(from->conn) && conn_peek(from->conn).len == 0 && !from->ended) {
+        from->ended = true;
+        conn_shutdown(to->conn);
+    }
+    if (from->ended && to->ended && conn_unsent(to->conn) == 0 && conn_unsent(from->conn) == 0)
+        relay_close(from->relay);
+}
+
+static void on_conn(struct conn *conn, enum conn_event event, void *arg)
+{
+    struct half *half = arg;
+    (void)conn;
+    switch (event) {
+    case CONN_READABLE:
+    case CONN_EOF:
+        move(half);
+        return;
+    case CONN_DRAINED:
+        move(half->other);
+        return;
+    case CONN_FAILED:
+    case CONN_TIMED_OUT:
+        relay_close(half->relay);
+        return;
+    case CONN_CONNECTED:
+    case CONN_SECURED:
+        return;
+    }
+}
+
+/* What came before the relay began gave its events to others. */
+static void begin(void *arg)
+{
+    struct relay *relay = arg;
+    move(&relay->client);
+    if (!relay->closed)
+        move(&relay->upstream);
+}
+
+static void half_init(struct half *half, struct relay *relay, struct conn *conn, struct half *other)
+{
+    const struct config *config = relay->plane->epoch->snapshot->rules->config;
+    *half = (struct half){.relay = relay, .conn = conn, .other = other};
+    conn_set_handler(conn, on_conn, half);
+    conn_deadline(conn, config->limits[LIMIT_IDLE_MS]);
+}
+
+void relay_start(struct plane *plane, struct conn *client, struct conn *upstream, relay_fn over, void *arg)
+{
+    struct relay *relay = mem_alloc(sizeof(*relay));
+    relay->plane = plane;
+    relay->over = over;
+    relay->arg = arg;
+    half_init(&relay->client, relay, client, &relay->upstream);
+    half_init(&relay->upstream, relay, upstream, &relay->client);
+    task_init(&relay->begin, plane->loop, begin, relay);
+    task_post(&relay->begin);
+}

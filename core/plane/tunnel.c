@@ -1,0 +1,310 @@
+/* A tunnel as states: (answer the CONNECT,) look at the first bytes, then hand the connection to whoever
+ * speaks what it holds. */
+#include "core/plane/tunnel.h"
+#include "core/plane/api.h"
+#include "core/plane/denial.h"
+#include "core/plane/dial.h"
+#include "core/plane/exchange.h"
+#include "core/plane/relay.h"
+#include "tls/hello.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum tunnel_state {
+    TUNNEL_FIRST,    /* opened, or refused inside: waiting for the client's first bytes */
+    TUNNEL_SECURING, /* our handshake with the client */
+    TUNNEL_DIALING,  /* untouched: the upstream's connection */
+    TUNNEL_RELAYING,
+    TUNNEL_OVER
+};
+
+struct tunnel {
+    struct plane *plane;
+    struct epoch *epoch;
+    struct conn *conn;
+    struct target_host host;
+    uint16_t port;
+    bool captured, own, refused;
+    enum tunnel_state state;
+    struct denial denial; /* where refused: delivered inside */
+    struct dial *dial;
+    struct task begin;
+    struct id id;
+    uint64_t began_ms;
+};
+
+enum { FIRST_BYTES_MS = 30000, LINGER_MS = 2000 };
+
+static void tunnel_free(struct tunnel *tunnel)
+{
+    tunnel->state = TUNNEL_OVER;
+    task_cancel(&tunnel->begin);
+    dial_cancel(tunnel->dial);
+    epoch_unref(tunnel->epoch);
+    loop_defer(tunnel->plane->loop, free, tunnel);
+}
+
+static void tunnel_close(struct tunnel *tunnel)
+{
+    conn_close(tunnel->conn);
+    tunnel->plane->connections--;
+    tunnel_free(tunnel);
+}
+
+static void record(struct tunnel *tunnel, const char *decision, const char *mode,
+                   const struct decision *by, const struct err *err)
+{
+    json_t *event = json_object();
+    json_put(event, "event", "network");
+    json_put(event, "request", tunnel->id.text);
+    json_put(event, "decision", decision);
+    json_put(event, "mode", mode);
+    json_put(event, "host", tunnel->host.name);
+    json_put_int(event, "port", tunnel->port);
+    json_put(event, "rule", by ? by->rule : NULL);
+    json_put(event, "reason", by ? by->reason : NULL);
+    if (tunnel->captured)
+        json_put_bool(event, "captured", true);
+    if (err) {
+        json_put(event, "code", err_word(err->code));
+        json_put(event, "message", err->message);
+    }
+    plane_record(tunnel->plane, event);
+}
+
+/* A refusal in the clear: the answer to a CONNECT; a captured connection has nobody to tell and is closed. */
+static void refuse(struct tunnel *tunnel, const struct err *err, int status)
+{
+    struct buf out CLEANUP(buf_clear);
+    denial_from_err(&tunnel->denial, err, status);
+    tunnel->denial.id = tunnel->id;
+    buf_init(&out, 2 * DENIAL_BODY_BYTES);
+    if (tunnel->captured || !denial_answer(&tunnel->denial, true, &out) ||
+        !conn_write(tunnel->conn, out.data, out.len)) {
+        tunnel_close(tunnel);
+        return;
+    }
+    conn_finish(tunnel->conn, LINGER_MS);
+    tunnel->plane->connections--;
+    tunnel_free(tunnel);
+}
+
+static bool established(struct tunnel *tunnel)
+{
+    static const char answer[] = "HTTP/1.1 200 Connection established\r\n\r\n";
+    return tunnel->captured || conn_write(tunnel->conn, answer, sizeof(answer) - 1);
+}
+
+/* ---- untouched ---- */
+
+static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
+{
+    struct tunnel *tunnel = arg;
+    json_t *event = json_object();
+    json_put(event, "event", "network.end");
+    json_put(event, "request", tunnel->id.text);
+    json_put(event, "host", tunnel->host.name);
+    json_put_int(event, "port", tunnel->port);
+    json_put_int(event, "bytes_out", (int64_t)sent_bytes);
+    json_put_int(event, "bytes_in", (int64_t)received_bytes);
+    json_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - tunnel->began_ms));
+    plane_record(tunnel->plane, event);
+    tunnel_free(tunnel);
+}
+
+static void on_dialed(void *arg, struct conn *upstream, bool reused, const struct err *err)
+{
+    struct tunnel *tunnel = arg;
+    (void)reused;
+    tunnel->dial = NULL;
+    if (err) {
+        record(tunnel, "deny", "tunnel", NULL, err);
+        refuse(tunnel, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
+        return;
+    }
+    if (!established(tunnel)) {
+        conn_close(upstream);
+        tunnel_close(tunnel);
+        return;
+    }
+    tunnel->state = TUNNEL_RELAYING;
+    relay_start(tunnel->plane, tunnel->conn, upstream, on_relayed, tunnel);
+}
+
+/* ---- opened ---- */
+
+static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
+{
+    struct exchange_origin origin = {.scheme = scheme, .host = tunnel->host, .port = tunnel->port};
+    conn_deadline(tunnel->conn, 0);
+    if (tunnel->own)
+        api_start(tunnel->plane, tunnel->conn, false);
+    else if (tunnel->refused)
+        exchange_refuse(tunnel->plane, tunnel->conn, &tunnel->denial);
+    else
+        exchange_start(tunnel->plane, tunnel->conn, &origin, tunnel->captured, true);
+    tunnel_free(tunnel);
+}
+
+/* E08, E09: only TLS for exactly this name, or plain HTTP where the port is HTTP's. */
+static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
+{
+    struct target_host named;
+    if (!hello->has_name)
+        return tunnel->host.is_ip ||
+               err_set(err, ERR_DENIED, "the client names no host in TLS (SNI) and asked for %s",
+                       tunnel->host.name);
+    if (!target_host_parse(span_of(hello->name), &named, err))
+        return false;
+    return target_host_equal(&named, &tunnel->host) ||
+           err_set(err, ERR_DENIED, "the client asked for %s and names %s in TLS (SNI)", tunnel->host.name,
+                   named.name);
+}
+
+static void secure(struct tunnel *tunnel)
+{
+    struct err err;
+    struct stream *stream = NULL;
+    struct stream_io io = conn_stream_io(tunnel->conn);
+    struct leaf *leaf = ca_leaf(tunnel->plane->ca, tunnel->host.name, &err);
+    if (leaf)
+        stream = stream_server(tunnel->plane->server, leaf, &io, &err);
+    leaf_unref(leaf);
+    if (!stream) {
+        record(tunnel, "deny", "intercept", NULL, &err);
+        tunnel_close(tunnel);
+        return;
+    }
+    tunnel->state = TUNNEL_SECURING;
+    conn_secure(tunnel->conn, stream, FIRST_BYTES_MS);
+}
+
+static void look(struct tunnel *tunnel)
+{
+    struct span input = conn_peek(tunnel->conn);
+    struct hello hello;
+    struct err err;
+    if (input.len == 0)
+        return;
+    switch (tls_hello_parse((const uint8_t *)input.p, input.len, &hello)) {
+    case HELLO_MORE:
+        return; /* the conn's deadline and HELLO_INPUT_MAX bound the wait */
+    case HELLO_OK:
+        if (check_hello(tunnel, &hello, &err)) {
+            secure(tunnel);
+            return;
+        }
+        break;
+    case HELLO_NOT_TLS:
+        if (tunnel->port != 443 && !tunnel->own) {
+            hand_over(tunnel, TARGET_HTTP);
+            return;
+        }
+        err_set(&err, ERR_DENIED, "only TLS passes to %s on port %u", tunnel->host.name, tunnel->port);
+        break;
+    case HELLO_BAD:
+        err_set(&err, ERR_DENIED, "the client's TLS hello for %s is malformed", tunnel->host.name);
+        break;
+    }
+    record(tunnel, "deny", "intercept", NULL, &err);
+    tunnel_close(tunnel);
+}
+
+static void on_conn(struct conn *conn, enum conn_event event, void *arg)
+{
+    struct tunnel *tunnel = arg;
+    struct err err;
+    switch (event) {
+    case CONN_READABLE:
+        if (tunnel->state == TUNNEL_FIRST)
+            look(tunnel);
+        return;
+    case CONN_SECURED:
+        hand_over(tunnel, TARGET_HTTPS);
+        return;
+    case CONN_FAILED:
+        if (tunnel->state == TUNNEL_SECURING) { /* most often: a client that does not trust the session's CA */
+            err = *conn_error(conn);
+            record(tunnel, "deny", "intercept", NULL, &err);
+        }
+        tunnel_close(tunnel);
+        return;
+    case CONN_EOF:
+    case CONN_TIMED_OUT:
+        if (tunnel->state == TUNNEL_FIRST)
+            tunnel_close(tunnel);
+        return;
+    case CONN_DRAINED:
+    case CONN_CONNECTED:
+        return;
+    }
+}
+
+/* ---- the beginning ---- */
+
+static void open_inside(struct tunnel *tunnel)
+{
+    tunnel->state = TUNNEL_FIRST;
+    conn_deadline(tunnel->conn, FIRST_BYTES_MS);
+    /* A ClientHello may be larger than the usual input buffer. */
+    conn_limits(tunnel->conn, HELLO_INPUT_MAX, 0);
+    if (established(tunnel))
+        look(tunnel);
+    else
+        tunnel_close(tunnel);
+}
+
+static void begin(void *arg)
+{
+    struct tunnel *tunnel = arg;
+    struct match_query query = {.host = span_of(tunnel->host.name), .port = tunnel->port};
+    struct decision decision;
+    struct err err;
+    if (tunnel->own) {
+        open_inside(tunnel);
+        return;
+    }
+    /* Ports of plain HTTP are read as such: every request on them is decided and recorded by itself. */
+    if (tunnel->port == 80 ||
+        snapshot_needs_inside(tunnel->epoch->snapshot, query.host, query.port)) {
+        open_inside(tunnel);
+        return;
+    }
+    snapshot_decide(tunnel->epoch->snapshot, &query, &decision);
+    if (decision.action == POLICY_ALLOW) {
+        record(tunnel, "allow", "tunnel", &decision, NULL);
+        tunnel->state = TUNNEL_DIALING;
+        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &tunnel->host, tunnel->port, false, true,
+                                  on_dialed, tunnel);
+        return;
+    }
+    err_set(&err, ERR_DENIED, "access to %s is denied by policy", tunnel->host.name);
+    err_hint(&err, "This is policy, not a network fault: another way to the same host is denied too. Ask "
+                   "the user to change policy.yaml");
+    record(tunnel, "deny", "tunnel", &decision, &err);
+    denial_from_err(&tunnel->denial, &err, 403);
+    tunnel->denial.id = tunnel->id;
+    snprintf(tunnel->denial.rule, sizeof(tunnel->denial.rule), "%s", decision.rule);
+    snprintf(tunnel->denial.reason, sizeof(tunnel->denial.reason), "%s", decision.reason);
+    tunnel->refused = true;
+    if (tunnel->port == 443)
+        open_inside(tunnel); /* no client shows the body of a refused CONNECT (HACKING) */
+    else
+        refuse(tunnel, &err, 403);
+}
+
+void tunnel_start(struct plane *plane, struct conn *conn, const struct target_host *host, uint16_t port,
+                  bool captured)
+{
+    struct tunnel *tunnel = mem_alloc(sizeof(*tunnel));
+    *tunnel = (struct tunnel){.plane = plane, .epoch = epoch_ref(plane->epoch), .conn = conn, .host = *host,
+                              .port = port, .captured = captured, .id = id_new(""),
+                              .began_ms = clock_mono_ms()};
+    tunnel->own = strcmp(host->name, TUNNEL_OWN_NAME) == 0;
+    tunnel->state = TUNNEL_DIALING;
+    conn_set_handler(conn, on_conn, tunnel);
+    task_init(&tunnel->begin, plane->loop, begin, tunnel);
+    task_post(&tunnel->begin);
+}
