@@ -1,0 +1,43 @@
+/* Memory: checked allocation (a failure aborts: every outside size is bounded), scope cleanup, and
+ * the arena that owns a request's strings. */
+#ifndef AILERON_BASE_MEM_H
+#define AILERON_BASE_MEM_H
+
+#include "core/base/attr.h"
+
+void *mem_alloc(size_t size) MUSTUSE;               /* zeroed */
+void *mem_array(size_t count, size_t size) MUSTUSE; /* zeroed, overflow checked */
+void *mem_resize(void *ptr, size_t count, size_t size) MUSTUSE; /* tail not zeroed */
+char *mem_strdup(const char *s) MUSTUSE NONNULL;
+char *mem_strndup(const char *s, size_t len) MUSTUSE NONNULL; /* NUL-terminated copy */
+char *mem_printf(const char *fmt, ...) MUSTUSE PRINTF(1, 2);
+
+void mem_free_ptr(void *pointer_to_pointer); /* for CLEANUP: frees *p */
+#define AUTOFREE CLEANUP(mem_free_ptr)
+
+/* An arena frees everything at once. max_bytes bounds the sum of what it hands out, each piece
+ * counted in steps of 16: at the bound the allocation functions return NULL, which the caller turns into
+ * ERR_LIMIT. */
+struct arena;
+struct arena *arena_new(size_t max_bytes) MUSTUSE;
+void arena_free(struct arena *arena);
+void arena_reset(struct arena *arena) NONNULL; /* keeps at most one small block */
+void *arena_alloc(struct arena *arena, size_t size) MUSTUSE NONNULL; /* zeroed, aligned to 16 */
+char *arena_strndup(struct arena *arena, const char *s, size_t len) MUSTUSE NONNULL;
+
+/* A growable byte buffer with a maximum. data may be NULL while len is 0. */
+struct buf {
+    uint8_t *data;
+    size_t len, cap, max;
+};
+void buf_init(struct buf *buf, size_t max) NONNULL;
+void buf_clear(struct buf *buf) NONNULL; /* frees; keeps max */
+void buf_wipe(struct buf *buf) NONNULL;  /* zeroes, then frees */
+bool buf_add(struct buf *buf, const void *data, size_t len) MUSTUSE NONNULL_AT(1); /* false: would pass max; nothing added */
+bool buf_adds(struct buf *buf, const char *s) MUSTUSE NONNULL;
+bool buf_printf(struct buf *buf, const char *fmt, ...) MUSTUSE NONNULL PRINTF(2, 3);
+uint8_t *buf_reserve(struct buf *buf, size_t room) MUSTUSE NONNULL; /* NULL: would pass max; then add to len yourself */
+void buf_consume(struct buf *buf, size_t len) NONNULL; /* from the front; frees the storage when it becomes empty */
+const char *buf_cstr(struct buf *buf) NONNULL; /* NUL put behind the contents, not counted in len */
+
+#endif
