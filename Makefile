@@ -56,7 +56,7 @@ LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp
 # The program is one static, position-independent file. Sanitizers and coverage need the dynamic linker.
 # absent.c replaces parts of libc and so belongs to the static program alone.
 ifneq ($(filter $(CONFIG),release debug),)
-PROGRAM_LDFLAGS := -static-pie -Wl,--wrap=dlopen -Wl,--wrap=dlopen
+PROGRAM_LDFLAGS := -static-pie -Wl,--wrap=dlopen
 PROGRAM_ONLY := core/base/absent.c
 endif
 

@@ -162,7 +162,7 @@ struct ca *ca_load(struct span cert_pem, struct span key_pem, struct err *err)
     }
     struct ca *ca = NULL;
     char subject[SUBJECT_MAX + 8];
-    char *text = mem_strndup(cert_pem.p, cert_pem.len);
+    char *text = mem_strndup(cert_pem.len > 0 ? cert_pem.p : "", cert_pem.len);
     mbedtls_x509_crt cert;
     mbedtls_x509_crt_init(&cert);
     int ret = mbedtls_x509_crt_parse(&cert, (const unsigned char *)text, cert_pem.len + 1);

@@ -73,7 +73,8 @@ struct keypair *keypair_parse(struct span pem, struct err *err)
 {
     /* The parser wants the NUL counted. */
     struct secret *text = secret_zeroed(pem.len + 1);
-    memcpy(secret_writable(text), pem.p, pem.len);
+    if (pem.len > 0)
+        memcpy(secret_writable(text), pem.p, pem.len);
     struct keypair *key = keypair_empty();
     int ret = mbedtls_pk_parse_key(&key->pk, secret_bytes(text), secret_len(text), NULL, 0,
                                    tls_random, NULL);

@@ -75,11 +75,12 @@ typedef struct leaf *(*stream_leaf_fn)(void *arg, const char *name, struct err *
 struct stream_server_options {
     const char *const *alpn;
     bool no_tickets;
+    bool tls12_only;
 };
 struct stream_client_options {
     struct trust *trust; /* the config takes its own reference; verification cannot be switched off */
     const char *const *alpn;
-    bool tls13_only;     /* otherwise 1.2 and 1.3 */
+    bool tls12_only, tls13_only; /* neither: 1.3, or 1.2 where the server has no more */
     struct span client_cert_pem; /* leaf first, then intermediates; empty: none */
     struct span client_key_pem;  /* unencrypted; the caller wipes its own copy */
 };

@@ -44,7 +44,8 @@ static struct stream_config *config_new(int endpoint)
     return config;
 }
 
-static int config_defaults(struct stream_config *config, int endpoint, bool tls13_only)
+static int config_defaults(struct stream_config *config, int endpoint, bool tls12_only,
+                           bool tls13_only)
 {
     int ret = mbedtls_ssl_config_defaults(&config->ssl, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
                                           MBEDTLS_SSL_PRESET_DEFAULT);
@@ -55,7 +56,8 @@ static int config_defaults(struct stream_config *config, int endpoint, bool tls1
     mbedtls_ssl_conf_groups(&config->ssl, groups);
     mbedtls_ssl_conf_min_tls_version(&config->ssl, tls13_only ? MBEDTLS_SSL_VERSION_TLS1_3
                                                               : MBEDTLS_SSL_VERSION_TLS1_2);
-    mbedtls_ssl_conf_max_tls_version(&config->ssl, MBEDTLS_SSL_VERSION_TLS1_3);
+    mbedtls_ssl_conf_max_tls_version(&config->ssl, tls12_only ? MBEDTLS_SSL_VERSION_TLS1_2
+                                                              : MBEDTLS_SSL_VERSION_TLS1_3);
     return 0;
 }
 
@@ -93,7 +95,7 @@ struct stream_config *stream_config_server(const struct stream_server_options *o
                                            struct err *err)
 {
     struct stream_config *config = config_new(MBEDTLS_SSL_IS_SERVER);
-    int ret = config_defaults(config, MBEDTLS_SSL_IS_SERVER, false);
+    int ret = config_defaults(config, MBEDTLS_SSL_IS_SERVER, options->tls12_only, false);
     if (ret == 0 && !options->no_tickets) {
         ret = mbedtls_ssl_ticket_setup(&config->tickets, tls_random, NULL,
                                        MBEDTLS_CIPHER_AES_256_GCM, STREAM_TICKET_LIFE_S);
@@ -143,7 +145,8 @@ struct stream_config *stream_config_client(const struct stream_client_options *o
 {
     struct stream_config *config = config_new(MBEDTLS_SSL_IS_CLIENT);
     config->trust = trust_ref(options->trust);
-    int ret = config_defaults(config, MBEDTLS_SSL_IS_CLIENT, options->tls13_only);
+    int ret = config_defaults(config, MBEDTLS_SSL_IS_CLIENT, options->tls12_only,
+                              options->tls13_only);
     if (ret != 0) {
         tls_error(err, ERR_INTERNAL, ret, "cannot set up TLS");
     } else if (config_alpn(config, options->alpn, err) &&

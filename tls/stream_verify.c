@@ -32,8 +32,8 @@ static const struct cause_row {
                             "the server's owner must replace it"},
     [STREAM_CAUSE_VERSION] = {"version", "the two ends have no TLS version in common",
                               "TLS 1.2 or 1.3 is needed"},
-    [STREAM_CAUSE_NO_COMMON] = {"no-common", "the two ends have no cipher, group or protocol in "
-                                             "common", NULL},
+    [STREAM_CAUSE_NO_COMMON] = {"no-common", "the two ends have no version, cipher, group or "
+                                             "application protocol in common", NULL},
     [STREAM_CAUSE_PEER_REFUSED_CERT] = {"peer-refused-certificate", "the other end refused our "
                                                                     "certificate", NULL},
     [STREAM_CAUSE_ALERT] = {"alert", "the other end gave up", NULL},
@@ -116,10 +116,19 @@ static enum stream_cause certificate_cause(const struct stream *stream)
     return STREAM_CAUSE_PROTOCOL;
 }
 
-/* The description of the fatal alert that was just received (RFC 8446 section 6). */
-static int received_alert(const struct stream *stream)
+/* The description of the fatal alert that ended the stream (RFC 8446 section 6), or -1. A client of TLS
+ * 1.3 that gives up before it has keys sends its alert in the clear, which the library calls a bad
+ * record; it only serves the words here. */
+static int received_alert(const struct stream *stream, int code)
 {
-    return stream->ssl.MBEDTLS_PRIVATE(in_msg)[1];
+    if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
+        return stream->ssl.MBEDTLS_PRIVATE(in_msg)[1];
+    const uint8_t *record = stream->ssl.MBEDTLS_PRIVATE(in_hdr);
+    if (code == MBEDTLS_ERR_SSL_INVALID_MAC && stream->config->server && !stream->open &&
+        record[0] == MBEDTLS_SSL_MSG_ALERT && record[3] == 0 && record[4] == 2 &&
+        record[5] == MBEDTLS_SSL_ALERT_LEVEL_FATAL)
+        return record[6];
+    return -1;
 }
 
 static enum stream_cause alert_cause(int alert)
@@ -146,11 +155,11 @@ static enum stream_cause alert_cause(int alert)
 
 static enum stream_cause library_cause(const struct stream *stream, int code)
 {
+    if (received_alert(stream, code) >= 0)
+        return alert_cause(received_alert(stream, code));
     switch (code) {
     case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
         return certificate_cause(stream);
-    case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
-        return alert_cause(received_alert(stream));
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
         return STREAM_CAUSE_VERSION;
     case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
@@ -200,6 +209,7 @@ static const char *alert_word(int alert)
 static void detail(const struct stream *stream, int code, char *out, size_t cap)
 {
     const mbedtls_x509_time *when = NULL;
+    int alert = received_alert(stream, code);
     out[0] = '\0';
     if (stream->cause == STREAM_CAUSE_EXPIRED)
         when = &stream->verdict.until;
@@ -209,9 +219,8 @@ static void detail(const struct stream *stream, int code, char *out, size_t cap)
         snprintf(out, cap, " (%s %04d-%02d-%02d%s)",
                  stream->cause == STREAM_CAUSE_EXPIRED ? "on" : "before", when->year, when->mon,
                  when->day, stream->verdict.leaf == 0 ? ", a certificate above it" : "");
-    else if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
-        snprintf(out, cap, " (alert %d, %s)", received_alert(stream),
-                 alert_word(received_alert(stream)));
+    else if (alert >= 0)
+        snprintf(out, cap, " (alert %d, %s)", alert, alert_word(alert));
     else if (stream->cause == STREAM_CAUSE_PROTOCOL || stream->cause == STREAM_CAUSE_INTERNAL) {
         char words[160];
         mbedtls_strerror(code, words, sizeof words);

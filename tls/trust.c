@@ -130,7 +130,7 @@ bool trust_add(struct trust *trust, struct span pem, enum trust_text how, struct
         return err_set(err, ERR_LIMIT, "too many trusted certificates: more than %d files, or a file "
                        "over %zu MiB", TRUST_TEXTS_MAX, TRUST_PEM_MAX >> 20);
     size_t count = trust->count, skipped = trust->skipped, slot = trust->text_count++;
-    char *owned = how == TRUST_COPY ? mem_strndup(pem.p, pem.len) : NULL;
+    char *owned = how == TRUST_COPY ? mem_strndup(pem.len > 0 ? pem.p : "", pem.len) : NULL;
     const char *text = owned != NULL ? owned : pem.p, *end = text + pem.len, *at = text;
     trust->texts[slot].owned = owned;
     trust->texts[slot].p = text;

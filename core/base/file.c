@@ -129,7 +129,8 @@ static int write_temp(int fd, mode_t mode, const void *data, size_t len)
 {
     struct err ignored;
     errno = 0;
-    if (fchmod(fd, mode) != 0 || !file_write_all(fd, data, len, &ignored) || fsync(fd) != 0)
+    if (fchmod(fd, mode) != 0 || (len > 0 && !file_write_all(fd, data, len, &ignored)) ||
+        fsync(fd) != 0)
         return errno ? errno : EIO;
     return 0;
 }
@@ -170,7 +171,7 @@ int file_sealed(const char *name, const void *data, size_t len, struct err *err)
         err_errno(err, ERR_IO, errno, "cannot create memory for %s", name);
         return -1;
     }
-    if (!file_write_all(fd, data, len, err)) {
+    if (len > 0 && !file_write_all(fd, data, len, err)) {
         err_wrap(err, "%s", name);
     } else if (lseek(fd, 0, SEEK_SET) != 0 ||
                fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {

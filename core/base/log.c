@@ -32,7 +32,8 @@ void log_line(enum log_level level, const char *fmt, ...)
     int len = snprintf(line, sizeof(line), "%s %s %s[%d] %s\n", when, words[level], process_name,
                        (int)getpid(), shown);
     if (len > 0) {
-        ssize_t written = write(STDERR_FILENO, line, (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1);
+        size_t size = (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1;
+        ssize_t written = write(STDERR_FILENO, line, size);
         (void)written; /* there is nowhere left to report to */
     }
 }

@@ -33,11 +33,14 @@ struct buf {
 void buf_init(struct buf *buf, size_t max) NONNULL;
 void buf_clear(struct buf *buf) NONNULL; /* frees; keeps max */
 void buf_wipe(struct buf *buf) NONNULL;  /* zeroes, then frees */
-bool buf_add(struct buf *buf, const void *data, size_t len) MUSTUSE NONNULL_AT(1); /* false: would pass max; nothing added */
+/* The adding functions return false where the contents would pass max; nothing is added then. */
+bool buf_add(struct buf *buf, const void *data, size_t len) MUSTUSE NONNULL_AT(1);
 bool buf_adds(struct buf *buf, const char *s) MUSTUSE NONNULL;
 bool buf_printf(struct buf *buf, const char *fmt, ...) MUSTUSE NONNULL PRINTF(2, 3);
-uint8_t *buf_reserve(struct buf *buf, size_t room) MUSTUSE NONNULL; /* NULL: would pass max; then add to len yourself */
-void buf_consume(struct buf *buf, size_t len) NONNULL; /* from the front; frees the storage when it becomes empty */
+/* Room behind the contents, to be filled and added to len by the caller; NULL: would pass max. */
+uint8_t *buf_reserve(struct buf *buf, size_t room) MUSTUSE NONNULL;
+/* Takes len bytes from the front; frees the storage when it becomes empty. */
+void buf_consume(struct buf *buf, size_t len) NONNULL;
 const char *buf_cstr(struct buf *buf) NONNULL; /* NUL put behind the contents, not counted in len */
 
 #endif

@@ -19,7 +19,8 @@ struct opt_row {
     const char *value;     /* placeholder in the help ("FILE"); NULL for a flag */
     const char *help;      /* one sentence */
     const char *choices;   /* "auto|docker|bwrap", or NULL */
-    size_t offset;         /* of the field in the command's own struct: bool, const char *, uint64_t (DURATION in ms), or struct opt_list */
+    /* Of the field in the command's own struct: bool, const char *, uint64_t, or struct opt_list. */
+    size_t offset;
 };
 struct opt_list {
     const char *items[64];

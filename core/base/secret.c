@@ -20,7 +20,8 @@ struct secret *secret_zeroed(size_t len)
     assert(len < SIZE_MAX / 2);
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t mapped = (sizeof(struct secret) + len + page - 1) / page * page;
-    struct secret *secret = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct secret *secret =
+        mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (secret == MAP_FAILED)
         abort(); /* as any failed allocation */
     /* All three are best effort: a small RLIMIT_MEMLOCK or an old kernel must not stop the program. */

@@ -1,4 +1,5 @@
-/* The libevent base of a loop, for the one other file of this room that needs libevent itself (the resolver). */
+/* The libevent base of a loop, for the one other file of this room that needs libevent itself (the
+ * resolver). */
 #ifndef AILERON_LOOP_BASE_H
 #define AILERON_LOOP_BASE_H
 

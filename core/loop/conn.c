@@ -37,8 +37,7 @@ static struct conn *conn_new(struct loop *loop, int fd, conn_fn fn, void *arg)
 static void prepare_socket(int fd)
 {
     int on = 1;
-    /* Fails on a Unix socket, which needs neither. Nonblocking is a flag of each send and receive.
-     */
+    /* Fails on a Unix socket, which needs neither. Each send and receive says MSG_DONTWAIT. */
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }

@@ -18,8 +18,7 @@
 
 enum {
     IPC_MAGIC = 0x49504321,
-    IPC_SOCKET_BYTES =
-        1024 * 1024 /* asked for; the kernel may give less, a message needs IPC_PAYLOAD_MAX */
+    IPC_SOCKET_BYTES = 1024 * 1024 /* asked for; a message needs IPC_PAYLOAD_MAX */
 };
 
 /* The machine's own byte order: both ends are the same program on the same machine. */

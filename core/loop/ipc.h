@@ -1,7 +1,8 @@
-/* Typed messages with descriptors between two of our processes, over SOCK_SEQPACKET: one datagram is one
- * message. What the types mean is core/data/message.h's; this file bounds, queues and wipes.
+/* Typed messages with descriptors between two of our processes, over SOCK_SEQPACKET: one datagram
+ * is one message. What the types mean is core/data/message.h's; this file bounds, queues and wipes.
  *
- * A peer that sends what is not a message, or that does not read until the queue is full, ends the channel. */
+ * A peer that sends what is not a message, or that does not read until the queue is full, ends the
+ * channel. */
 #ifndef AILERON_LOOP_IPC_H
 #define AILERON_LOOP_IPC_H
 
@@ -15,8 +16,8 @@ enum {
     IPC_QUEUE_FDS = 64,                /* descriptors in that queue */
     IPC_BATCH = 32                     /* messages received before others get their turn */
 };
-/* The flag of messages that carry a credential: every copy that this module makes is wiped after use. Equals
- * MESSAGE_SECRET of core/data/message.h. */
+/* The flag of messages that carry a credential: every copy that this module makes is wiped after
+ * use. Equals MESSAGE_SECRET of core/data/message.h. */
 enum { IPC_SECRET = 1 };
 
 struct ipc;
@@ -25,29 +26,33 @@ struct ipc_message {
     uint32_t id;
     const uint8_t *data; /* borrowed for the callback; a NUL stands behind the last byte */
     size_t len;
-    int fds[IPC_FDS_MAX]; /* a callee that keeps one writes -1 in its place; the others are closed */
+    int fds[IPC_FDS_MAX]; /* who keeps one writes -1 in its place; the others are closed */
     size_t fd_count;
 };
 struct ipc_handler {
     void (*message)(struct ipc *ipc, struct ipc_message *message, void *arg);
-    /* The channel has ended: err NULL where the peer closed it, else why. Called once, from the loop, and
-     * nothing after it; ipc_free is still the owner's. */
+    /* The channel has ended: err NULL where the peer closed it, else why. Called once, from the
+     * loop, and nothing after it; ipc_free is still the owner's. */
     void (*gone)(struct ipc *ipc, const struct err *err, void *arg);
 };
 
 /* A connected pair, both close-on-exec. */
 bool ipc_pair(int fds[2], struct err *err) MUSTUSE NONNULL;
 /* Takes fd. handler is borrowed (a const table). */
-struct ipc *ipc_new(struct loop *loop, int fd, const struct ipc_handler *handler, void *arg)
-    MUSTUSE NONNULL_AT(1, 3);
-void ipc_free(struct ipc *ipc); /* closes; what is queued is lost; also inside its callbacks; NULL is fine */
-/* Sends, or queues where the kernel's buffer is full. Descriptors are borrowed. False: the message is over its
- * bounds (asserted), or the channel has ended or ends now: gone follows from the loop. */
+struct ipc *ipc_new(struct loop *loop, int fd, const struct ipc_handler *handler, void *arg) MUSTUSE
+    NONNULL_AT(1, 3);
+/* Closes; what is queued is lost. Also inside its callbacks; NULL is fine. */
+void ipc_free(struct ipc *ipc);
+/* Sends, or queues where the kernel's buffer is full. Descriptors are borrowed. False: the message
+ * is over its bounds (asserted), or the channel has ended or ends now: gone follows from the loop.
+ */
 bool ipc_send(struct ipc *ipc, uint16_t type, uint16_t flags, uint32_t id, const void *payload,
               size_t len, const int *fds, size_t fd_count) NONNULL_AT(1);
-/* Bytes in the queue. A sender of much holds back above IPC_QUEUE_BYTES / 8, say, and looks again later. */
+/* Bytes in the queue. A sender of much holds back above IPC_QUEUE_BYTES / 8, say, and looks again
+ * later. */
 size_t ipc_queued(const struct ipc *ipc) NONNULL;
-/* Waits (blocking) until the queue has gone to the kernel, for at most ms; for a process that exits. */
+/* Waits (blocking) until the queue has gone to the kernel, for at most ms; for a process that
+ * exits. */
 bool ipc_flush(struct ipc *ipc, uint64_t ms) NONNULL;
 
 #endif

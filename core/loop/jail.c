@@ -1,6 +1,7 @@
-/* The jail: process attributes, limits, and a seccomp allow-list as a table of rows. A row says which call and,
- * where its arguments matter, which of them; what is not in the table kills the process. It opens nothing and
- * changes no identity: a worker runs as its monitor's user and is held by this list alone. */
+/* The jail: process attributes, limits, and a seccomp allow-list as a table of rows. A row says
+ * which call and, where its arguments matter, which of them; what is not in the table kills the
+ * process. It opens nothing and changes no identity: a worker runs as its monitor's user and is
+ * held by this list alone. */
 #include "core/loop/jail.h"
 
 #include <asm/ioctls.h>
@@ -25,12 +26,25 @@ struct row {
     uint64_t value;
 };
 
-#define CALL(name) {SCMP_SYS(name), ANY, 0, 0}
+#define CALL(name)                                                                                 \
+    {                                                                                              \
+        SCMP_SYS(name), ANY, 0, 0                                                                  \
+    }
 
 static const struct row common_rows[] = {
     /* bytes on descriptors that are open */
-    CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(recvfrom), CALL(sendto), CALL(recvmsg),
-    CALL(sendmsg), CALL(close), CALL(shutdown), CALL(fstat), CALL(lseek),
+    CALL(read),
+    CALL(write),
+    CALL(readv),
+    CALL(writev),
+    CALL(recvfrom),
+    CALL(sendto),
+    CALL(recvmsg),
+    CALL(sendmsg),
+    CALL(close),
+    CALL(shutdown),
+    CALL(fstat),
+    CALL(lseek),
     {SCMP_SYS(fcntl), EQUAL, 1, F_GETFL},
     {SCMP_SYS(fcntl), EQUAL, 1, F_SETFL},
     {SCMP_SYS(fcntl), EQUAL, 1, F_GETFD},
@@ -40,39 +54,96 @@ static const struct row common_rows[] = {
     {SCMP_SYS(ioctl), EQUAL, 1, FIONBIO},
     {SCMP_SYS(ioctl), EQUAL, 1, FIONREAD},
     /* waiting */
-    CALL(epoll_wait), CALL(epoll_pwait), CALL(epoll_pwait2), CALL(epoll_ctl), CALL(poll), CALL(ppoll),
-    CALL(restart_syscall), CALL(futex), CALL(sched_yield),
+    CALL(epoll_wait),
+    CALL(epoll_pwait),
+    CALL(epoll_pwait2),
+    CALL(epoll_ctl),
+    CALL(poll),
+    CALL(ppoll),
+    CALL(restart_syscall),
+    CALL(futex),
+    CALL(sched_yield),
     /* memory; none of it becomes code */
     {SCMP_SYS(mmap), MASKED_ZERO, 2, PROT_EXEC},
     {SCMP_SYS(mprotect), MASKED_ZERO, 2, PROT_EXEC},
-    CALL(munmap), CALL(mremap), CALL(brk), CALL(madvise), CALL(mlock), CALL(mlock2), CALL(munlock),
+    CALL(munmap),
+    CALL(mremap),
+    CALL(brk),
+    CALL(madvise),
+    CALL(mlock),
+    CALL(mlock2),
+    CALL(munlock),
     /* clocks (mostly the vDSO), random bytes, ourselves */
-    CALL(clock_gettime), CALL(clock_getres), CALL(gettimeofday), CALL(time), CALL(nanosleep),
-    CALL(clock_nanosleep), CALL(getrandom), CALL(getpid), CALL(gettid), CALL(getuid), CALL(geteuid),
-    CALL(getgid), CALL(getegid), CALL(getrusage), CALL(exit), CALL(exit_group),
-    /* signals: abort() needs tgkill; to whom is checked by the kernel's own rules and pinned below */
-    CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn), CALL(sigaltstack),
+    CALL(clock_gettime),
+    CALL(clock_getres),
+    CALL(gettimeofday),
+    CALL(time),
+    CALL(nanosleep),
+    CALL(clock_nanosleep),
+    CALL(getrandom),
+    CALL(getpid),
+    CALL(gettid),
+    CALL(getuid),
+    CALL(geteuid),
+    CALL(getgid),
+    CALL(getegid),
+    CALL(getrusage),
+    CALL(exit),
+    CALL(exit_group),
+    /* signals; tgkill for abort() is pinned to ourselves in fill() */
+    CALL(rt_sigaction),
+    CALL(rt_sigprocmask),
+    CALL(rt_sigreturn),
+    CALL(sigaltstack),
     {SCMP_SYS(prctl), EQUAL, 0, PR_SET_NAME},
     {SCMP_SYS(prctl), EQUAL, 0, PR_GET_DUMPABLE},
 };
 
 static const struct row worker_rows[] = {
-    CALL(accept4), CALL(connect), CALL(getsockopt), CALL(setsockopt), CALL(getsockname), CALL(getpeername),
+    CALL(accept4),
+    CALL(connect),
+    CALL(getsockopt),
+    CALL(setsockopt),
+    CALL(getsockname),
+    CALL(getpeername),
     {SCMP_SYS(socket), SOCKET_TYPE, 0, AF_INET},
     {SCMP_SYS(socket), SOCKET_TYPE, 0, AF_INET6},
 };
 
-/* Address and leak sanitizers: their own memory maps, and what they need to print a report. A release build is
- * never compiled with this. */
+/* Address and leak sanitizers: their own memory maps, and what they need to print a report. A
+ * release build is never compiled with this. */
 #if defined(__SANITIZE_ADDRESS__)
 static const struct row sanitizer_rows[] = {
-    CALL(mmap), CALL(mprotect), CALL(openat), CALL(open), CALL(readlink), CALL(readlinkat), CALL(newfstatat),
-    CALL(stat), CALL(lstat), CALL(access), CALL(dup), CALL(pipe), CALL(pipe2), CALL(clone), CALL(ptrace),
-    CALL(wait4), CALL(tgkill), CALL(getppid), CALL(prctl), CALL(getcwd), CALL(sched_getaffinity),
-    CALL(process_vm_readv), CALL(prlimit64), CALL(uname), CALL(getdents64), CALL(fcntl), CALL(set_tid_address),
+    CALL(mmap),
+    CALL(mprotect),
+    CALL(openat),
+    CALL(open),
+    CALL(readlink),
+    CALL(readlinkat),
+    CALL(newfstatat),
+    CALL(stat),
+    CALL(lstat),
+    CALL(access),
+    CALL(dup),
+    CALL(pipe),
+    CALL(pipe2),
+    CALL(clone),
+    CALL(ptrace),
+    CALL(wait4),
+    CALL(tgkill),
+    CALL(getppid),
+    CALL(prctl),
+    CALL(getcwd),
+    CALL(sched_getaffinity),
+    CALL(process_vm_readv),
+    CALL(prlimit64),
+    CALL(uname),
+    CALL(getdents64),
+    CALL(fcntl),
+    CALL(set_tid_address),
 };
 #else
-static const struct row sanitizer_rows[1]; /* none: jail_rows passes a count of 0 */
+static const struct row sanitizer_rows[1]; /* none: not added */
 #endif
 
 static int add_row(scmp_filter_ctx filter, const struct row *row)
@@ -89,7 +160,8 @@ static int add_row(scmp_filter_ctx filter, const struct row *row)
     case SOCKET_TYPE:
         break;
     }
-    /* A family with stream and datagram sockets, whatever the flags beside the type; no raw ones. */
+    /* A family with stream and datagram sockets, whatever the flags beside the type; no raw ones.
+     */
     const uint64_t types[] = {SOCK_STREAM, SOCK_DGRAM};
     const uint64_t mask = 0xf; /* SOCK_TYPE_MASK of the kernel */
     for (size_t i = 0; i < COUNT(types); i++) {
@@ -124,7 +196,8 @@ static int fill(scmp_filter_ctx filter, enum jail_profile profile)
 #else
     (void)sanitizer_rows;
 #endif
-    /* glibc's fstat() by path. It could look at the file system, so it fails; standard output bears that. */
+    /* glibc's fstat() by path. It could look at the file system, so it fails; standard output bears
+     * that. */
     if (result == 0 && COUNT(sanitizer_rows) == 1)
         result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(newfstatat), 0);
     /* abort() and raise() send to our own process, and to no other. */
@@ -168,7 +241,8 @@ bool jail_enter(enum jail_profile profile, struct err *err)
         return err_set(err, ERR_INTERNAL, "cannot confine the process: out of memory");
     int result = fill(filter, profile);
     if (result == 0)
-        result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary search, not a list */
+        result =
+            seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary search, not a list */
     if (result == 0)
         result = seccomp_load(filter);
     seccomp_release(filter);

@@ -1,8 +1,10 @@
-/* The jail of a process that reads hostile bytes (design 2): from here on no file, no program, no other
- * process; sockets, memory, clocks and random bytes only. A call outside the list kills the process.
+/* The jail of a process that reads hostile bytes (design 2): from here on no file, no program, no
+ * other process; sockets, memory, clocks and random bytes only. A call outside the list kills the
+ * process.
  *
- * Everything that opens a file is done before: the loop, tls_init, log_open, the time zone (done here).
- * Descriptors that are open stay open; fstat() fails there (lseek tells a size). There is no way back. */
+ * Everything that opens a file is done before: the loop, tls_init, log_open, the time zone (done
+ * here). Descriptors that are open stay open; fstat() fails there (lseek tells a size). There is no
+ * way back. */
 #ifndef AILERON_LOOP_JAIL_H
 #define AILERON_LOOP_JAIL_H
 
@@ -14,7 +16,8 @@ enum jail_profile {
 };
 enum { JAIL_FILES_MAX = 20000 }; /* RLIMIT_NOFILE is raised to the hard limit, this at most */
 
-/* No new privileges, not dumpable, no core file, no child processes; then the seccomp allow-list. ERR_UNAVAILABLE where the kernel has no seccomp filters. */
+/* No new privileges, not dumpable, no core file, no child processes; then the seccomp allow-list.
+ * ERR_UNAVAILABLE where the kernel has no seccomp filters. */
 bool jail_enter(enum jail_profile profile, struct err *err) MUSTUSE NONNULL;
 
 #endif

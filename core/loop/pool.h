@@ -1,7 +1,7 @@
-/* Idle upstream connections of one worker, kept for the next request to the same place. A worker serves one
- * session, so no connection is ever seen by another (threat C14). Only connections at rest may be put: the
- * answer read to its end, nothing unsent, TLS verified for exactly the key's host. One that gets bytes or its
- * peer's end while idle is dropped. */
+/* Idle upstream connections of one worker, kept for the next request to the same place. A worker
+ * serves one session, so no connection is ever seen by another (threat C14). Only connections at
+ * rest may be put: the answer read to its end, nothing unsent, TLS verified for exactly the key's
+ * host. One that gets bytes or its peer's end while idle is dropped. */
 #ifndef AILERON_LOOP_POOL_H
 #define AILERON_LOOP_POOL_H
 
@@ -14,7 +14,7 @@ enum {
 };
 
 struct pool_key {
-    struct span host;     /* canonical */
+    struct span host; /* canonical */
     uint16_t port;
     bool tls;
     struct span identity; /* of the client's certificate; empty: none */
@@ -27,7 +27,8 @@ void pool_free(struct pool *pool); /* closes all; NULL is fine */
 struct conn *pool_take(struct pool *pool, const struct pool_key *key) MUSTUSE NONNULL;
 /* Takes the connection; closes it where it is not at rest or a bound is reached. */
 void pool_put(struct pool *pool, const struct pool_key *key, struct conn *conn) NONNULL;
-void pool_empty(struct pool *pool) NONNULL; /* closes all: after a reload of what connections depend on */
+void pool_empty(
+    struct pool *pool) NONNULL; /* closes all: after a reload of what connections depend on */
 size_t pool_count(const struct pool *pool) NONNULL;
 
 #endif

@@ -1,6 +1,6 @@
-/* A bounded queue of bytes in one piece: added at the tail, taken from the head, storage given back (and wiped)
- * when it is empty. Taking costs no move; the storage is a quarter larger than the maximum, so that moving the
- * contents to the front is paid for by what was taken before. */
+/* A bounded queue of bytes in one piece: added at the tail, taken from the head, storage given back
+ * (and wiped) when it is empty. Taking costs no move; the storage is a quarter larger than the
+ * maximum, so that moving the contents to the front is paid for by what was taken before. */
 #ifndef AILERON_LOOP_QUEUE_H
 #define AILERON_LOOP_QUEUE_H
 

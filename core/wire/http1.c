@@ -277,7 +277,7 @@ static enum gathered gather(struct http1 *parser, struct span *input, struct err
 static bool begins_well(const struct http1 *parser)
 {
     const struct buf *head = &parser->head;
-    if (parser->lines || head->len == 0 || head->data[0] == '\r')
+    if (head->len == 0 || head->data[0] == '\r')
         return true;
     return text_is_token((struct span){(const char *)head->data, 1});
 }

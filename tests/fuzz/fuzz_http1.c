@@ -99,82 +99,101 @@ static void check_written(struct msg *msg, unsigned kind)
     arena_free(arena);
 }
 
-/* Parses messages until the input, or the patience, is at its end. */
-static struct outcome run(struct span data, unsigned kind, size_t piece, bool write)
+/* A head that was accepted, in a copy: what is taken off must not change the original. */
+static void check_head(const struct msg *msg, unsigned kind)
 {
-    struct outcome outcome = {.events = SUM_SEED};
-    struct arena *arena = arena_new(8 * MSG_ARENA_BYTES);
-    struct http1 *parser = http1_new();
+    struct msg changed = *msg;
+    struct msg_field *items = malloc((msg->fields.count + 1) * sizeof(*items));
+    if (msg->fields.count)
+        memcpy(items, msg->fields.items, msg->fields.count * sizeof(*items));
+    changed.fields.items = items;
+    check_written(&changed, kind);
+    free(items);
+}
+
+struct run {
+    struct http1 *parser;
+    struct arena *arena;
     struct msg msg;
+    unsigned kind;
+    bool write; /* and write what was read */
+    size_t messages;
+    struct outcome outcome;
+};
+
+static void start(struct run *run)
+{
+    arena_reset(run->arena);
+    msg_init(&run->msg, run->arena);
+    begin(run->parser, &run->msg, run->kind);
+}
+
+/* One event; false where this piece of input is over, or all is. */
+static bool one_event(struct run *run, struct span *input)
+{
+    struct outcome *outcome = &run->outcome;
+    const struct msg *msg = &run->msg;
+    struct span whole = *input, body;
     struct err err;
-    size_t messages = 0;
-    msg_init(&msg, arena);
-    begin(parser, &msg, kind);
-    while (outcome.consumed < data.len && !outcome.failed && messages < MESSAGES_MAX) {
-        size_t len = data.len - outcome.consumed < piece ? data.len - outcome.consumed : piece;
-        char *copy = malloc(len); /* its own block: a look beyond the piece is caught */
-        memcpy(copy, data.p + outcome.consumed, len);
-        struct span input = {copy, len}, body;
-        bool more = true;
-        while (more && !outcome.failed) {
-            enum http1_event event = http1_next(parser, &input, &body, &err);
-            switch (event) {
-            case HTTP1_NEED_MORE:
-                require(input.len == 0);
-                more = false;
-                break;
-            case HTTP1_HEAD:
-                outcome.heads++;
-                require(msg.fields.count <= MSG_FIELDS_MAX && msg.bytes <= MSG_HEAD_BYTES);
-                mix_span(&outcome, msg.method);
-                for (size_t i = 0; i < msg.fields.count; i++) {
-                    mix_span(&outcome, msg.fields.items[i].name);
-                    mix_span(&outcome, msg.fields.items[i].value);
-                }
-                if (write) {
-                    struct msg changed = msg;
-                    struct msg_field *items = malloc((msg.fields.count + 1) * sizeof(*items));
-                    if (msg.fields.count)
-                        memcpy(items, msg.fields.items, msg.fields.count * sizeof(*items));
-                    changed.fields.items = items;
-                    check_written(&changed, kind);
-                    free(items);
-                }
-                break;
-            case HTTP1_BODY:
-                require(body.len > 0 && body.p >= copy && body.p + body.len <= copy + len);
-                mix(&outcome, body.p, body.len);
-                break;
-            case HTTP1_TRAILERS:
-                require(msg.trailers.count > 0 && msg.trailers.count <= MSG_TRAILERS_MAX);
-                mix_span(&outcome, msg.trailers.items[0].name);
-                break;
-            case HTTP1_END:
-                outcome.ended = true;
-                mix(&outcome, ".", 1);
-                more = input.len > 0 && ++messages < MESSAGES_MAX && !msg.upgrade;
-                if (more || input.len == 0) {
-                    arena_reset(arena);
-                    msg_init(&msg, arena);
-                    begin(parser, &msg, kind);
-                    more = input.len > 0;
-                }
-                break;
-            case HTTP1_ERROR:
-                outcome.failed = true;
-                require(err.message[0] != 0);
-                mix(&outcome, "!", 1);
-                break;
-            }
+    switch (http1_next(run->parser, input, &body, &err)) {
+    case HTTP1_NEED_MORE:
+        require(input->len == 0);
+        return false;
+    case HTTP1_HEAD:
+        outcome->heads++;
+        require(msg->fields.count <= MSG_FIELDS_MAX && msg->bytes <= MSG_HEAD_BYTES);
+        mix_span(outcome, msg->method);
+        for (size_t i = 0; i < msg->fields.count; i++) {
+            mix_span(outcome, msg->fields.items[i].name);
+            mix_span(outcome, msg->fields.items[i].value);
         }
-        outcome.consumed += len - input.len;
-        free(copy);
-        if (!more && input.len)
-            break; /* an upgrade, or enough messages */
+        if (run->write)
+            check_head(msg, run->kind);
+        return true;
+    case HTTP1_BODY:
+        require(body.len > 0 && body.p >= whole.p && body.p + body.len <= whole.p + whole.len);
+        mix(outcome, body.p, body.len);
+        return true;
+    case HTTP1_TRAILERS:
+        require(msg->trailers.count > 0 && msg->trailers.count <= MSG_TRAILERS_MAX);
+        mix_span(outcome, msg->trailers.items[0].name);
+        return true;
+    case HTTP1_END:
+        mix(outcome, ".", 1);
+        outcome->ended = msg->upgrade || ++run->messages == MESSAGES_MAX;
+        if (!outcome->ended)
+            start(run);
+        return !outcome->ended;
+    case HTTP1_ERROR:
+        require(err.message[0] != 0);
+        mix(outcome, "!", 1);
+        outcome->failed = true;
+        return false;
     }
-    http1_free(parser);
-    arena_free(arena);
-    return outcome;
+    return false;
+}
+
+/* Parses messages in pieces until the input, or the patience, is at its end. */
+static struct outcome parse(struct span data, unsigned kind, size_t piece, bool write)
+{
+    struct run run = {.kind = kind, .write = write, .outcome = {.events = SUM_SEED}};
+    struct outcome *outcome = &run.outcome;
+    run.arena = arena_new(8 * MSG_ARENA_BYTES);
+    run.parser = http1_new();
+    start(&run);
+    while (outcome->consumed < data.len && !outcome->failed && !outcome->ended) {
+        size_t len = data.len - outcome->consumed < piece ? data.len - outcome->consumed : piece;
+        char *copy = malloc(len); /* its own block: a look beyond the piece is caught */
+        memcpy(copy, data.p + outcome->consumed, len);
+        struct span input = {copy, len};
+        while (one_event(&run, &input))
+            ;
+        outcome->consumed += len - input.len;
+        free(copy);
+    }
+    http1_free(run.parser);
+    arena_free(run.arena);
+    return run.outcome;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -184,8 +203,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned kind = data[0] & 7;
     size_t piece = (data[0] >> 3) + 1u;
     struct span text = {(const char *)data + 1, size - 1};
-    struct outcome whole = run(text, kind, SIZE_MAX, true);
-    struct outcome pieces = run(text, kind, piece, false);
+    struct outcome whole = parse(text, kind, SIZE_MAX, true);
+    struct outcome pieces = parse(text, kind, piece, false);
     require(whole.failed == pieces.failed && whole.heads == pieces.heads);
     require(whole.events == pieces.events);
     require(whole.failed || whole.consumed == pieces.consumed);

@@ -1,5 +1,5 @@
-/* Connections under TLS: the handshake on bytes that came early and after bytes that went in plain, much data, bounds,
- * both kinds of end, failures with their cause, rest, and the pool. */
+/* Connections under TLS: the handshake on bytes that came early and after bytes that went in plain,
+ * much data, bounds, both kinds of end, failures with their cause, rest, and the pool. */
 #include "core/base/id.h"
 #include "core/base/mem.h"
 #include "core/loop/conn.h"
@@ -75,7 +75,8 @@ static void on_event(struct conn *conn, enum conn_event event, void *arg)
     struct side *side = arg;
     size_t len = strlen(side->log);
     assert_ptr_equal(conn, side->conn);
-    if (len < sizeof(side->log) - 1 && !(event == CONN_READABLE && len && side->log[len - 1] == 'R'))
+    if (len < sizeof(side->log) - 1 &&
+        !(event == CONN_READABLE && len && side->log[len - 1] == 'R'))
         side->log[len] = "CSRDEFT"[event];
     if (event == CONN_READABLE && !side->hold)
         take(side);
@@ -168,12 +169,12 @@ static bool has(const struct side *side, char event)
     return strchr(side->log, event) != NULL;
 }
 
-#define UNTIL(condition)                                                                            \
-    do {                                                                                            \
-        uint64_t start_ms = clock_mono_ms();                                                        \
-        while (!(condition) && clock_mono_ms() - start_ms < PATIENCE_MS)                            \
-            loop_turn(loop, false);                                                                 \
-        assert_true(condition);                                                                     \
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        uint64_t start_ms = clock_mono_ms();                                                       \
+        while (!(condition) && clock_mono_ms() - start_ms < PATIENCE_MS)                           \
+            loop_turn(loop, false);                                                                \
+        assert_true(condition);                                                                    \
     } while (0)
 
 static void both_secured(void)
@@ -215,7 +216,8 @@ static void test_early_bytes(void **state)
     assert_string_equal(server.log, "RS");
 }
 
-/* The answer to CONNECT goes in plain, ahead of the handshake, also where the socket is full at first. */
+/* The answer to CONNECT goes in plain, ahead of the handshake, also where the socket is full at
+ * first. */
 static void test_plain_before(void **state)
 {
     (void)state;
@@ -299,7 +301,8 @@ static void test_many_bytes_both_ways(void **state)
     assert_int_equal(conn_bytes_in(client.conn), MANY);
 }
 
-/* TLS holds decrypted bytes that the socket says nothing about: they come as soon as there is room. */
+/* TLS holds decrypted bytes that the socket says nothing about: they come as soon as there is room.
+ */
 static void test_small_input_buffer(void **state)
 {
     (void)state;

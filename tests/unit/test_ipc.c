@@ -310,12 +310,19 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_message),           T(test_largest),
-        T(test_descriptors),       T(test_secret_is_wiped),
-        T(test_queue_keeps_order), T(test_queue_is_bounded),
-        T(test_last_words), T(test_last_words_to_a_reader),        T(test_not_a_message),
-        T(test_too_long),          T(test_too_many_descriptors),
-        T(test_freed_inside),      T(test_flush),
+        T(test_message),
+        T(test_largest),
+        T(test_descriptors),
+        T(test_secret_is_wiped),
+        T(test_queue_keeps_order),
+        T(test_queue_is_bounded),
+        T(test_last_words),
+        T(test_last_words_to_a_reader),
+        T(test_not_a_message),
+        T(test_too_long),
+        T(test_too_many_descriptors),
+        T(test_freed_inside),
+        T(test_flush),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

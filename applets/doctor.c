@@ -1,0 +1,229 @@
+/* `aileron doctor`: what this host can do, and what to install or change. One row a check; each says what it found
+ * in words and what to do next. It changes nothing and starts no daemon. */
+#include "applets/applet.h"
+
+#include "core/base/file.h"
+#include "core/base/id.h"
+#include "core/client/client.h"
+#include "core/sandbox/engine.h"
+#include "tls/trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { NOTE_BYTES = 512, FREE_BYTES_MIN = 64 * 1024 * 1024 };
+#define CLOCK_EARLIEST_MS UINT64_C(1704067200000) /* 2024-01-01: an older clock breaks every certificate */
+
+enum verdict { GOOD, WARNING, BAD };
+struct finding {
+    enum verdict verdict;
+    char note[NOTE_BYTES], next[NOTE_BYTES];
+};
+
+struct doctor_options {
+    bool json;
+};
+static const struct opt_spec spec = {
+    .command = "aileron doctor",
+    .synopsis = "",
+    .summary = "Say what this host can do, and what to install or change",
+    .details = "Exits with 0 where an agent can be launched, with 69 where something that is needed is missing."};
+static const struct opt_spec *const specs[] = {&spec};
+
+static void found(struct finding *finding, enum verdict verdict, const char *note, const char *next)
+{
+    finding->verdict = verdict;
+    snprintf(finding->note, sizeof finding->note, "%s", note);
+    snprintf(finding->next, sizeof finding->next, "%s", next);
+}
+
+static void from_err(struct finding *finding, enum verdict verdict, const struct err *err)
+{
+    found(finding, verdict, err->message, err->hint);
+}
+
+/* ---- checks ---- */
+
+static void check_home(struct finding *finding)
+{
+    struct err err = {0};
+    AUTOFREE char *home = client_home(&err);
+
+    if (home == NULL)
+        from_err(finding, BAD, &err);
+    else if (!file_exists(home))
+        found(finding, GOOD, "not there yet; it is made by the first command that needs it", "");
+    else if (!file_check_private_dir(home, &err))
+        from_err(finding, BAD, &err);
+    else
+        found(finding, GOOD, home, "");
+}
+
+static void check_space(struct finding *finding)
+{
+    struct err err = {0};
+    struct statvfs fs;
+    AUTOFREE char *home = client_home(&err);
+
+    if (home == NULL || statvfs(file_exists(home) ? home : "/", &fs) != 0)
+        found(finding, WARNING, "cannot be told", "");
+    else if ((uint64_t)fs.f_bavail * fs.f_frsize < FREE_BYTES_MIN)
+        found(finding, WARNING, "less than 64 MiB free", "Make room: without space for the record no credential is used");
+    else
+        found(finding, GOOD, "enough", "");
+}
+
+static void check_kernel(struct finding *finding)
+{
+    struct utsname name;
+    int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+    if (fd < 0) {
+        found(finding, BAD, "pidfd_open is missing", "Linux 5.3 or newer is needed");
+        return;
+    }
+    close(fd);
+    uname(&name);
+    found(finding, GOOD, name.release, "");
+}
+
+static void check_seccomp(struct finding *finding)
+{
+    if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
+        found(finding, GOOD, "available", "");
+    else
+        found(finding, BAD, "the kernel has no seccomp", "A kernel with CONFIG_SECCOMP_FILTER is needed");
+}
+
+static void check_user_namespaces(struct finding *finding)
+{
+    int status = 1;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(unshare(CLONE_NEWUSER) == 0 ? 0 : 1);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (pid > 0 && status == 0)
+        found(finding, GOOD, "available", "");
+    else
+        found(finding, WARNING, "not allowed for this user",
+              "The engine bwrap needs them: see kernel.unprivileged_userns_clone and AppArmor's restriction");
+}
+
+static void check_roots(struct finding *finding)
+{
+    struct err err = {0};
+    struct buf pem;
+
+    if (trust_system_pem(&pem, &err)) {
+        buf_clear(&pem);
+        found(finding, GOOD, "the system's roots are there", "");
+    } else {
+        from_err(finding, BAD, &err);
+    }
+}
+
+static void check_clock(struct finding *finding)
+{
+    char now[32];
+
+    clock_iso(clock_wall_ms(), now);
+    if (clock_wall_ms() >= CLOCK_EARLIEST_MS)
+        found(finding, GOOD, now, "");
+    else
+        found(finding, BAD, now, "Set the clock: certificates are checked against it");
+}
+
+static void check_daemon(struct finding *finding)
+{
+    struct err err = {0};
+    struct client *client = client_connect(NULL, false, &err);
+
+    if (client != NULL)
+        found(finding, GOOD, "runs", "");
+    else if (err.code == ERR_UNAVAILABLE)
+        found(finding, GOOD, "does not run; it starts by itself", "");
+    else
+        from_err(finding, WARNING, &err);
+    client_close(client);
+}
+
+static const struct {
+    const char *name;
+    void (*check)(struct finding *finding);
+} checks[] = {
+    {"home", check_home},       {"space", check_space}, {"kernel", check_kernel}, {"seccomp", check_seccomp},
+    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"daemon", check_daemon},
+};
+
+static void print_finding(const char *name, const struct finding *finding)
+{
+    static const char *const words[] = {[GOOD] = "ok", [WARNING] = "warning", [BAD] = "MISSING"};
+
+    printf("%-10s %-8s %s\n", name, words[finding->verdict], finding->note);
+    if (finding->next[0] != 0)
+        printf("%-10s %-8s -> %s\n", "", "", finding->next);
+}
+
+/* Any one engine is enough. */
+static bool check_engines(void)
+{
+    bool any = false;
+
+    for (size_t i = 0; engine_table[i] != NULL; i++) {
+        struct finding finding;
+        struct err err = {0};
+        if (engine_table[i]->probe(&err)) {
+            any = true;
+            found(&finding, GOOD, "works", "");
+        } else {
+            from_err(&finding, WARNING, &err);
+        }
+        print_finding(engine_table[i]->name, &finding);
+    }
+    return any;
+}
+
+static int run(int argc, char **argv)
+{
+    struct doctor_options options = {0};
+    struct err err = {0};
+    char **operands;
+    size_t count;
+    int status = 0;
+    bool bad = false;
+
+    if (!applet_parse(&spec, argc, argv, &options, &operands, &count, &status))
+        return status;
+    if (count > 0)
+        return applet_usage(&spec, "no operand is expected");
+    for (size_t i = 0; i < COUNT(checks); i++) {
+        struct finding finding = {0};
+        checks[i].check(&finding);
+        print_finding(checks[i].name, &finding);
+        bad = bad || finding.verdict == BAD;
+    }
+    if (!check_engines()) {
+        err_set(&err, ERR_UNAVAILABLE, "no sandbox engine works here");
+        err_hint(&err, "Install bubblewrap (apt-get install bubblewrap), or docker");
+        return err_print(&err, "aileron");
+    }
+    if (!bad)
+        return 0;
+    err_set(&err, ERR_UNAVAILABLE, "something that is needed is missing, see above");
+    return err_print(&err, "aileron");
+}
+
+const struct applet applet_doctor = {"doctor", "Say what this host can do and what to install", run, specs,
+                                     COUNT(specs), false};

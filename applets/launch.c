@@ -1,0 +1,277 @@
+/* `aileron launch`: options and the agent's file become a plan, the daemon registers the session, an engine starts
+ * the sandbox, and the launcher stays with it until it ends. It decides nothing about traffic and sees no
+ * credential; what it gets from the daemon are the session's directory and stand-ins. */
+#include "applets/applet.h"
+
+#include "applets/launch_session.h"
+#include "core/base/file.h"
+#include "core/base/text.h"
+#include "core/client/client.h"
+#include "core/data/config.h"
+#include "core/data/yaml.h"
+#include "core/sandbox/agent.h"
+#include "core/sandbox/attend.h"
+#include "core/sandbox/engine.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct options {
+    const char *sandbox, *network, *image;
+    bool command; /* "--" stood before the operands: they are a command, else the first names an agent */
+};
+
+static const struct opt_row rows[] = {
+    {0, "sandbox", OPT_STRING, "ENGINE",
+     "Engine that runs the sandbox; auto takes docker where an image is named and it works, else bwrap.",
+     "auto|docker|bwrap", offsetof(struct options, sandbox)},
+    {0, "network", OPT_STRING, "KIND",
+     "sealed: no network but the daemon. open: the engine's own (docker only); nothing is enforced.",
+     "sealed|open", offsetof(struct options, network)},
+    {0, "image", OPT_STRING, "REF", "Image of the sandbox (docker); nothing has to be installed in it.", NULL,
+     offsetof(struct options, image)},
+    {0, "", OPT_DASHES, NULL, "What follows is a command, not an agent.", NULL,
+     offsetof(struct options, command)},
+};
+
+static const struct opt_spec spec = {
+    .command = "aileron launch",
+    .synopsis = "[OPTION...] AGENT [ARG...] | -- COMMAND [ARG...]",
+    .summary = "Run an agent, or any command, in a sandbox.",
+    .details = "The current directory is the workspace: /home/agent/workspace in the sandbox, read and write. "
+               "AGENT is the name of a file in ~/.aileron/agents or of one that is built in; COMMAND is looked "
+               "for on the sandbox's PATH. Defaults come from config.yaml.\n\n"
+               "Exits as the command does (128 and the number of the signal that ended it); 125 where the launch "
+               "itself failed, 126 where the command cannot be executed, 127 where it is not there.",
+    .rows = rows,
+    .row_count = COUNT(rows),
+    .stop_at_first = true,
+};
+
+struct launch {
+    struct options options;
+    char *home;
+    struct config *config;
+    struct agent *agent; /* NULL: a plain command */
+    const struct engine *engine;
+    char why[512]; /* the engines that were passed over */
+    struct plan plan;
+    struct launch_session session;
+};
+
+static void launch_clear(struct launch *launch)
+{
+    launch_session_end(&launch->session);
+    plan_clear(&launch->plan);
+    agent_free(launch->agent);
+    config_free(launch->config);
+    free(launch->home);
+}
+
+static bool load_config(struct launch *launch, struct err *err)
+{
+    CLEANUP(doc_clear) struct doc doc = {0};
+    AUTOFREE char *path = file_join(launch->home, "config.yaml");
+
+    if (yaml_read(path, &doc, err)) {
+        struct json_at root = json_root(&doc);
+        launch->config = config_from(&root, launch->home, err);
+    } else if (err->code == ERR_NOT_FOUND) {
+        launch->config = config_from(NULL, launch->home, err);
+    }
+    return launch->config != NULL;
+}
+
+static bool make_command(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
+{
+    struct plan *plan = &launch->plan;
+
+    if (plain)
+        return plan_set_command(plan, operands, count, err);
+    launch->agent = agent_load(launch->home, operands[0], err);
+    if (launch->agent == NULL)
+        return false;
+    struct agent *agent = launch->agent;
+    AUTOFREE char **words = mem_array(agent->command_count + count, sizeof(char *));
+    memcpy(words, agent->command, agent->command_count * sizeof(char *));
+    memcpy(words + agent->command_count, operands + 1, (count - 1) * sizeof(char *));
+    if (!plan_set_command(plan, words, agent->command_count + count - 1, err))
+        return false;
+    for (size_t i = 0; i < agent->expose_count; i++)
+        if (!plan_add_expose(plan, agent->expose[i], err))
+            return false;
+    if (agent->env.items != NULL)
+        env_add_all(&plan->env, agent->env.items);
+    return true;
+}
+
+static bool make_plan(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
+{
+    struct plan *plan = &launch->plan;
+    const struct config *config = launch->config;
+    const struct options *options = &launch->options;
+    const char *user_home = getenv("HOME");
+    const char *network = options->network != NULL ? options->network : config->sandbox.network;
+    const char *image = options->image != NULL ? options->image : config->sandbox.image;
+
+    plan->self_exe = proc_self_path(err);
+    if (plan->self_exe == NULL)
+        return false;
+    plan->aileron_home = mem_strdup(launch->home);
+    plan->user_home = user_home != NULL ? mem_strdup(user_home) : NULL;
+    plan->image = image[0] != '\0' ? mem_strdup(image) : NULL;
+    plan->network = strcmp(network, "open") == 0 ? PLAN_OPEN : PLAN_SEALED;
+    plan->memory_bytes = config->sandbox.memory_bytes;
+    plan->pids = (uint32_t)config->sandbox.pids;
+    plan->read_only = config->sandbox.read_only;
+    plan->tty = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
+    for (size_t i = 0; i < config->network.capture_port_count && i < COUNT(plan->capture_ports); i++)
+        plan->capture_ports[plan->capture_count++] = config->network.capture_ports[i];
+    return plan_set_workspace(plan, ".", err) && make_command(launch, operands, count, plain, err);
+}
+
+static bool choose_engine(struct launch *launch, struct err *err)
+{
+    struct plan *plan = &launch->plan;
+    const char *name = launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+
+    launch->engine = engine_choose(name, plan->image != NULL, launch->why, sizeof(launch->why), err);
+    if (launch->engine == NULL)
+        return false;
+    if (plan->network == PLAN_OPEN && !launch->engine->can_open) {
+        err_set(err, ERR_USAGE, "--network=open needs the engine docker; %s is always sealed",
+                launch->engine->name);
+        return err_hint(err, "Use --sandbox=docker --image=REF, or leave --network out");
+    }
+    if (launch->options.image != NULL && !launch->engine->needs_image) {
+        err_set(err, ERR_USAGE, "the engine %s takes no image (%s)", launch->engine->name,
+                launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
+        return err_hint(err, "Leave --image out, or start the docker engine");
+    }
+    return launch->engine->prepare == NULL || launch->engine->prepare(plan, err);
+}
+
+static void say(const struct launch *launch)
+{
+    const struct plan *plan = &launch->plan;
+
+    fprintf(stderr, "aileron: sandbox %s%s%s%s%s%s, network %s, session %s\n", launch->engine->name,
+            launch->engine->needs_image ? " " : "", launch->engine->needs_image ? plan->image : "",
+            launch->why[0] != '\0' ? " (" : "", launch->why, launch->why[0] != '\0' ? ")" : "",
+            plan->network == PLAN_OPEN ? "open (not enforced)" : "sealed", plan->session_id);
+}
+
+/* What programs inside may want to know of their sandbox. */
+static bool describe(struct launch *launch, struct err *err)
+{
+    struct plan *plan = &launch->plan;
+    const char *image = launch->engine->needs_image ? plan->image : "host";
+
+    return (env_set(&plan->env, SANDBOX_ENV_SESSION, plan->session_id) &&
+            env_set(&plan->env, SANDBOX_ENV_RUNTIME, launch->engine->name) &&
+            env_set(&plan->env, SANDBOX_ENV_IMAGE, image) && env_set(&plan->env, SANDBOX_ENV_TIER, "0")) ||
+           err_set(err, ERR_LAUNCH, "the environment is too large");
+}
+
+/* Standard streams on the pty, but for one that goes elsewhere. */
+static void add_terminal(struct engine_run *run, const struct tty *tty)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (isatty(fd) == 1)
+            engine_run_pass(run, tty->slave, fd);
+}
+
+static int start_and_attend(struct launch *launch, struct err *err)
+{
+    struct engine_run run = {0};
+    struct tty tty = {.master = -1, .slave = -1};
+    struct attend attend = {.control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
+                            .daemon_gone = launch_session_recover, .arg = &launch->session};
+    int ends[2] = {-1, -1}, status = -1;
+    bool own_tty = launch->plan.tty && !launch->engine->own_terminal;
+
+    if (!launch->engine->own_terminal && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        err_errno(err, ERR_LAUNCH, errno, "cannot make the control channel");
+        return -1;
+    }
+    launch->plan.control_fd = ends[1];
+    if (launch->engine->build(&launch->plan, &run, err) && (!own_tty || tty_open(&tty, STDIN_FILENO, err))) {
+        if (own_tty)
+            add_terminal(&run, &tty);
+        struct proc_spec child = {.path = run.path, .argv = run.argv, .envp = run.env.items, .fds = run.fds,
+                                  .fd_count = run.fd_count, .new_session = run.own_session,
+                                  .die_with_parent = true};
+        attend.child = proc_spawn(&child, err);
+        tty_close_slave(&tty);
+        file_close_ptr(&ends[1]);
+        ends[1] = -1;
+        attend.control_fd = ends[0];
+        attend.tty = own_tty ? &tty : NULL;
+        if (attend.child > 0)
+            status = attend_run(&attend);
+    }
+    launch->plan.control_fd = -1;
+    tty_close(&tty);
+    file_close_ptr(&ends[0]);
+    file_close_ptr(&ends[1]);
+    engine_run_clear(&run);
+    if (launch->engine->reap != NULL)
+        launch->engine->reap(launch->plan.session_id);
+    return status;
+}
+
+static int launch_run(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
+{
+    launch->home = client_home(err);
+    if (launch->home == NULL || !client_home_check(launch->home, err) || !load_config(launch, err) ||
+        !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !attend_prepare(err) ||
+        !launch_session_start(&launch->session, launch->home, &launch->plan,
+                              launch->agent != NULL ? launch->agent->name : NULL, launch->engine->name, err) ||
+        !describe(launch, err))
+        return -1;
+    say(launch);
+    return start_and_attend(launch, err);
+}
+
+static int run(int argc, char **argv)
+{
+    struct launch launch = {0};
+    struct err err = {0};
+    char **operands;
+    size_t count;
+    int status;
+
+    if (!applet_parse(&spec, argc, argv, &launch.options, &operands, &count, &status))
+        return status;
+    if (count == 0)
+        return applet_usage(&spec, "needs an agent, or -- and a command");
+    plan_init(&launch.plan);
+    launch_session_init(&launch.session);
+    status = launch_run(&launch, operands, count, launch.options.command, &err);
+    if (status < 0) {
+        if (err.code != ERR_USAGE)
+            err.code = ERR_LAUNCH; /* whatever failed, the launch did (design 14) */
+        status = err_print(&err, "aileron");
+    } else if (status == err_exit(ERR_NOT_FOUND_COMMAND) && launch.agent != NULL &&
+               launch.agent->install != NULL) {
+        fprintf(stderr, "aileron: if %s is not installed: %s\n", launch.agent->name, launch.agent->install);
+    }
+    launch_clear(&launch);
+    return status;
+}
+
+static const struct opt_spec *const specs[] = {&spec};
+
+extern const struct applet applet_launch;
+const struct applet applet_launch = {
+    .name = "launch",
+    .summary = "Run an agent, or any command, in a sandbox",
+    .run = run,
+    .specs = specs,
+    .spec_count = COUNT(specs),
+};

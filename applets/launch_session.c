@@ -1,0 +1,186 @@
+/* Talks to the control API about one session. The daemon owns the session; the launcher only asks for it, says
+ * that it is alive, and gives it back. */
+#include "applets/launch_session.h"
+
+#include "core/sandbox/attend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    ATTEMPTS_MAX = 50,   /* to get the daemon back, ATTEND_RETRY_MS apart and more */
+    HOLD_TIMEOUT_MS = 5000
+};
+
+void launch_session_init(struct launch_session *session)
+{
+    *session = (struct launch_session){0};
+}
+
+static json_t *request_of(const struct plan *plan, const char *agent, const char *engine)
+{
+    json_t *request = json_object(), *command = json_array();
+
+    for (size_t i = 0; i < plan->command_count; i++) {
+        json_t *word = json_string(plan->command[i]);
+        /* A word that is no UTF-8 is only shown to people; the command itself does not travel this way. */
+        json_array_append_new(command, word != NULL ? word : json_string("?"));
+    }
+    json_object_set_new(request, "command", command);
+    json_put(request, "agent", agent);
+    json_put(request, "engine", engine);
+    json_put(request, "network", plan->network == PLAN_OPEN ? "open" : "sealed");
+    json_put(request, "image", plan->image);
+    json_put(request, "workspace", plan->workspace);
+    json_put_int(request, "uid", plan->uid);
+    json_put_int(request, "gid", plan->gid);
+    json_put_int(request, "pid", getpid());
+    return request;
+}
+
+static bool take_env(const struct json_at *root, struct plan *plan, struct err *err)
+{
+    struct json_at map;
+    bool present = false;
+    const char *name;
+    json_t *value;
+
+    if (!json_get_object(root, "env", JSON_MAY, &map, &present, err))
+        return false;
+    if (!present)
+        return true;
+    json_object_foreach(map.node, name, value)
+    {
+        if (!json_is_string(value) || !env_name_valid(name) || env_name_reserved(name) ||
+            !env_set(&plan->env, name, json_string_value(value))) {
+            err_set(err, ERR_CONFIG, "a binding's sentinel cannot be in the variable %s", name);
+            return err_hint(err, "Change sentinel.env in bindings.yaml");
+        }
+    }
+    return true;
+}
+
+static bool take_answer(struct launch_session *session, json_t *answer, struct plan *plan, struct err *err)
+{
+    CLEANUP(doc_clear) struct doc doc = {0};
+    const char *id, *dir;
+    struct stat st;
+
+    doc_wrap(&doc, answer, "the daemon's answer", ERR_UNAVAILABLE);
+    struct json_at root = json_root(&doc);
+    if (!json_get_text(&root, "id", JSON_NEED, 64, &id, err))
+        return false;
+    session->id = mem_strdup(id); /* from here on it must be ended */
+    if (!json_get_text(&root, "dir", JSON_NEED, 4096, &dir, err) || !take_env(&root, plan, err))
+        return false;
+    if (stat(dir, &st) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "the session's directory %s is not there", dir);
+    plan->session_id = mem_strdup(id);
+    plan->session_dir = mem_strdup(dir);
+    return true;
+}
+
+static bool hold(struct launch_session *session, bool *gone, struct err *err)
+{
+    AUTOFREE char *path = mem_printf("/v1/sessions/%s/hold", session->id);
+    int status = 0;
+
+    *gone = false;
+    session->hold = client_connect(session->home, false, err);
+    if (session->hold == NULL)
+        return false;
+    client_timeout(session->hold, HOLD_TIMEOUT_MS);
+    if (client_send(session->hold, "GET", path, NULL, 0, err) && client_head(session->hold, &status, err) &&
+        status == 200)
+        return true;
+    *gone = status == 404;
+    if (status != 0)
+        err_set(err, ERR_UNAVAILABLE, "the daemon does not hold the session (status %d)", status);
+    client_close(session->hold);
+    session->hold = NULL;
+    return false;
+}
+
+bool launch_session_start(struct launch_session *session, const char *home, struct plan *plan, const char *agent,
+                          const char *engine, struct err *err)
+{
+    JSON_AUTO json_t *request = request_of(plan, agent, engine);
+    JSON_AUTO json_t *answer = NULL;
+    struct client *client = client_connect(home, true, err);
+    bool gone;
+
+    session->home = home;
+    if (client == NULL)
+        return false;
+    bool good = client_ask(client, "POST", "/v1/sessions", request, &answer, err);
+    client_close(client);
+    return good && take_answer(session, answer, plan, err) && hold(session, &gone, err);
+}
+
+int launch_session_hold(const struct launch_session *session)
+{
+    return session->hold != NULL ? client_fd(session->hold) : -1;
+}
+
+/* A process of its own, since starting the daemon may take seconds and the terminal must go on. */
+static void start_daemon(struct launch_session *session)
+{
+    struct err err = {0};
+
+    session->starter = fork();
+    if (session->starter == 0)
+        _exit(client_start_daemon(session->home, &err) ? 0 : 1);
+    if (session->starter < 0)
+        session->starter = 0;
+}
+
+int launch_session_recover(void *arg)
+{
+    struct launch_session *session = arg;
+    struct err err = {0};
+    bool gone;
+
+    client_close(session->hold);
+    session->hold = NULL;
+    if (session->starter > 0) {
+        if (waitpid(session->starter, NULL, WNOHANG) == 0)
+            return ATTEND_RETRY;
+        session->starter = 0;
+        if (hold(session, &gone, &err)) {
+            session->attempts = 0;
+            return client_fd(session->hold);
+        }
+        if (gone)
+            return -1; /* ended on the host: the supervisor sees it and stops */
+    }
+    if (session->attempts++ >= ATTEMPTS_MAX)
+        return -1;
+    start_daemon(session);
+    return ATTEND_RETRY;
+}
+
+void launch_session_end(struct launch_session *session)
+{
+    struct err err = {0};
+    int status;
+
+    client_close(session->hold);
+    session->hold = NULL;
+    if (session->starter > 0)
+        waitpid(session->starter, NULL, 0);
+    session->starter = 0;
+    if (session->id == NULL)
+        return;
+    AUTOFREE char *path = mem_printf("/v1/sessions/%s", session->id);
+    struct client *client = client_connect(session->home, false, &err);
+    /* A daemon that is not there ends the session when it is started: its launcher is gone. */
+    if (client != NULL && !client_call(client, "DELETE", path, NULL, &status, NULL, &err))
+        status = 0;
+    client_close(client);
+    free(session->id);
+    session->id = NULL;
+}

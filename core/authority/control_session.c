@@ -1,0 +1,265 @@
+/* Routes of the control API: health, sessions, operations, rules, stop. */
+#include "core/authority/control.h"
+
+#include "core/authority/operation.h"
+#include "core/authority/reload.h"
+#include "core/authority/worker.h"
+#include "core/base/id.h"
+#include "core/base/proc.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static json_t *error_json(const struct err *err)
+{
+    json_t *shown = json_object();
+
+    json_put(shown, "code", err_word(err->code));
+    json_put(shown, "message", err->message);
+    json_put(shown, "hint", err->hint);
+    return shown;
+}
+
+/* What GET /v1/health says: who we are, and everything that is wrong. */
+static void get_health(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct err why = {0};
+    json_t *answer = json_object(), *problems = json_array();
+    const struct catalogue *catalogue = monitor->rules->catalogue;
+
+    (void)id;
+    json_put(answer, "version", monitor->version);
+    json_put_int(answer, "pid", getpid());
+    json_put(answer, "home", monitor->home);
+    json_put_int(answer, "uptime_ms", (int64_t)(clock_mono_ms() - monitor->started_ms));
+    json_put_int(answer, "sessions", (int64_t)monitor->session_count);
+    json_put_int(answer, "rules", (int64_t)policy_rule_count(monitor->rules->policy));
+    json_put_int(answer, "bindings", (int64_t)bindings_count(monitor->rules->bindings));
+    json_put_int(answer, "connectors", (int64_t)catalogue->count);
+    json_put(answer, "vault", vault_state_word(vault_state(monitor->vault, &why)));
+    if (why.code != ERR_NONE && why.code != ERR_NOT_FOUND)
+        json_array_append_new(problems, error_json(&why));
+    if (monitor->rules_error.code != ERR_NONE)
+        json_array_append_new(problems, error_json(&monitor->rules_error));
+    if (record_trouble(monitor->record)->code != ERR_NONE)
+        json_array_append_new(problems, error_json(record_trouble(monitor->record)));
+    for (size_t i = 0; i < catalogue->problem_count; i++)
+        json_array_append_new(problems, json_pack("{s:s, s:s}", "code", "config", "message",
+                                                  catalogue->problems[i]));
+    json_object_set_new(answer, "problems", problems);
+    control_reply(req, 200, answer);
+}
+
+/* ---- sessions ---- */
+
+static void post_session(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct doc doc = {0};
+    struct err err = {0};
+    json_t *answer = NULL;
+
+    (void)id;
+    if (!control_body(req, &doc))
+        return;
+    struct json_at at = json_root(&doc);
+    reload_now(monitor); /* what was written a moment ago counts for this session */
+    if (session_create(monitor, &at, &answer, &err) != NULL)
+        control_reply(req, 201, answer);
+    else
+        control_fail(req, &err);
+    doc_clear(&doc);
+}
+
+static void list_sessions(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    json_t *list = json_array();
+
+    (void)id;
+    for (const struct session *s = monitor->sessions; s != NULL; s = s->next)
+        json_array_append_new(list, session_json(s));
+    control_reply(req, 200, json_pack("{s:o}", "sessions", list));
+}
+
+/* The session of the path, or NULL after the request was answered. */
+static struct session *wanted(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct session *session = session_find(monitor, id);
+    struct err err = {0};
+
+    if (session != NULL && session->state != SESSION_ENDING)
+        return session;
+    err_set(&err, ERR_NOT_FOUND, "there is no session %.*s", id.len < 64 ? (int)id.len : 64, id.p);
+    err_hint(&err, "See aileron sessions list");
+    control_fail(req, &err);
+    return NULL;
+}
+
+static void get_session(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    const struct session *session = wanted(monitor, req, id);
+
+    if (session != NULL)
+        control_reply(req, 200, session_json(session));
+}
+
+/* By the launcher the sandbox is over already; for anybody else the engine's leftovers go too. */
+static void delete_session(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct session *session = wanted(monitor, req, id);
+    const struct conn *conn = service_conn(service_of(req));
+    pid_t pid = 0;
+    uid_t uid = 0;
+
+    if (session == NULL)
+        return;
+    bool launcher = conn != NULL && proc_peer(conn_fd(conn), &pid, &uid) &&
+                    pid == json_integer_value(json_object_get(session->meta, "pid"));
+    session_end(session, launcher ? "exit" : "ended on request", !launcher);
+    control_reply(req, 200, json_pack("{s:b}", "ended", 1));
+}
+
+static void hold_gone(struct service_request *req, void *arg)
+{
+    struct session *session = arg;
+
+    session->hold = NULL;
+    service_abort(req);
+}
+
+/* Open for as long as session and daemon live: its end tells the launcher that one of them is gone. */
+static void hold_session(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct session *session = wanted(monitor, req, id);
+
+    if (session == NULL)
+        return;
+    if (session->hold != NULL)
+        service_abort(session->hold);
+    session->hold = req;
+    service_on_gone(req, hold_gone, session);
+    service_begin(req, 200, "application/json");
+    static const char first[] = "{\"held\":true}\n";
+    if (!service_chunk(req, first, sizeof first - 1)) {
+        session->hold = NULL;
+        service_abort(req);
+    }
+}
+
+void control_session_over(struct session *session)
+{
+    static const char last[] = "{\"ended\":true}\n";
+    struct service_request *req = session->hold;
+
+    session->hold = NULL;
+    if (req == NULL)
+        return;
+    service_on_gone(req, NULL, NULL);
+    if (service_chunk(req, last, sizeof last - 1))
+        service_end(req);
+    else
+        service_abort(req);
+}
+
+/* ---- operations ---- */
+
+/* Copies a parameter that is to be one of our words; "" where it is absent. False: too long. */
+static bool param_word(struct service_request *req, const char *name, char *out, size_t cap)
+{
+    struct span value;
+
+    out[0] = 0;
+    if (!service_param(req, name, &value))
+        return true;
+    if (value.len >= cap)
+        return false;
+    memcpy(out, value.p, value.len);
+    out[value.len] = 0;
+    return true;
+}
+
+static void list_operations(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    char session[64], state[32];
+    enum operation_state parsed;
+    struct err err = {0};
+    json_t *rows = NULL;
+
+    (void)id;
+    if (!param_word(req, "session", session, sizeof session) || !param_word(req, "state", state, sizeof state) ||
+        (state[0] != 0 && !operation_parse(state, &parsed)))
+        err_set(&err, ERR_DATA, "session or state is not a known word");
+    else
+        rows = operation_rows(monitor,
+                              &(struct store_operation_filter){.session = session[0] != 0 ? session : NULL,
+                                                               .state = state[0] != 0 ? state : NULL,
+                                                               .limit = OPERATION_LISTED},
+                              &err);
+    if (rows == NULL)
+        control_fail(req, &err);
+    else
+        control_reply(req, 200, json_pack("{s:o}", "operations", rows));
+}
+
+static void get_operation(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct store_operation row = {0};
+    struct err err = {0};
+    AUTOFREE char *op_id = mem_strndup(id.p, id.len);
+
+    if (store_operation_get(monitor->store, op_id, &row, &err))
+        control_reply(req, 200, operation_json(&row));
+    else
+        control_fail(req, &err);
+    store_operation_clear(&row);
+}
+
+/* ---- rules, stop ---- */
+
+static void post_reload(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct err err = {0};
+
+    (void)id;
+    if (monitor_reload(monitor, &err))
+        control_reply(req, 200, json_pack("{s:b}", "reloaded", 1));
+    else
+        control_fail(req, &err);
+}
+
+static void post_stop(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct doc doc = {0};
+    struct err err = {0};
+    bool force = false;
+
+    (void)id;
+    if (!control_body(req, &doc))
+        return;
+    struct json_at at = json_root(&doc);
+    if (!json_get_bool(&at, "force", JSON_MAY, &force, &err)) {
+        control_fail(req, &err);
+    } else if (monitor->session_count > 0 && !force) {
+        err_set(&err, ERR_CONFLICT, "%zu sessions are running", monitor->session_count);
+        err_hint(&err, "Use --force: their launchers then start a new daemon, which carries them on");
+        control_fail(req, &err);
+    } else {
+        control_reply(req, 200, json_pack("{s:b}", "stopping", 1));
+        monitor_stop(monitor);
+    }
+    doc_clear(&doc);
+}
+
+const struct control_route control_session_routes[] = {
+    {"GET", "/v1/health", get_health},
+    {"POST", "/v1/sessions", post_session},
+    {"GET", "/v1/sessions", list_sessions},
+    {"GET", "/v1/sessions/{id}", get_session},
+    {"DELETE", "/v1/sessions/{id}", delete_session},
+    {"GET", "/v1/sessions/{id}/hold", hold_session},
+    {"GET", "/v1/operations", list_operations},
+    {"GET", "/v1/operations/{id}", get_operation},
+    {"POST", "/v1/reload", post_reload},
+    {"POST", "/v1/stop", post_stop},
+    {NULL, NULL, NULL},
+};

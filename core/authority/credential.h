@@ -1,0 +1,12 @@
+/* The decision on one credential for one request. Monitor only. */
+#ifndef AILERON_AUTHORITY_CREDENTIAL_H
+#define AILERON_AUTHORITY_CREDENTIAL_H
+
+#include "core/authority/session.h"
+
+/* MESSAGE_CREDENTIAL_ASK: decides from the session's own snapshot, writes the record, then answers. False: the
+ * worker broke the protocol. */
+bool credential_ask(struct session *session, uint32_t id, const struct json_at *ask, struct err *err)
+    MUSTUSE NONNULL;
+
+#endif

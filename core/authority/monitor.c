@@ -1,0 +1,286 @@
+/* The monitor: puts the parts of core/authority together, runs their loop, and takes them apart again. Each part
+ * does its own work; this file holds only the order of start and end, signals and housekeeping. */
+#include "core/authority/monitor.h"
+
+#include "core/authority/control.h"
+#include "core/authority/operation.h"
+#include "core/authority/reload.h"
+#include "core/authority/session.h"
+#include "core/authority/worker.h"
+#include "core/base/file.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+#include "core/base/proc.h"
+#include "tls/crypto.h"
+#include "tls/trust.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    SOCKET_PATH_BYTES = 107,         /* sun_path without its NUL */
+    LOG_BYTES = 4 * 1024 * 1024,     /* of run/daemon.log; it begins anew above */
+    HOUSEKEEPING_MS = 60 * 1000,
+    PRUNE_EVERY = 60                 /* of those */
+};
+
+struct process { /* the monitor, and what only this file needs */
+    struct monitor monitor;
+    struct timer housekeeping;
+    unsigned rounds;
+};
+
+/* ---- rules ---- */
+
+static void record_rules(struct monitor *monitor, const struct err *failed)
+{
+    json_t *event = record_event("policy.load", NULL);
+
+    json_put_bool(event, "ok", failed->code == ERR_NONE);
+    if (failed->code != ERR_NONE)
+        json_put(event, "message", failed->message);
+    json_put_int(event, "rules", (int64_t)policy_rule_count(monitor->rules->policy));
+    json_put_int(event, "bindings", (int64_t)bindings_count(monitor->rules->bindings));
+    record_note(monitor->record, event);
+}
+
+bool monitor_reload(struct monitor *monitor, struct err *err)
+{
+    struct err why = {0};
+    struct rules *rules = rules_load(monitor->home, &why);
+
+    if (rules == NULL) {
+        log_error("the last good rules stay: %s", why.message);
+        monitor->rules_error = why;
+        record_rules(monitor, &why);
+        *err = why;
+        return false;
+    }
+    monitor->rules_error = (struct err){0};
+    rules_unref(monitor->rules);
+    monitor->rules = rules;
+    record_rules(monitor, &why);
+    session_update_all(monitor);
+    return true;
+}
+
+/* ---- signals and housekeeping ---- */
+
+void monitor_stop(struct monitor *monitor)
+{
+    monitor->stopping = true;
+    loop_stop(monitor->loop);
+}
+
+static void on_signal(int signo, void *arg)
+{
+    struct monitor *monitor = arg;
+    struct err err = {0};
+    int status;
+    pid_t pid;
+
+    switch (signo) {
+    case SIGHUP:
+        monitor_reload(monitor, &err);
+        break;
+    case SIGCHLD:
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+            worker_reaped(monitor, pid, status);
+        break;
+    default:
+        log_info("signal %d: stopping", signo);
+        monitor_stop(monitor);
+        break;
+    }
+}
+
+static bool watch_signals(struct monitor *monitor, struct err *err)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < COUNT(signals); i++)
+        if (!loop_on_signal(monitor->loop, signals[i], on_signal, monitor, err))
+            return false;
+    return true;
+}
+
+static void keep_house(void *arg)
+{
+    struct process *process = arg;
+    struct monitor *monitor = &process->monitor;
+    struct err err = {0};
+    struct stat st;
+    size_t count = 0;
+
+    if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > LOG_BYTES &&
+        ftruncate(STDERR_FILENO, 0) == 0)
+        log_info("the log was full and begins anew");
+    if (process->rounds++ % PRUNE_EVERY == 0) {
+        uint64_t keep_ms = monitor->rules->config->limits[LIMIT_RESULT_DAYS] * 86400 * 1000;
+        if (!store_prune(monitor->store, (int64_t)(clock_wall_ms() - keep_ms), &count, &err))
+            log_warn("%s", err.message);
+    }
+    timer_start(&process->housekeeping, HOUSEKEEPING_MS);
+}
+
+/* ---- start ---- */
+
+static bool make_places(struct monitor *monitor, struct err *err)
+{
+    static const char *const places[] = {"run", "run/sessions", "run/private", "audit"};
+
+    if (!file_check_private_dir(monitor->home, err))
+        return false;
+    for (size_t i = 0; i < COUNT(places); i++) {
+        AUTOFREE char *path = file_join(monitor->home, places[i]);
+        if (!file_mkdirs(path, 0700, err))
+            return false;
+    }
+    size_t longest = strlen(monitor->home) + strlen("/run/sessions//session.sock") + ULID_LEN;
+    if (longest <= SOCKET_PATH_BYTES)
+        return true;
+    err_set(err, ERR_CONFIG, "%s is too long for the sockets below it (%zu bytes, %d can be)", monitor->home,
+            longest, SOCKET_PATH_BYTES);
+    return err_hint(err, "Set AILERON_HOME to a shorter path");
+}
+
+static bool lock(struct monitor *monitor, struct err *err)
+{
+    AUTOFREE char *path = file_join(monitor->home, "run/daemon.lock");
+
+    monitor->lock_fd = proc_lock(path, err);
+    if (monitor->lock_fd >= 0)
+        return true;
+    if (err->code == ERR_CONFLICT) {
+        err_set(err, ERR_CONFLICT, "a daemon runs already for %s", monitor->home);
+        err_hint(err, "See aileron daemon status");
+    }
+    return false;
+}
+
+/* daemon.pid for people and scripts, daemon.json for the command line. */
+static bool write_marks(struct monitor *monitor, struct err *err)
+{
+    AUTOFREE char *pid_path = file_join(monitor->home, "run/daemon.pid");
+    AUTOFREE char *json_path = file_join(monitor->home, "run/daemon.json");
+    AUTOFREE char *pid = mem_printf("%ld\n", (long)getpid());
+    json_t *mark JSON_AUTO = json_pack("{s:s, s:i}", "version", monitor->version, "pid", (int)getpid());
+    AUTOFREE char *text = json_canonical(mark);
+
+    return file_write_atomic(pid_path, 0600, pid, strlen(pid), err) &&
+           file_write_atomic(json_path, 0600, text, strlen(text), err);
+}
+
+static bool open_state(struct monitor *monitor, struct err *err)
+{
+    AUTOFREE char *db = file_join(monitor->home, "state.db");
+
+    monitor->rules = rules_load(monitor->home, err);
+    if (monitor->rules == NULL)
+        return false;
+    monitor->record = record_open(monitor->loop, monitor->home, err);
+    if (monitor->record == NULL)
+        return false;
+    monitor->store = store_open(db, err);
+    if (monitor->store == NULL)
+        return false;
+    struct err no_roots = {0};
+    if (!trust_system_pem(&monitor->roots, &no_roots)) { /* a host without them may use tls.ca_file alone */
+        log_warn("%s", no_roots.message);
+        buf_init(&monitor->roots, 0);
+    }
+    monitor->vault = vault_open(monitor->home);
+    if (vault_cache_load(monitor->vault))
+        log_info("the vault was unlocked from the kernel's keyring");
+    return true;
+}
+
+static bool start(struct monitor *monitor, struct err *err)
+{
+    monitor->loop = loop_new(err);
+    if (monitor->loop == NULL || !watch_signals(monitor, err) || !open_state(monitor, err))
+        return false;
+    monitor->operations = operations_open(monitor, err);
+    if (monitor->operations == NULL || !session_restore_all(monitor, err))
+        return false;
+    monitor->reload = reload_open(monitor);
+    if (!write_marks(monitor, err)) /* before the socket: who connects reads our version there */
+        return false;
+    monitor->control = control_open(monitor, err);
+    if (monitor->control == NULL)
+        return false;
+    json_t *event = record_event("daemon.start", NULL);
+    json_put(event, "version", monitor->version);
+    json_put_int(event, "pid", getpid());
+    json_put_int(event, "sessions", (int64_t)monitor->session_count);
+    json_put_int(event, "unknown_operations", (int64_t)operations_swept(monitor->operations));
+    record_note(monitor->record, event);
+    return true;
+}
+
+/* ---- end ---- */
+
+static void finish(struct monitor *monitor)
+{
+    static const char *const marks[] = {"run/daemon.pid", "run/daemon.json"};
+
+    control_close(monitor->control);
+    reload_close(monitor->reload);
+    session_close_all(monitor);
+    if (monitor->stopping) {
+        json_t *event = record_event("daemon.stop", NULL);
+        json_put(event, "reason", "stopped");
+        record_note(monitor->record, event);
+        for (size_t i = 0; i < COUNT(marks); i++) {
+            AUTOFREE char *path = file_join(monitor->home, marks[i]);
+            unlink(path);
+        }
+    }
+    operations_close(monitor->operations);
+    vault_close(monitor->vault);
+    rules_unref(monitor->rules);
+    store_close(monitor->store);
+    record_close(monitor->record);
+    buf_clear(&monitor->roots);
+    loop_free(monitor->loop);
+    if (monitor->lock_fd >= 0)
+        close(monitor->lock_fd);
+    free(monitor->home);
+}
+
+static void tell_ready(int fd)
+{
+    if (fd < 0)
+        return;
+    if (write(fd, "R", 1) != 1)
+        log_warn("nobody waits for the start any more");
+    close(fd);
+}
+
+bool monitor_run(const struct monitor_options *options, struct err *err)
+{
+    struct process process = {.monitor = {.home = mem_strdup(options->home), .version = options->version,
+                                          .started_ms = clock_mono_ms(), .lock_fd = -1}};
+    struct monitor *monitor = &process.monitor;
+
+    umask(0077);
+    secret_harden_process();
+    bool good = tls_init(err) && make_places(monitor, err) && lock(monitor, err) && start(monitor, err);
+    if (good) {
+        timer_init(&process.housekeeping, monitor->loop, keep_house, &process);
+        keep_house(&process);
+        log_info("daemon %s ready home=%s sessions=%zu", monitor->version, monitor->home,
+                 monitor->session_count);
+        tell_ready(options->ready_fd);
+        loop_run(monitor->loop);
+        timer_stop(&process.housekeeping);
+    }
+    finish(monitor);
+    return good;
+}

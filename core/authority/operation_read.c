@@ -1,0 +1,329 @@
+/* Reading operations back: get (at once, or when it is final), results in pieces, list, and ack. It changes
+ * nothing but the mark `collected`. */
+#include "core/authority/operation_private.h"
+
+#include "core/authority/worker.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES = 255, ACK_IDS = 1000, QUEUE_BYTES = 512 * 1024, RETRY_MS = 5 };
+
+size_t operations_swept(const struct operations *operations)
+{
+    return operations->swept;
+}
+
+/* ---- as JSON ---- */
+
+static void put_time(json_t *object, const char *key, int64_t ms)
+{
+    char text[32];
+
+    clock_iso((uint64_t)ms, text);
+    json_put(object, key, text);
+}
+
+json_t *operation_json(const struct store_operation *row)
+{
+    json_t *shown = json_object();
+
+    json_put(shown, "id", row->id);
+    json_put(shown, "session", row->session);
+    json_put(shown, "connector", row->connector);
+    json_put(shown, "tool", row->tool);
+    json_put(shown, "operation", row->operation);
+    json_put(shown, "state", row->state);
+    json_put_int(shown, "status", row->status);
+    put_time(shown, "created", row->created_ms);
+    put_time(shown, "updated", row->updated_ms);
+    json_put(shown, "content_type", row->content_type);
+    json_put_int(shown, "result_bytes", row->result_bytes);
+    json_put_bool(shown, "truncated", row->truncated);
+    json_put_bool(shown, "collected", row->collected);
+    if (row->error != NULL)
+        json_object_set_new(shown, "error", json_loads(row->error, 0, NULL));
+    return shown;
+}
+
+static bool add_row(void *arg, const struct store_operation *row)
+{
+    json_array_append_new(arg, operation_json(row));
+    return true;
+}
+
+json_t *operation_rows(struct monitor *monitor, const struct store_operation_filter *filter, struct err *err)
+{
+    json_t *list = json_array();
+
+    if (store_operations(monitor->store, filter, add_row, list, err))
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+/* ---- results in pieces ---- */
+
+void delivery_free(struct delivery *delivery)
+{
+    struct delivery **at = &delivery->session->monitor->operations->deliveries;
+
+    while (*at != delivery)
+        at = &(*at)->next;
+    *at = delivery->next;
+    timer_stop(&delivery->timer);
+    buf_clear(&delivery->result);
+    free(delivery);
+}
+
+static void deliver(void *arg)
+{
+    struct delivery *delivery = arg;
+
+    while (delivery->sent < delivery->result.len) {
+        if (worker_queued(delivery->session) > QUEUE_BYTES) {
+            timer_start(&delivery->timer, RETRY_MS);
+            return;
+        }
+        size_t rest = delivery->result.len - delivery->sent;
+        size_t piece = rest < MESSAGE_CHUNK_BYTES ? rest : MESSAGE_CHUNK_BYTES;
+        unsigned flags = piece == rest ? MESSAGE_LAST : 0;
+        if (!worker_send(delivery->session, MESSAGE_OP_RESULT, flags, delivery->id,
+                         delivery->result.data + delivery->sent, piece))
+            break;
+        delivery->sent += piece;
+    }
+    delivery_free(delivery);
+}
+
+void operation_answer(struct session *session, uint32_t id, const struct store_operation *row)
+{
+    struct operations *operations = session->monitor->operations;
+    struct buf result;
+    struct err err = {0};
+    json_t *shown JSON_AUTO = operation_json(row);
+
+    buf_init(&result, STORE_RESULT_MAX);
+    if (row->result_bytes > 0 && !store_operation_result(session->monitor->store, row->id, &result, &err)) {
+        worker_refuse(session, id, &err, NULL, row->id);
+        return;
+    }
+    json_put_int(shown, "result_bytes", (int64_t)result.len);
+    worker_send_json(session, MESSAGE_OP_STATE, id, shown);
+    if (result.len == 0)
+        return;
+    struct delivery *delivery = mem_alloc(sizeof *delivery);
+    delivery->session = session;
+    delivery->id = id;
+    delivery->result = result;
+    timer_init(&delivery->timer, session->monitor->loop, deliver, delivery);
+    delivery->next = operations->deliveries;
+    operations->deliveries = delivery;
+    deliver(delivery);
+}
+
+/* ---- OP_GET ---- */
+
+void waiter_free(struct waiter *waiter)
+{
+    struct waiter **at = &waiter->session->monitor->operations->waiters;
+
+    while (*at != waiter)
+        at = &(*at)->next;
+    *at = waiter->next;
+    timer_stop(&waiter->timer);
+    free(waiter->op_id);
+    free(waiter);
+}
+
+/* The row, if it is this session's: another session's operation does not exist for it. */
+static bool own_row(struct session *session, const char *op_id, struct store_operation *row, struct err *err)
+{
+    if (id_valid(op_id, "op_") && store_operation_get(session->monitor->store, op_id, row, err)) {
+        if (strcmp(row->session, session->id) == 0)
+            return true;
+        store_operation_clear(row);
+    }
+    if (err->code == ERR_IO)
+        return false;
+    err_set(err, ERR_NOT_FOUND, "this session has no operation %.64s", op_id);
+    return err_hint(err, "List them with GET /v1/operations");
+}
+
+static void answer_now(struct session *session, uint32_t id, const char *op_id)
+{
+    struct store_operation row = {0};
+    struct err err = {0};
+
+    if (own_row(session, op_id, &row, &err))
+        operation_answer(session, id, &row);
+    else
+        worker_refuse(session, id, &err, NULL, NULL);
+    store_operation_clear(&row);
+}
+
+static void wait_over(void *arg)
+{
+    struct waiter *waiter = arg;
+
+    answer_now(waiter->session, waiter->id, waiter->op_id);
+    waiter_free(waiter);
+}
+
+static size_t count_waiters(const struct session *session)
+{
+    size_t count = 0;
+
+    for (const struct waiter *w = session->monitor->operations->waiters; w != NULL; w = w->next)
+        count += w->session == session;
+    return count;
+}
+
+bool operation_get(struct session *session, uint32_t id, const struct json_at *at, struct err *err)
+{
+    const char *op_id;
+    int64_t wait_ms = 0;
+    enum operation_state state;
+    struct store_operation row = {0};
+    struct err why = {0};
+
+    if (!json_get_text(at, "id", JSON_NEED, NAME_BYTES, &op_id, err) ||
+        !json_get_int(at, "wait_ms", JSON_MAY, 0, OPERATION_WAIT_MS, &wait_ms, err))
+        return false;
+    if (!own_row(session, op_id, &row, &why)) {
+        worker_refuse(session, id, &why, NULL, NULL);
+        return true;
+    }
+    bool final = operation_parse(row.state, &state) && operation_final(state);
+    if (!final && wait_ms > 0 && count_waiters(session) < OPERATION_WAITERS) {
+        struct waiter *waiter = mem_alloc(sizeof *waiter);
+        waiter->session = session;
+        waiter->id = id;
+        waiter->op_id = mem_strdup(op_id);
+        timer_init(&waiter->timer, session->monitor->loop, wait_over, waiter);
+        timer_start(&waiter->timer, (uint64_t)wait_ms);
+        waiter->next = session->monitor->operations->waiters;
+        session->monitor->operations->waiters = waiter;
+    } else {
+        operation_answer(session, id, &row);
+    }
+    store_operation_clear(&row);
+    return true;
+}
+
+void operation_cancel(struct session *session, uint32_t id)
+{
+    for (struct waiter *w = session->monitor->operations->waiters; w != NULL; w = w->next) {
+        if (w->session == session && w->id == id) {
+            waiter_free(w);
+            break;
+        }
+    }
+    for (struct delivery *d = session->monitor->operations->deliveries; d != NULL; d = d->next) {
+        if (d->session == session && d->id == id) {
+            delivery_free(d);
+            break;
+        }
+    }
+}
+
+void operation_wake(struct operations *operations, const char *op_id)
+{
+    struct waiter *next;
+
+    for (struct waiter *w = operations->waiters; w != NULL; w = next) {
+        next = w->next;
+        if (strcmp(w->op_id, op_id) == 0)
+            wait_over(w);
+    }
+}
+
+void operation_forget_waiters(struct session *session)
+{
+    struct operations *operations = session->monitor->operations;
+    struct waiter *next;
+    struct delivery *after;
+
+    for (struct waiter *w = operations->waiters; w != NULL; w = next) {
+        next = w->next;
+        if (w->session == session)
+            waiter_free(w);
+    }
+    for (struct delivery *d = operations->deliveries; d != NULL; d = after) {
+        after = d->next;
+        if (d->session == session)
+            delivery_free(d);
+    }
+}
+
+/* ---- OP_LIST, OP_ACK ---- */
+
+bool operation_list(struct session *session, uint32_t id, const struct json_at *at, struct err *err)
+{
+    const char *state_word = NULL;
+    enum operation_state state;
+    bool uncollected = false;
+    struct err why = {0};
+
+    if (!json_get_text(at, "state", JSON_MAY, NAME_BYTES, &state_word, err) ||
+        !json_get_bool(at, "uncollected", JSON_MAY, &uncollected, err))
+        return false;
+    if (state_word != NULL && state_word[0] != 0 && !operation_parse(state_word, &state)) {
+        err_set(&why, ERR_DATA, "no such state: %.32s", state_word);
+        worker_refuse(session, id, &why, NULL, NULL);
+        return true;
+    }
+    json_t *rows = operation_rows(session->monitor,
+                                  &(struct store_operation_filter){
+                                      .session = session->id,
+                                      .state = state_word != NULL && state_word[0] != 0 ? state_word : NULL,
+                                      .uncollected = uncollected,
+                                      .limit = OPERATION_LISTED},
+                                  &why);
+    if (rows == NULL) {
+        worker_refuse(session, id, &why, NULL, NULL);
+        return true;
+    }
+    json_t *answer JSON_AUTO = json_object();
+    json_object_set_new(answer, "operations", rows);
+    worker_send_json(session, MESSAGE_OP_LISTED, id, answer);
+    return true;
+}
+
+bool operation_ack(struct session *session, uint32_t id, const struct json_at *at, struct err *err)
+{
+    struct json_at ids;
+    struct err why = {0};
+    size_t count;
+    int64_t acked = 0;
+
+    if (!json_get_list(at, "ids", JSON_NEED, ACK_IDS, &ids, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct json_at element = json_element(&ids, i);
+        struct store_operation row = {0};
+        enum operation_state state;
+        const char *op_id;
+        bool changed = false;
+        if (!json_text_of(&element, NAME_BYTES, &op_id, err))
+            return false;
+        if (!own_row(session, op_id, &row, &why))
+            continue;
+        if (operation_parse(row.state, &state) && operation_final(state) &&
+            !store_operation_collect(session->monitor->store, session->id, op_id, &changed, &why))
+            log_warn("operation %s: %s", op_id, why.message);
+        acked += changed;
+        store_operation_clear(&row);
+    }
+    if (acked > 0) {
+        json_t *event = record_event("operation.collected", session->id);
+        json_put_int(event, "count", acked);
+        record_note(session->monitor->record, event);
+    }
+    json_t *answer JSON_AUTO = json_object();
+    json_put_int(answer, "acked", acked);
+    worker_send_json(session, MESSAGE_OP_ACKED, id, answer);
+    return true;
+}

@@ -1,0 +1,28 @@
+/* The record as the monitor writes it: lines at once, the disk in groups. Monitor only. */
+#ifndef AILERON_AUTHORITY_RECORD_H
+#define AILERON_AUTHORITY_RECORD_H
+
+#include "core/data/audit.h"
+#include "core/loop/loop.h"
+
+enum { RECORD_SYNC_MS = 50 }; /* from a line to the fdatasync that covers it */
+
+struct record;
+struct record *record_open(struct loop *loop, const char *home, struct err *err) MUSTUSE NONNULL;
+void record_close(struct record *record); /* syncs; NULL is fine */
+
+/* A new event: {"event": word, "session": session}; session may be NULL. Fields are added with json_put. */
+json_t *record_event(const char *word, const char *session) MUSTUSE NONNULL_AT(1);
+/* Writes the line and drops the caller's reference. False: nothing was written (no space, ...), and what
+ * depends on it must not happen. */
+bool record_write(struct record *record, json_t *event, struct err *err) MUSTUSE NONNULL;
+/* As record_write where nothing depends on it: a failure is logged. */
+void record_note(struct record *record, json_t *event) NONNULL;
+/* A line that a worker sent: checked against the table, the session put in by us. False: the worker broke the
+ * protocol (a full disk is not that: it is logged). */
+bool record_from_worker(struct record *record, const char *session, json_t *event, struct err *err)
+    MUSTUSE NONNULL;
+/* Why the last line could not be written; code ERR_NONE while all is well. For status. */
+const struct err *record_trouble(const struct record *record) NONNULL;
+
+#endif

@@ -1,0 +1,475 @@
+/* Sessions: registry, life and end. What lies on the disk for one is session_folder.c, its worker is worker.c,
+ * carrying sessions on after a restart of the daemon is session_restore.c. */
+#include "core/authority/session_private.h"
+
+#include "core/authority/control.h"
+#include "core/authority/operation.h"
+#include "core/authority/session_folder.h"
+#include "core/authority/worker.h"
+#include "core/base/file.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+#include "core/base/proc.h"
+#include "tls/crypto.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { RENEW_CHECK_MS = 6 * 3600 * 1000, ENV_WORDS = 16 };
+
+const char *session_state_word(enum session_state state)
+{
+    switch (state) {
+    case SESSION_STARTING:
+        return "starting";
+    case SESSION_READY:
+        return "ready";
+    case SESSION_FAILED:
+        return "failed";
+    case SESSION_ENDING:
+        return "ending";
+    }
+    return "ending";
+}
+
+static void close_listener(struct session *session)
+{
+    if (session->listen_fd >= 0)
+        close(session->listen_fd);
+    session->listen_fd = -1;
+}
+
+void session_set_state(struct session *session, enum session_state state)
+{
+    static const bool edges[4][4] = {
+        [SESSION_STARTING] = {[SESSION_READY] = true, [SESSION_FAILED] = true, [SESSION_ENDING] = true},
+        [SESSION_READY] = {[SESSION_STARTING] = true, [SESSION_FAILED] = true, [SESSION_ENDING] = true},
+        [SESSION_FAILED] = {[SESSION_ENDING] = true},
+    };
+
+    if (state == session->state || !edges[session->state][state])
+        return;
+    log_debug("session %s: %s -> %s", session->id, session_state_word(session->state),
+              session_state_word(state));
+    session->state = state;
+    /* Nobody will answer any more: a connection that is refused beats one that hangs. */
+    if (state == SESSION_FAILED || state == SESSION_ENDING)
+        close_listener(session);
+}
+
+struct session *session_find(struct monitor *monitor, struct span id)
+{
+    for (struct session *s = monitor->sessions; s != NULL; s = s->next)
+        if (span_eqs(id, s->id))
+            return s;
+    return NULL;
+}
+
+/* ---- building ---- */
+
+struct session *session_new(struct monitor *monitor, const char *id, json_t *meta)
+{
+    struct session *session = mem_alloc(sizeof *session);
+
+    session->monitor = monitor;
+    session->id = mem_strdup(id);
+    session->dir = mem_printf("%s/run/sessions/%s", monitor->home, id);
+    session->private_dir = mem_printf("%s/run/private/%s", monitor->home, id);
+    session->meta = json_incref(meta);
+    session->listen_fd = session->launcher_fd = -1;
+    return session;
+}
+
+void session_free(struct session *session)
+{
+    if (session->launcher_fd >= 0) {
+        watch_stop(&session->launcher);
+        close(session->launcher_fd);
+        timer_stop(&session->renew);
+    }
+    close_listener(session);
+    worker_free(session->worker);
+    snapshot_free(session->snapshot);
+    ca_free(session->ca);
+    json_decref(session->meta);
+    free(session->id);
+    free(session->dir);
+    free(session->private_dir);
+    free(session);
+}
+
+static struct session_folder folder_of(const struct session *session, const char *token)
+{
+    const struct buf *roots = &session->monitor->roots;
+
+    return (struct session_folder){.dir = session->dir, .private_dir = session->private_dir, .ca = session->ca,
+                                   .roots = {(const char *)roots->data, roots->len},
+                                   .catalogue = session->snapshot->rules->catalogue, .token = token};
+}
+
+static const char *meta_text(const struct session *session, const char *key)
+{
+    const char *text = json_string_value(json_object_get(session->meta, key));
+
+    return text != NULL ? text : "";
+}
+
+/* The session's own view of rules: token, names, roots, sentinels. */
+struct snapshot *session_make_snapshot(struct session *session, struct rules *rules, struct err *err)
+{
+    struct snapshot *snapshot = snapshot_new(rules);
+    const json_t *sentinels = json_object_get(session->meta, "sentinels"), *row;
+    const struct buf *roots = &session->monitor->roots;
+    size_t i;
+
+    snapshot->session = mem_strdup(session->id);
+    snapshot->agent = mem_strdup(meta_text(session, "agent"));
+    snapshot->engine = mem_strdup(meta_text(session, "engine"));
+    snapshot->sealed = strcmp(meta_text(session, "network"), "open") != 0;
+    snapshot->ca_cert_pem = mem_strdup(ca_cert_pem(session->ca));
+    if (!text_unhex(span_of(meta_text(session, "token_hash")), snapshot->token_hash,
+                    sizeof snapshot->token_hash))
+        err_set(err, ERR_DATA, "session %s has no token", session->id);
+    else if (snapshot_add_host_files(snapshot, "/etc/hosts", "/etc/resolv.conf", err) &&
+             snapshot_add_roots(snapshot, (struct span){(const char *)roots->data, roots->len}, err)) {
+        snapshot->sentinels = mem_array(json_array_size(sentinels) + 1, sizeof *snapshot->sentinels);
+        json_array_foreach(sentinels, i, row) {
+            struct snapshot_sentinel *sentinel = &snapshot->sentinels[snapshot->sentinel_count++];
+            sentinel->binding = mem_strdup(json_string_value(json_object_get(row, "binding")));
+            sentinel->value = mem_strdup(json_string_value(json_object_get(row, "value")));
+        }
+        return snapshot;
+    }
+    snapshot_free(snapshot);
+    return NULL;
+}
+
+bool session_snapshot_bytes(struct session *session, struct buf *out, struct err *err)
+{
+    struct secret *key = ca_key_pem(session->ca, err);
+
+    if (key == NULL)
+        return false;
+    char *pem = mem_strndup((const char *)secret_bytes(key), secret_len(key));
+    session->snapshot->ca_key_pem = pem;
+    bool good = snapshot_write(session->snapshot, out, err);
+    session->snapshot->ca_key_pem = NULL;
+    secret_wipe(pem, strlen(pem));
+    free(pem);
+    secret_free(key);
+    return good;
+}
+
+static void launcher_gone(void *arg, unsigned ready)
+{
+    (void)ready;
+    session_end(arg, "launcher gone", true);
+}
+
+static void renew_ca(void *arg)
+{
+    struct session *session = arg;
+    struct err err = {0};
+
+    if (ca_renewal_due(session->ca)) {
+        struct ca *renewed = ca_renew(session->ca, &err);
+        if (renewed == NULL) {
+            log_error("session %s: %s", session->id, err.message);
+        } else {
+            ca_free(session->ca);
+            session->ca = renewed;
+            free(session->snapshot->ca_cert_pem);
+            session->snapshot->ca_cert_pem = mem_strdup(ca_cert_pem(renewed));
+            struct session_folder folder = folder_of(session, NULL);
+            if (!session_folder_ca(&folder, &err) || !worker_update(session, &err))
+                log_error("session %s: %s", session->id, err.message);
+        }
+    }
+    timer_start(&session->renew, RENEW_CHECK_MS);
+}
+
+/* From a snapshot to a running session: files, socket, worker, and an eye on the launcher. */
+bool session_start(struct session *session, const char *token, struct err *err)
+{
+    struct session_folder folder = folder_of(session, token);
+    AUTOFREE char *socket_path = file_join(session->dir, "session.sock");
+    pid_t pid = (pid_t)json_integer_value(json_object_get(session->meta, "pid"));
+
+    session->launcher_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (session->launcher_fd < 0)
+        return err_errno(err, ERR_DATA, errno, "the launcher's process %ld", (long)pid);
+    timer_init(&session->renew, session->monitor->loop, renew_ca, session);
+    watch_init(&session->launcher, session->monitor->loop, session->launcher_fd, launcher_gone, session);
+    if (!session_folder_make(&folder, err))
+        return false;
+    session->listen_fd = proc_unix_listen(socket_path, 0666, err);
+    if (session->listen_fd < 0 || !worker_start(session, err))
+        return false;
+    if (!watch_set(&session->launcher, WATCH_READ))
+        return err_set(err, ERR_INTERNAL, "cannot watch the launcher's process");
+    timer_start(&session->renew, RENEW_CHECK_MS);
+    session->next = session->monitor->sessions;
+    session->monitor->sessions = session;
+    session->monitor->session_count++;
+    return true;
+}
+
+/* ---- create ---- */
+
+static void mint_token(char token[2 * SESSION_TOKEN_BYTES + 1], char hash_hex[2 * CRYPTO_HASH_LEN + 1])
+{
+    uint8_t raw[SESSION_TOKEN_BYTES], hash[CRYPTO_HASH_LEN];
+
+    random_bytes(raw, sizeof raw);
+    text_hex(raw, sizeof raw, token);
+    crypto_sha256(token, strlen(token), hash);
+    text_hex(hash, sizeof hash, hash_hex);
+    secret_wipe(raw, sizeof raw);
+}
+
+/* Checks the request and makes what is kept of it. NULL and err where it is not one. */
+static json_t *read_request(const struct json_at *at, struct err *err)
+{
+    static const char *const texts[] = {"agent", "engine", "network", "image", "workspace"};
+    static const char *const keys[] = {"command", "agent", "engine", "network", "image",
+                                       "workspace", "uid", "gid", "pid", NULL};
+    json_t *meta = json_object();
+    struct json_at command;
+    const char *text;
+    int64_t number;
+    size_t count;
+
+    bool good = json_want_object(at, err) && json_only(at, keys, err) &&
+                json_get_list(at, "command", JSON_NEED, SESSION_COMMAND_WORDS, &command, &count, err);
+    json_object_set(meta, "command", good ? command.node : NULL);
+    for (size_t i = 0; good && i < COUNT(texts); i++) {
+        text = "";
+        good = json_get_text(at, texts[i], JSON_MAY, SESSION_TEXT_BYTES, &text, err);
+        json_put(meta, texts[i], text);
+    }
+    number = (int64_t)geteuid();
+    good = good && json_get_int(at, "uid", JSON_MAY, 0, UINT32_MAX, &number, err);
+    json_put_int(meta, "uid", number);
+    number = (int64_t)getegid();
+    good = good && json_get_int(at, "gid", JSON_MAY, 0, UINT32_MAX, &number, err);
+    json_put_int(meta, "gid", number);
+    good = good && json_get_int(at, "pid", JSON_NEED, 2, INT32_MAX, &number, err);
+    json_put_int(meta, "pid", number);
+    if (good) {
+        json_put_int(meta, "pid_start", process_start_time((pid_t)number));
+        return meta;
+    }
+    json_decref(meta);
+    return NULL;
+}
+
+static void put_sentinels(struct session *session, json_t *env)
+{
+    json_t *list = json_array();
+
+    snapshot_mint_sentinels(session->snapshot, env);
+    for (size_t i = 0; i < session->snapshot->sentinel_count; i++) {
+        const struct snapshot_sentinel *sentinel = &session->snapshot->sentinels[i];
+        json_array_append_new(list, json_pack("{s:s, s:s}", "binding", sentinel->binding, "value",
+                                              sentinel->value));
+    }
+    json_object_set_new(session->meta, "sentinels", list);
+}
+
+/* The first words of the command, for the record: what comes after may hold anything. */
+static void record_start(struct session *session)
+{
+    json_t *event = record_event("session.start", session->id);
+    const json_t *command = json_object_get(session->meta, "command");
+    const char *program = json_string_value(json_array_get(command, 0));
+
+    json_put(event, "agent", meta_text(session, "agent"));
+    json_put(event, "command", program);
+    json_put(event, "engine", meta_text(session, "engine"));
+    json_put(event, "network", meta_text(session, "network"));
+    json_put_bool(event, "enforced", session->snapshot->sealed);
+    json_put(event, "image", meta_text(session, "image"));
+    json_put(event, "workspace", meta_text(session, "workspace"));
+    json_put_int(event, "uid", json_integer_value(json_object_get(session->meta, "uid")));
+    json_put_int(event, "pid", json_integer_value(json_object_get(session->meta, "pid")));
+    record_note(session->monitor->record, event);
+}
+
+static bool build(struct session *session, const char *token, json_t *env, struct err *err)
+{
+    struct monitor *monitor = session->monitor;
+    const char *agent = meta_text(session, "agent");
+
+    session->ca = ca_new(session->id, err);
+    if (session->ca == NULL)
+        return false;
+    if (agent[0] != 0 && !catalogue_check_agent(monitor->rules->catalogue, agent, err))
+        return false;
+    session->snapshot = session_make_snapshot(session, monitor->rules, err);
+    if (session->snapshot == NULL)
+        return false;
+    put_sentinels(session, env);
+    AUTOFREE char *text = json_canonical(session->meta);
+    if (!store_session_add(monitor->store, session->id, session->created_ms, text, err))
+        return false;
+    if (session_start(session, token, err))
+        return true;
+    struct err ignored = {0};
+    if (!store_session_end(monitor->store, session->id, (int64_t)clock_wall_ms(), &ignored))
+        log_error("session %s: %s", session->id, ignored.message);
+    session_folder_remove(session->dir, session->private_dir);
+    return false;
+}
+
+struct session *session_create(struct monitor *monitor, const struct json_at *request, json_t **answer,
+                               struct err *err)
+{
+    char token[2 * SESSION_TOKEN_BYTES + 1], hash[2 * CRYPTO_HASH_LEN + 1];
+
+    if (monitor->session_count >= monitor->rules->config->limits[LIMIT_SESSIONS]) {
+        err_set(err, ERR_LIMIT, "%zu sessions are running already", monitor->session_count);
+        err_hint(err, "End one, or raise limits.sessions in config.yaml");
+        return NULL;
+    }
+    if (monitor->rules_error.code != ERR_NONE) { /* the last good rules are for sessions that have them */
+        *err = monitor->rules_error;
+        return NULL;
+    }
+    json_t *meta JSON_AUTO = read_request(request, err);
+    if (meta == NULL)
+        return NULL;
+    struct session *session = session_new(monitor, id_new("").text, meta);
+    session->created_ms = (int64_t)clock_wall_ms();
+    mint_token(token, hash);
+    json_put(meta, "token_hash", hash);
+    json_t *env JSON_AUTO = json_object();
+    bool good = build(session, token, env, err);
+    secret_wipe(token, sizeof token);
+    if (!good) {
+        session_free(session);
+        return NULL;
+    }
+    record_start(session);
+    AUTOFREE char *token_file = file_join(session->dir, "token");
+    *answer = json_pack("{s:s, s:s, s:s, s:O}", "id", session->id, "dir", session->dir, "token_file",
+                        token_file, "env", env);
+    return session;
+}
+
+/* ---- the end ---- */
+
+static void unlink_session(struct session *session)
+{
+    struct session **at = &session->monitor->sessions;
+
+    while (*at != NULL && *at != session)
+        at = &(*at)->next;
+    if (*at == session) {
+        *at = session->next;
+        session->monitor->session_count--;
+    }
+}
+
+static void free_later(void *arg)
+{
+    session_free(arg);
+}
+
+void session_gone(struct session *session)
+{
+    unlink_session(session);
+    loop_defer(session->monitor->loop, free_later, session);
+}
+
+void session_record_end(struct monitor *monitor, const char *id, const char *reason, int64_t created_ms)
+{
+    struct err err = {0};
+    json_t *event = record_event("session.end", id);
+
+    json_put(event, "reason", reason);
+    json_put_int(event, "duration_ms", (int64_t)clock_wall_ms() - created_ms);
+    record_note(monitor->record, event);
+    if (!store_session_end(monitor->store, id, (int64_t)clock_wall_ms(), &err))
+        log_error("session %s: %s", id, err.message);
+}
+
+/* The engine's leftovers need the engine's own words, which are not ours: a helper process knows them. */
+void session_reap_engine(const char *engine, const char *id)
+{
+    static char name[] = "aileron", applet[] = "daemon", verb[] = "reap";
+    AUTOFREE char *engine_copy = mem_strdup(engine);
+    AUTOFREE char *id_copy = mem_strdup(id);
+    char *argv[] = {name, applet, verb, engine_copy, id_copy, NULL};
+    struct err err = {0};
+
+    if (engine[0] != 0 &&
+        proc_spawn(&(struct proc_spec){.argv = argv, .cwd = "/", .new_session = true}, &err) < 0)
+        log_warn("session %s: %s", id, err.message);
+}
+
+void session_end(struct session *session, const char *reason, bool reap)
+{
+    if (session->state == SESSION_ENDING)
+        return;
+    log_info("session %s ends: %s", session->id, reason);
+    session_set_state(session, SESSION_ENDING);
+    watch_stop(&session->launcher);
+    timer_stop(&session->renew);
+    session_folder_remove(session->dir, session->private_dir);
+    session_record_end(session->monitor, session->id, reason, session->created_ms);
+    control_session_over(session);
+    if (reap)
+        session_reap_engine(meta_text(session, "engine"), session->id);
+    if (session->worker != NULL && worker_pid(session->worker) > 0)
+        worker_stop(session->worker, session->snapshot->rules->config->limits[LIMIT_DRAIN_MS]);
+    else
+        session_gone(session);
+}
+
+void session_update_all(struct monitor *monitor)
+{
+    for (struct session *session = monitor->sessions; session != NULL; session = session->next) {
+        struct err err = {0};
+        if (session->state == SESSION_ENDING)
+            continue;
+        struct snapshot *snapshot = session_make_snapshot(session, monitor->rules, &err);
+        if (snapshot != NULL) {
+            snapshot_free(session->snapshot);
+            session->snapshot = snapshot;
+            struct session_folder folder = folder_of(session, NULL);
+            if (session_folder_tools(&folder, &err) && worker_update(session, &err))
+                continue;
+        }
+        log_error("session %s: new rules: %s", session->id, err.message);
+    }
+}
+
+void session_close_all(struct monitor *monitor)
+{
+    while (monitor->sessions != NULL) {
+        struct session *session = monitor->sessions;
+        unlink_session(session);
+        session_free(session);
+    }
+}
+
+json_t *session_json(const struct session *session)
+{
+    static const char *const fields[] = {"command", "agent", "engine", "network", "image", "workspace", "pid"};
+    json_t *shown = json_object();
+    char created[32];
+
+    json_put(shown, "id", session->id);
+    json_put(shown, "state", session_state_word(session->state));
+    clock_iso((uint64_t)session->created_ms, created);
+    json_put(shown, "created", created);
+    for (size_t i = 0; i < COUNT(fields); i++)
+        json_object_set(shown, fields[i], json_object_get(session->meta, fields[i]));
+    if (session->worker != NULL)
+        json_put_int(shown, "worker_pid", worker_pid(session->worker));
+    return shown;
+}

@@ -1,0 +1,151 @@
+/* What lies on the disk for a session (design 3). Each file is written to a new one and renamed, since a running
+ * sandbox sees the directory. It makes no socket and knows no process. */
+#include "core/authority/session_folder.h"
+
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/secret.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PRIVATE_FILE_BYTES = 64 * 1024, TOOLS_BYTES = 16 * 1024 * 1024 };
+
+/* A directory of exactly this mode, whatever the umask. */
+static bool make_dir(const char *path, mode_t mode, struct err *err)
+{
+    if (!file_mkdirs(path, mode, err))
+        return false;
+    if (chmod(path, mode) != 0)
+        return err_errno(err, ERR_IO, errno, "cannot set the mode of %s", path);
+    return true;
+}
+
+/* A new file, renamed, without fsync: these files need to survive a crash of the daemon, not one of the machine
+ * (their sandbox would be gone), and six syncs would be most of a launch's time. */
+static bool write_in(const char *dir, const char *name, mode_t mode, const void *data, size_t len,
+                     struct err *err)
+{
+    AUTOFREE char *path = file_join(dir, name);
+    AUTOFREE char *temp = mem_printf("%s.new", path);
+    CLEANUP(file_close_ptr) int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+
+    if (fd < 0)
+        return err_errno(err, ERR_IO, errno, "cannot create %s", temp);
+    if (!file_write_all(fd, data, len, err)) {
+        unlink(temp);
+        return err_wrap(err, "%s", path);
+    }
+    if (fchmod(fd, mode) == 0 && rename(temp, path) == 0)
+        return true;
+    err_errno(err, ERR_IO, errno, "cannot write %s", path);
+    unlink(temp);
+    return false;
+}
+
+bool session_folder_ca(const struct session_folder *folder, struct err *err)
+{
+    const char *cert = ca_cert_pem(folder->ca);
+    size_t cert_len = strlen(cert);
+    struct secret *key = ca_key_pem(folder->ca, err);
+
+    if (key == NULL)
+        return false;
+    bool good = write_in(folder->private_dir, "ca.key", 0600, secret_bytes(key), secret_len(key), err) &&
+                write_in(folder->private_dir, "ca.pem", 0600, cert, cert_len, err);
+    secret_free(key);
+    AUTOFREE char *bundle = mem_alloc(cert_len + 1 + folder->roots.len);
+    memcpy(bundle, cert, cert_len);
+    bundle[cert_len] = '\n';
+    memcpy(bundle + cert_len + 1, folder->roots.p != NULL ? folder->roots.p : "", folder->roots.len);
+    return good && write_in(folder->dir, "ca.pem", 0644, cert, cert_len, err) &&
+           write_in(folder->dir, "ca-bundle.pem", 0644, bundle, cert_len + 1 + folder->roots.len, err);
+}
+
+/* The shims of tools that are gone are removed; those that are there already stay. */
+static bool make_shims(const struct session_folder *folder, struct err *err)
+{
+    AUTOFREE char *shims = file_join(folder->dir, "shims");
+
+    if (!make_dir(shims, 0755, err))
+        return false;
+    DIR *open_dir = opendir(shims);
+    for (struct dirent *entry; open_dir != NULL && (entry = readdir(open_dir)) != NULL;) {
+        struct err ignored;
+        bool wanted = entry->d_name[0] == '.';
+        for (size_t c = 0; !wanted && c < folder->catalogue->count; c++)
+            wanted = connector_tool(folder->catalogue->connectors[c], entry->d_name) != NULL;
+        AUTOFREE char *path = file_join(shims, entry->d_name);
+        if (!wanted && !file_remove_tree(path, &ignored))
+            log_warn("cannot remove the shim %s", entry->d_name);
+    }
+    if (open_dir != NULL)
+        closedir(open_dir);
+    for (size_t c = 0; c < folder->catalogue->count; c++) {
+        const struct connector *connector = folder->catalogue->connectors[c];
+        for (size_t t = 0; t < connector->tool_count; t++) {
+            AUTOFREE char *path = file_join(shims, connector->tools[t].name);
+            if (symlink("/opt/aileron/bin/aileron-shim", path) != 0 && errno != EEXIST)
+                return err_errno(err, ERR_IO, errno, "cannot make the shim %s", path);
+        }
+    }
+    return true;
+}
+
+bool session_folder_tools(const struct session_folder *folder, struct err *err)
+{
+    struct buf text, json;
+    json_t *tools JSON_AUTO = catalogue_json(folder->catalogue);
+
+    buf_init(&text, TOOLS_BYTES);
+    buf_init(&json, TOOLS_BYTES);
+    bool good = catalogue_text(folder->catalogue, &text) && json_write(tools, &json);
+    if (!good)
+        err_set(err, ERR_LIMIT, "the catalogue is larger than %d bytes", TOOLS_BYTES);
+    good = good && write_in(folder->dir, "tools.txt", 0644, text.data, text.len, err) &&
+           write_in(folder->dir, "tools.json", 0644, json.data, json.len, err) && make_shims(folder, err);
+    buf_clear(&text);
+    buf_clear(&json);
+    return good;
+}
+
+bool session_folder_make(const struct session_folder *folder, struct err *err)
+{
+    return make_dir(folder->dir, 0755, err) && make_dir(folder->private_dir, 0700, err) &&
+           session_folder_ca(folder, err) && session_folder_tools(folder, err) &&
+           (folder->token == NULL ||
+            write_in(folder->dir, "token", 0644, folder->token, strlen(folder->token), err));
+}
+
+struct ca *session_folder_load_ca(const char *private_dir, struct err *err)
+{
+    AUTOFREE char *cert_path = file_join(private_dir, "ca.pem");
+    AUTOFREE char *key_path = file_join(private_dir, "ca.key");
+    struct buf cert, key;
+
+    if (!file_read(cert_path, PRIVATE_FILE_BYTES, &cert, err))
+        return NULL;
+    struct ca *ca = NULL;
+    if (file_read(key_path, PRIVATE_FILE_BYTES, &key, err)) {
+        ca = ca_load((struct span){(const char *)cert.data, cert.len},
+                     (struct span){(const char *)key.data, key.len}, err);
+        buf_wipe(&key);
+    }
+    buf_clear(&cert);
+    return ca;
+}
+
+void session_folder_remove(const char *dir, const char *private_dir)
+{
+    struct err err = {0};
+
+    if (!file_remove_tree(dir, &err))
+        log_warn("cannot remove %s: %s", dir, err.message);
+    if (!file_remove_tree(private_dir, &err))
+        log_warn("cannot remove %s: %s", private_dir, err.message);
+}

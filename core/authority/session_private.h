@@ -1,0 +1,19 @@
+/* What session.c and session_restore.c share; for nobody else. */
+#ifndef AILERON_AUTHORITY_SESSION_PRIVATE_H
+#define AILERON_AUTHORITY_SESSION_PRIVATE_H
+
+#include "core/authority/session.h"
+
+/* Takes a reference of meta. Not yet in the registry. */
+struct session *session_new(struct monitor *monitor, const char *id, json_t *meta) MUSTUSE NONNULL;
+void session_free(struct session *session) NONNULL;
+struct snapshot *session_make_snapshot(struct session *session, struct rules *rules, struct err *err)
+    MUSTUSE NONNULL;
+/* ca, snapshot and created_ms are set before. token NULL: the file is there already. Puts it into the registry. */
+bool session_start(struct session *session, const char *token, struct err *err) MUSTUSE NONNULL_AT(1, 3);
+void session_record_end(struct monitor *monitor, const char *id, const char *reason, int64_t created_ms) NONNULL;
+void session_reap_engine(const char *engine, const char *id) NONNULL;
+/* Field 22 of /proc/<pid>/stat, which tells a process from a later one of the same number; 0: there is none. */
+int64_t process_start_time(pid_t pid);
+
+#endif

@@ -1,0 +1,320 @@
+/* A session's worker process: start, messages in and out, death and restart. What the messages mean is decided in
+ * credential.c and operation.c. */
+#include "core/authority/worker.h"
+
+#include "core/authority/credential.h"
+#include "core/authority/operation.h"
+#include "core/base/file.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+#include "core/base/proc.h"
+#include "core/loop/ipc.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct worker {
+    struct session *session;
+    pid_t pid; /* 0: it has been reaped */
+    struct ipc *ipc;
+    struct timer deadline; /* of draining */
+    bool stopping;
+    uint64_t starts[WORKER_RESTARTS]; /* monotonic, the oldest first */
+    size_t start_count;
+};
+
+static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg);
+static void on_gone(struct ipc *ipc, const struct err *err, void *arg);
+static const struct ipc_handler handler = {on_message, on_gone};
+
+static void kill_process(struct worker *worker)
+{
+    if (worker->pid > 0)
+        kill(worker->pid, SIGKILL);
+}
+
+/* ---- start ---- */
+
+/* Nothing of the daemon's environment reaches a worker but what the sanitizers of a test build read. */
+static void worker_environment(char *env[4])
+{
+    static const char *const names[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+    size_t count = 0;
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL)
+            env[count++] = mem_printf("%s=%s", names[i], value);
+    }
+    env[count] = NULL;
+}
+
+static bool send_snapshot(struct worker *worker, struct err *err)
+{
+    struct buf document;
+
+    if (!session_snapshot_bytes(worker->session, &document, err))
+        return false;
+    CLEANUP(file_close_ptr) int fd = file_sealed("snapshot", document.data, document.len, err);
+    buf_wipe(&document);
+    if (fd < 0)
+        return false;
+    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, 0, 0, NULL, 0, &fd, 1))
+        return err_set(err, ERR_UNAVAILABLE, "the session's worker does not take its snapshot");
+    return true;
+}
+
+static bool spawn(struct worker *worker, struct err *err)
+{
+    static char name[] = "aileron", applet[] = "worker";
+    char *argv[] = {name, applet, NULL}, *env[4];
+    int pair[2];
+
+    if (!ipc_pair(pair, err))
+        return false;
+    struct proc_fd fds[] = {{pair[1], 3}, {worker->session->listen_fd, 4}};
+    worker_environment(env);
+    worker->pid = proc_spawn(&(struct proc_spec){.argv = argv, .envp = env, .cwd = "/", .fds = fds,
+                                                 .fd_count = COUNT(fds), .die_with_parent = true},
+                             err);
+    for (size_t i = 0; env[i] != NULL; i++)
+        free(env[i]);
+    close(pair[1]);
+    if (worker->pid < 0) {
+        worker->pid = 0;
+        close(pair[0]);
+        return err_wrap(err, "cannot start the session's worker");
+    }
+    worker->ipc = ipc_new(worker->session->monitor->loop, pair[0], &handler, worker);
+    return send_snapshot(worker, err);
+}
+
+static void drain_over(void *arg)
+{
+    kill_process(arg);
+}
+
+bool worker_start(struct session *session, struct err *err)
+{
+    struct worker *worker = mem_alloc(sizeof *worker);
+
+    worker->session = session;
+    timer_init(&worker->deadline, session->monitor->loop, drain_over, worker);
+    session->worker = worker;
+    if (spawn(worker, err)) {
+        worker->starts[worker->start_count++] = clock_mono_ms();
+        return true;
+    }
+    worker_free(worker);
+    session->worker = NULL;
+    return false;
+}
+
+bool worker_update(struct session *session, struct err *err)
+{
+    return session->worker == NULL || session->worker->ipc == NULL || send_snapshot(session->worker, err);
+}
+
+/* ---- the end, and starting again ---- */
+
+void worker_stop(struct worker *worker, uint64_t drain_ms)
+{
+    worker->stopping = true;
+    if (worker->ipc != NULL)
+        ipc_send(worker->ipc, MESSAGE_SHUTDOWN, 0, 0, NULL, 0, NULL, 0);
+    timer_start(&worker->deadline, drain_ms);
+}
+
+void worker_free(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    if (worker->pid > 0) {
+        kill_process(worker);
+        while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    timer_stop(&worker->deadline);
+    ipc_free(worker->ipc);
+    free(worker);
+}
+
+pid_t worker_pid(const struct worker *worker)
+{
+    return worker->pid;
+}
+
+/* Whether one more start is within the bound; counts it. */
+static bool may_restart(struct worker *worker)
+{
+    uint64_t now = clock_mono_ms();
+
+    if (worker->start_count < COUNT(worker->starts)) {
+        worker->starts[worker->start_count++] = now;
+        return true;
+    }
+    if (now - worker->starts[0] < WORKER_RESTARTS_MS)
+        return false;
+    memmove(worker->starts, worker->starts + 1, sizeof worker->starts - sizeof worker->starts[0]);
+    worker->starts[COUNT(worker->starts) - 1] = now;
+    return true;
+}
+
+static void note_death(struct worker *worker, int wait_status)
+{
+    json_t *event = record_event("worker.exit", worker->session->id);
+
+    json_put_int(event, "status", proc_exit_status(wait_status));
+    record_note(worker->session->monitor->record, event);
+    log_warn("worker of session %s ended with status %d", worker->session->id,
+             proc_exit_status(wait_status));
+}
+
+bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
+{
+    struct session *session = monitor->sessions;
+    struct err err = {0};
+
+    while (session != NULL && (session->worker == NULL || session->worker->pid != pid))
+        session = session->next;
+    if (session == NULL)
+        return false;
+    struct worker *worker = session->worker;
+    worker->pid = 0;
+    ipc_free(worker->ipc);
+    worker->ipc = NULL;
+    operation_worker_gone(session);
+    if (worker->stopping) {
+        session->worker = NULL;
+        worker_free(worker);
+        session_gone(session);
+        return true;
+    }
+    note_death(worker, wait_status);
+    session_set_state(session, SESSION_STARTING);
+    if (!may_restart(worker))
+        err_set(&err, ERR_LIMIT, "its worker died %d times within %d s", WORKER_RESTARTS + 1,
+                WORKER_RESTARTS_MS / 1000);
+    else if (spawn(worker, &err))
+        return true;
+    log_error("session %s has failed: %s", session->id, err.message);
+    kill_process(worker);
+    session_set_state(session, SESSION_FAILED);
+    return true;
+}
+
+/* ---- messages ---- */
+
+static bool dispatch(struct session *session, const struct ipc_message *message, const struct json_at *at,
+                     struct err *err)
+{
+    switch ((enum message_type)message->type) {
+    case MESSAGE_READY:
+        session_set_state(session, SESSION_READY);
+        return true;
+    case MESSAGE_CREDENTIAL_ASK:
+        return credential_ask(session, message->id, at, err);
+    case MESSAGE_RECORD:
+        return record_from_worker(session->monitor->record, session->id, at->node, err);
+    case MESSAGE_OP_RUN:
+        return operation_run(session, message->id, at, err);
+    case MESSAGE_OP_DONE:
+        return operation_done(session, message->id, at, err);
+    case MESSAGE_OP_GET:
+        return operation_get(session, message->id, at, err);
+    case MESSAGE_OP_LIST:
+        return operation_list(session, message->id, at, err);
+    case MESSAGE_OP_ACK:
+        return operation_ack(session, message->id, at, err);
+    case MESSAGE_OP_BODY:
+        return operation_body(session, message->id, message->data, message->len, err);
+    case MESSAGE_CANCEL:
+        operation_cancel(session, message->id);
+        return true;
+    case MESSAGE_SNAPSHOT:
+    case MESSAGE_CREDENTIAL:
+    case MESSAGE_REFUSED:
+    case MESSAGE_OP_START:
+    case MESSAGE_OP_STATE:
+    case MESSAGE_OP_RESULT:
+    case MESSAGE_SHUTDOWN:
+    case MESSAGE_OP_LISTED:
+    case MESSAGE_OP_ACKED:
+        break;
+    }
+    return err_set(err, ERR_DATA, "unexpected message %u", message->type);
+}
+
+static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
+{
+    struct worker *worker = arg;
+    struct doc doc = {0};
+    struct err err = {0};
+    struct json_at at = {0};
+    bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL;
+
+    (void)ipc;
+    bool good = raw || json_parse(message->data, message->len, WORKER_JSON_BYTES, "message", ERR_DATA, &doc,
+                                  &err);
+    if (good && !raw) {
+        at = json_root(&doc);
+        good = json_want_object(&at, &err);
+    }
+    good = good && dispatch(worker->session, message, &at, &err);
+    doc_clear(&doc);
+    if (good)
+        return;
+    json_t *event = record_event("worker.protocol", worker->session->id);
+    json_put(event, "reason", err.message);
+    record_note(worker->session->monitor->record, event);
+    log_error("worker of session %s broke the protocol: %s", worker->session->id, err.message);
+    kill_process(worker);
+}
+
+/* The channel is closed: whatever the process still does, it is of no use. SIGCHLD does the rest. */
+static void on_gone(struct ipc *ipc, const struct err *err, void *arg)
+{
+    (void)ipc;
+    if (err != NULL)
+        log_warn("worker channel: %s", err->message);
+    kill_process(arg);
+}
+
+bool worker_send(struct session *session, enum message_type type, unsigned flags, uint32_t id,
+                 const void *payload, size_t len)
+{
+    return session->worker != NULL && session->worker->ipc != NULL &&
+           ipc_send(session->worker->ipc, (uint16_t)type, (uint16_t)flags, id, payload, len, NULL, 0);
+}
+
+bool worker_send_json(struct session *session, enum message_type type, uint32_t id, const json_t *payload)
+{
+    struct buf text;
+
+    buf_init(&text, IPC_PAYLOAD_MAX);
+    bool good = json_write(payload, &text) && worker_send(session, type, 0, id, text.data, text.len);
+    buf_clear(&text);
+    return good;
+}
+
+void worker_refuse(struct session *session, uint32_t id, const struct err *err, const char *rule,
+                   const char *operation)
+{
+    json_t *answer JSON_AUTO = json_object();
+
+    json_put(answer, "code", err_word(err->code));
+    json_put(answer, "message", err->message);
+    json_put(answer, "hint", err->hint);
+    json_put(answer, "rule", rule);
+    json_put(answer, "id", operation);
+    worker_send_json(session, MESSAGE_REFUSED, id, answer);
+}
+
+size_t worker_queued(const struct session *session)
+{
+    return session->worker != NULL && session->worker->ipc != NULL ? ipc_queued(session->worker->ipc) : 0;
+}

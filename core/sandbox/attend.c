@@ -1,0 +1,237 @@
+/* One poll loop from the start of the engine's process to its end. It copies terminal bytes and passes signals
+ * on; it decides nothing, and knows nothing of the daemon but a descriptor that says when it died. */
+#include "core/sandbox/attend.h"
+
+#include "core/base/file.h"
+#include "core/base/id.h"
+#include "core/base/proc.h"
+#include "core/sandbox/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    KEYS_BYTES = 4096,
+    SCREEN_BYTES = 65536,
+    LAST_OUTPUT_MS = 200 /* what the terminal still holds when the sandbox has ended */
+};
+
+static const int handled[] = {SIGCHLD, SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
+                              SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
+
+struct state {
+    struct attend *attend;
+    int signal_fd;
+    uint8_t keys[KEYS_BYTES]; /* typed, not yet taken by the pty */
+    size_t key_at, key_len;
+    uint64_t ask_again_ms; /* when daemon_gone is called again; 0: not wanted */
+    bool keys_ended, ended;
+    int status;
+};
+
+static void handled_set(sigset_t *set)
+{
+    sigemptyset(set);
+    for (size_t i = 0; i < COUNT(handled); i++)
+        sigaddset(set, handled[i]);
+}
+
+bool attend_prepare(struct err *err)
+{
+    sigset_t set;
+
+    handled_set(&set);
+    signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot block signals");
+    return true;
+}
+
+static void tell(struct state *state, int signo, bool from_terminal)
+{
+    uint8_t byte = (uint8_t)signo;
+    struct attend *attend = state->attend;
+
+    if (attend->control_fd >= 0) {
+        if (send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+            return;
+        /* Before the supervisor is there, or after it: the engine's process itself. */
+    } else if (from_terminal) {
+        return; /* it is in our process group and got the signal from the terminal as we did */
+    }
+    kill(attend->child, signo);
+}
+
+/* Suspends the launcher as a shell expects it, and goes on where it was when the shell resumes it. */
+static void suspend(struct state *state)
+{
+    struct err err = {0};
+    struct tty *tty = state->attend->tty;
+
+    if (tty != NULL)
+        tty_restore(tty);
+    raise(SIGSTOP);
+    if (tty != NULL && tty_raw(tty, &err))
+        tty_resize(tty);
+    tell(state, SIGCONT, false);
+}
+
+static void reap(struct state *state)
+{
+    int status;
+
+    if (waitpid(state->attend->child, &status, WNOHANG) != state->attend->child)
+        return;
+    state->ended = true;
+    state->status = proc_exit_status(status);
+}
+
+static void on_signals(struct state *state)
+{
+    struct signalfd_siginfo info;
+
+    while (read(state->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        int signo = (int)info.ssi_signo;
+        if (signo == SIGCHLD)
+            reap(state);
+        else if (signo == SIGWINCH && state->attend->tty != NULL)
+            tty_resize(state->attend->tty);
+        else if (signo == SIGTSTP) {
+            tell(state, SIGTSTP, info.ssi_code == SI_KERNEL);
+            suspend(state);
+        } else if (signo != SIGWINCH && signo != SIGCONT)
+            tell(state, signo, info.ssi_code == SI_KERNEL);
+    }
+}
+
+static void on_screen(struct state *state)
+{
+    static uint8_t bytes[SCREEN_BYTES];
+    struct err err = {0};
+    ssize_t n = read(state->attend->tty->master, bytes, sizeof(bytes));
+
+    if (n > 0)
+        (void)!file_write_all(STDOUT_FILENO, bytes, (size_t)n, &err); /* a terminal that went: SIGHUP follows */
+}
+
+static void on_keys(struct state *state, short typed, short room)
+{
+    struct tty *tty = state->attend->tty;
+
+    if (typed != 0 && state->key_len == 0) {
+        ssize_t n = read(tty->fd, state->keys, sizeof(state->keys));
+        state->keys_ended = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
+        state->key_at = 0;
+        state->key_len = n > 0 ? (size_t)n : 0;
+    }
+    if (room != 0 && state->key_at < state->key_len) {
+        ssize_t n = write(tty->master, state->keys + state->key_at, state->key_len - state->key_at);
+        state->key_at += n > 0 ? (size_t)n : 0;
+        if (n < 0 && errno == EIO)
+            state->key_at = state->key_len;
+    }
+    if (state->key_at == state->key_len)
+        state->key_at = state->key_len = 0;
+}
+
+static void on_control(struct state *state)
+{
+    uint8_t byte;
+    ssize_t n = recv(state->attend->control_fd, &byte, 1, MSG_DONTWAIT);
+
+    if (n == 1 && byte == SUPERVISOR_STOPPED)
+        suspend(state);
+    else if (n == 0)
+        state->attend->control_fd = -1; /* still the caller's to close */
+}
+
+static void ask_daemon(struct state *state)
+{
+    int fd = state->attend->daemon_gone(state->attend->arg);
+
+    state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
+    if (fd >= 0)
+        state->attend->hold_fd = fd;
+}
+
+static void on_hold(struct state *state)
+{
+    uint8_t bytes[256];
+    ssize_t n = recv(state->attend->hold_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+        return;
+    state->attend->hold_fd = -1;
+    if (state->attend->daemon_gone != NULL)
+        ask_daemon(state);
+}
+
+static void turn(struct state *state)
+{
+    const struct attend *attend = state->attend;
+    bool tty = attend->tty != NULL;
+    struct pollfd polls[] = {
+        {.fd = state->signal_fd, .events = POLLIN},
+        {.fd = tty ? attend->tty->master : -1, .events = (short)(POLLIN | (state->key_len > 0 ? POLLOUT : 0))},
+        {.fd = tty && state->key_len == 0 && !state->keys_ended ? attend->tty->fd : -1, .events = POLLIN},
+        {.fd = attend->control_fd, .events = POLLIN},
+        {.fd = attend->hold_fd, .events = POLLIN},
+    };
+
+    if (poll(polls, COUNT(polls), state->ask_again_ms != 0 ? ATTEND_RETRY_MS : -1) < 0)
+        return;
+    if ((polls[1].revents & POLLIN) != 0)
+        on_screen(state);
+    else if ((polls[1].revents & (POLLHUP | POLLERR)) != 0)
+        poll(NULL, 0, 5); /* nobody has the other end open at the moment */
+    if (polls[1].revents != 0 || polls[2].revents != 0)
+        on_keys(state, polls[2].revents, polls[1].revents & POLLOUT);
+    if (polls[3].revents != 0)
+        on_control(state);
+    if (polls[4].revents != 0)
+        on_hold(state);
+    if (state->ask_again_ms != 0 && clock_mono_ms() >= state->ask_again_ms)
+        ask_daemon(state);
+    if (polls[0].revents != 0)
+        on_signals(state);
+}
+
+static void last_output(struct state *state)
+{
+    struct pollfd wait = {.fd = state->attend->tty->master, .events = POLLIN};
+    uint64_t until = clock_mono_ms() + LAST_OUTPUT_MS;
+
+    while (clock_mono_ms() < until && poll(&wait, 1, 20) > 0 && (wait.revents & POLLIN) != 0)
+        on_screen(state);
+}
+
+int attend_run(struct attend *attend)
+{
+    struct state state = {.attend = attend, .status = err_exit(ERR_LAUNCH)};
+    struct err err = {0};
+    sigset_t set;
+
+    handled_set(&set);
+    state.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (state.signal_fd < 0) {
+        err_errno(&err, ERR_LAUNCH, errno, "cannot watch signals");
+        return err_print(&err, "aileron");
+    }
+    if (attend->tty != NULL && !tty_raw(attend->tty, &err))
+        err_print(&err, "aileron");
+    reap(&state); /* it may have ended already */
+    while (!state.ended)
+        turn(&state);
+    if (attend->tty != NULL) {
+        last_output(&state);
+        tty_restore(attend->tty);
+    }
+    close(state.signal_fd);
+    return state.status;
+}

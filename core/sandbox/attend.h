@@ -1,0 +1,27 @@
+/* Attends a running sandbox from the launcher: copies the terminal, forwards signals, follows a stopped agent
+ * (Ctrl-Z), watches the connection that the daemon holds, and returns when the engine's process has ended. */
+#ifndef AILERON_SANDBOX_ATTEND_H
+#define AILERON_SANDBOX_ATTEND_H
+
+#include "core/base/err.h"
+#include "core/sandbox/tty.h"
+
+struct attend {
+    pid_t child;        /* the engine's process, our child */
+    struct tty *tty;    /* NULL: standard streams are inherited */
+    int control_fd;     /* our end of the control channel; -1: signals go to the child itself */
+    int hold_fd;        /* readable with end of file when the daemon died; -1: none */
+    /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so
+     * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up. */
+    int (*daemon_gone)(void *arg);
+    void *arg;
+};
+
+enum { ATTEND_RETRY = -2, ATTEND_RETRY_MS = 100 };
+
+/* Blocks the signals it handles; called before the child is spawned so that none is lost. */
+bool attend_prepare(struct err *err) MUSTUSE NONNULL;
+/* Returns the child's exit status (128+n for a signal). */
+int attend_run(struct attend *attend) NONNULL;
+
+#endif

@@ -1,0 +1,108 @@
+/* The table of engines and the choice among them, and the small list type their commands are built with. */
+#include "core/sandbox/engine.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct engine *const engine_table[] = {&engine_docker, &engine_bwrap, NULL};
+
+void engine_run_clear(struct engine_run *run)
+{
+    for (size_t i = 0; i < run->argc; i++)
+        free(run->argv[i]);
+    free(run->argv);
+    free(run->path);
+    for (size_t i = 0; i < run->owned_count; i++)
+        close(run->owned_fds[i]);
+    env_clear(&run->env);
+    *run = (struct engine_run){0};
+}
+
+void engine_run_add(struct engine_run *run, const char *fmt, ...)
+{
+    va_list args;
+    char *word = NULL;
+
+    va_start(args, fmt);
+    if (vasprintf(&word, fmt, args) < 0)
+        abort();
+    va_end(args);
+    if (run->argc + 2 > run->cap) {
+        run->cap = run->cap == 0 ? 64 : run->cap * 2;
+        run->argv = mem_resize(run->argv, run->cap, sizeof(*run->argv));
+    }
+    run->argv[run->argc++] = word;
+    run->argv[run->argc] = NULL;
+}
+
+void engine_run_pass(struct engine_run *run, int fd, int child_fd)
+{
+    assert(run->fd_count < COUNT(run->fds));
+    run->fds[run->fd_count++] = (struct proc_fd){.fd = fd, .child_fd = child_fd};
+}
+
+void engine_add_capture(const struct plan *plan, struct engine_run *run)
+{
+    CLEANUP(buf_clear) struct buf ports;
+    bool good = plan->capture_count > 0;
+
+    buf_init(&ports, 256);
+    for (size_t i = 0; good && i < plan->capture_count; i++)
+        good = buf_printf(&ports, "%s%u", i > 0 ? "," : "", plan->capture_ports[i]);
+    if (good)
+        engine_run_add(run, "--capture=%s", buf_cstr(&ports));
+}
+
+static const struct engine *find(const char *name, struct err *err)
+{
+    for (size_t i = 0; engine_table[i] != NULL; i++)
+        if (strcmp(engine_table[i]->name, name) == 0)
+            return engine_table[i];
+    err_set(err, ERR_USAGE, "the engine %s is not in this version", name);
+    err_hint(err, "Use --sandbox=docker or --sandbox=bwrap");
+    return NULL;
+}
+
+static const char NO_IMAGE[] = "no image named";
+
+const struct engine *engine_choose(const char *name, bool have_image, char *why, size_t why_len,
+                                   struct err *err)
+{
+    size_t used = 0;
+
+    why[0] = '\0';
+    if (strcmp(name, "auto") != 0) {
+        const struct engine *engine = find(name, err);
+        if (engine == NULL)
+            return NULL;
+        if (!engine->probe(err)) {
+            err_wrap(err, "the engine %s cannot be used", name);
+            return NULL;
+        }
+        if (engine->needs_image && !have_image) {
+            err_set(err, ERR_LAUNCH, "the engine %s needs an image", name);
+            err_hint(err, "Name one with --image=REF, or sandbox.image in config.yaml");
+            return NULL;
+        }
+        return engine;
+    }
+    for (size_t i = 0; engine_table[i] != NULL; i++) {
+        const struct engine *engine = engine_table[i];
+        struct err reason = {0};
+        if (engine->needs_image && !have_image)
+            err_set(&reason, ERR_LAUNCH, "%s", NO_IMAGE);
+        else if (engine->probe(&reason))
+            return engine;
+        int n = snprintf(why + used, why_len - used, "%s%s: %s", used > 0 ? "; " : "", engine->name,
+                         reason.message);
+        if (n > 0)
+            used = used + (size_t)n < why_len ? used + (size_t)n : why_len - 1;
+    }
+    err_set(err, ERR_UNAVAILABLE, "no engine can be used (%s)", why);
+    err_hint(err, "Install bubblewrap (the package bubblewrap), or start docker and name an image with --image");
+    return NULL;
+}

@@ -1,0 +1,57 @@
+/* Engines: what can start a sandbox. One const row each; a new engine is one file and one line in engine.c. */
+#ifndef AILERON_SANDBOX_ENGINE_H
+#define AILERON_SANDBOX_ENGINE_H
+
+#include "core/base/err.h"
+#include "core/base/mem.h"
+#include "core/base/proc.h"
+#include "core/sandbox/plan.h"
+
+enum { ENGINE_FDS_MAX = 16 };
+
+/* A command to run: everything is owned. */
+struct engine_run {
+    char *path;      /* the engine's executable on the host */
+    char **argv;     /* NULL-terminated */
+    size_t argc, cap;
+    struct env env;  /* of the engine's own process */
+    struct proc_fd fds[ENGINE_FDS_MAX]; /* descriptors it inherits beside 0, 1, 2 */
+    size_t fd_count;
+    int owned_fds[8];      /* closed by engine_run_clear */
+    size_t owned_count;
+    bool own_session; /* give it a session of its own (its terminal is not ours) */
+};
+void engine_run_clear(struct engine_run *run) NONNULL;
+void engine_run_add(struct engine_run *run, const char *fmt, ...) NONNULL PRINTF(2, 3);
+/* The descriptor is given to the engine's process under the number child_fd. */
+void engine_run_pass(struct engine_run *run, int fd, int child_fd) NONNULL;
+/* The supervisor's --capture=80,443 where the plan names ports. */
+void engine_add_capture(const struct plan *plan, struct engine_run *run) NONNULL;
+
+struct engine {
+    const char *name;
+    bool needs_image;
+    bool own_terminal; /* passes the terminal through by itself; else the launcher gives it a pty */
+    bool can_open;     /* --network=open is possible */
+    /* Whether it works on this host. Fast: at most a few milliseconds. On failure err says what is missing
+     * ("no socket at /var/run/docker.sock") and its hint how to get it. */
+    bool (*probe)(struct err *err);
+    /* Checks or fetches what the plan needs (docker: the image is here, or can be pulled, and fits this
+     * machine). NULL: nothing to do. */
+    bool (*prepare)(struct plan *plan, struct err *err);
+    /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
+    bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
+    /* Removes what a session left behind, whatever state it is in; errors do not matter. NULL: nothing. */
+    void (*reap)(const char *session_id);
+};
+
+extern const struct engine engine_docker, engine_bwrap;
+extern const struct engine *const engine_table[]; /* in the order of preference, NULL-terminated */
+
+/* name: "auto" or an engine's. For auto the first that works and has what it needs (docker: an image) is
+ * taken. why (at most 512 bytes) says what was passed over, "" where nothing was. NULL and err
+ * (ERR_UNAVAILABLE, with what to install) where none can be used. */
+const struct engine *engine_choose(const char *name, bool have_image, char *why, size_t why_len,
+                                   struct err *err) MUSTUSE NONNULL;
+
+#endif

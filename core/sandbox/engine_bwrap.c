@@ -1,0 +1,197 @@
+/* The bwrap engine: the host's own root, read-only and reduced (hostroot.c), in fresh namespaces. Inside, uid 0
+ * is the host's user (one id is all that an unprivileged user namespace maps), so that the supervisor can bind
+ * low ports and set up loopback; the agent gets its user's id again in a nested namespace. The command's words
+ * are the only ones on the command line; the mounts travel in a memfd. */
+#include "core/sandbox/engine.h"
+
+#include "core/base/file.h"
+#include "core/sandbox/hostroot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    ARGS_BYTES = 1024 * 1024,
+    FIRST_FD = 10, /* of descriptors in bwrap: out of the way of everything */
+    AGENT_ID = 1000 /* the agent's uid and gid where the host's user is root */
+};
+
+extern char **environ;
+
+static char *find_bwrap(void)
+{
+    const char *path = getenv("PATH");
+
+    return proc_which("bwrap", path != NULL ? path : SANDBOX_PATH);
+}
+
+static bool probe(struct err *err)
+{
+    AUTOFREE char *path = find_bwrap();
+    struct stat st;
+    char text[32] = "";
+
+    if (path == NULL) {
+        err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
+        return err_hint(err, "Install the package bubblewrap");
+    }
+    /* A setuid bwrap needs no user namespaces of ours; any other does. */
+    CLEANUP(file_close_ptr) int fd = open("/proc/sys/user/max_user_namespaces", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, "0\n") == 0 &&
+        (stat(path, &st) != 0 || (st.st_mode & S_ISUID) == 0)) {
+        err_set(err, ERR_UNAVAILABLE, "this host forbids user namespaces");
+        return err_hint(err, "Raise user.max_user_namespaces with sysctl");
+    }
+    return true;
+}
+
+/* A descriptor of the sandbox's own: content in a memfd, numbered for the child. */
+static bool add_memfd(struct engine_run *run, const char *name, const void *data, size_t len, int *child_fd,
+                      struct err *err)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+
+    if (fd < 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot make a memfd");
+    run->owned_fds[run->owned_count++] = fd;
+    if (!file_write_all(fd, data, len, err) || lseek(fd, 0, SEEK_SET) != 0)
+        return false;
+    *child_fd = FIRST_FD + (int)run->fd_count;
+    engine_run_pass(run, fd, *child_fd);
+    return true;
+}
+
+static bool add(struct buf *args, const char *a, const char *b, const char *c)
+{
+    return hostroot_arg(args, a) && (b == NULL || hostroot_arg(args, b)) && (c == NULL || hostroot_arg(args, c));
+}
+
+/* Files of /etc that are the sandbox's own. */
+static bool add_files(const struct plan *plan, struct engine_run *run, struct buf *args, struct err *err)
+{
+    unsigned uid = plan->uid == 0 ? AGENT_ID : plan->uid, gid = plan->gid == 0 ? AGENT_ID : plan->gid;
+    AUTOFREE char *passwd = mem_printf("root:x:0:0:root:/root:/bin/sh\n"
+                                       "agent:x:%u:%u:Agent:" SANDBOX_HOME ":/bin/sh\n"
+                                       "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n", uid, gid);
+    AUTOFREE char *group = mem_printf("root:x:0:\nagent:x:%u:\nnogroup:x:65534:\n", gid);
+    const struct {
+        const char *place, *text;
+    } files[] = {
+        {"/etc/resolv.conf", "nameserver 127.0.0.1\n"},
+        {"/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 aileron-sandbox\n"},
+        {"/etc/passwd", passwd},
+        {"/etc/group", group},
+    };
+
+    for (size_t i = 0; i < COUNT(files); i++) {
+        char number[16];
+        int fd;
+        if (!add_memfd(run, "file", files[i].text, strlen(files[i].text), &fd, err))
+            return false;
+        snprintf(number, sizeof(number), "%d", fd);
+        if (!add(args, "--perms", "0644", "--file") || !add(args, number, files[i].place, NULL))
+            return err_set(err, ERR_LAUNCH, "too many mounts");
+    }
+    return true;
+}
+
+static bool add_mounts(const struct plan *plan, struct buf *args)
+{
+    AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
+    bool good = add(args, "--ro-bind", plan->self_exe, SANDBOX_BIN "/aileron") &&
+                add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-shim") &&
+                add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-proxy") &&
+                add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-wait") &&
+                add(args, "--ro-bind", plan->session_dir, SANDBOX_RUN) &&
+                add(args, "--ro-bind", plan->session_dir, SANDBOX_ETC) &&
+                add(args, "--ro-bind", shims, SANDBOX_SHIMS);
+
+    for (size_t i = 0; good && i < plan->expose_count; i++)
+        good = add(args, "--ro-bind", plan->expose[i], plan->expose[i]);
+    return good && add(args, "--bind", plan->workspace, SANDBOX_WORKSPACE) &&
+           add(args, "--remount-ro", "/etc", NULL) && add(args, "--remount-ro", "/", NULL) &&
+           add(args, "--chdir", SANDBOX_WORKSPACE, NULL);
+}
+
+static bool add_namespaces(struct buf *args)
+{
+    return add(args, "--unshare-all", "--as-pid-1", "--die-with-parent") && add(args, "--uid", "0", NULL) &&
+           add(args, "--gid", "0", NULL) && add(args, "--hostname", "aileron-sandbox", NULL) &&
+           add(args, "--cap-add", "CAP_NET_ADMIN", NULL) &&
+           add(args, "--cap-add", "CAP_NET_BIND_SERVICE", NULL) && add(args, "--cap-add", "CAP_SETPCAP", NULL) &&
+            add(args, "--cap-add", "CAP_SETFCAP", NULL);
+}
+
+static bool add_environment(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    const char *host_path = getenv("PATH");
+    AUTOFREE char *path = hostroot_filter_path(host_path != NULL ? host_path : SANDBOX_PATH, plan->expose,
+                                               plan->expose_count);
+
+    env_add_terminal(&run->env, environ);
+    env_add_all(&run->env, plan->env.items != NULL ? plan->env.items : (char *[]){NULL});
+    return env_set(&run->env, "PATH", path[0] != '\0' ? path : SANDBOX_PATH) ||
+           err_set(err, ERR_LAUNCH, "the environment is too large");
+}
+
+static void add_command(const struct plan *plan, int args_fd, struct engine_run *run)
+{
+    engine_run_add(run, "bwrap");
+    engine_run_add(run, "--args");
+    engine_run_add(run, "%d", args_fd);
+    engine_run_add(run, "--");
+    engine_run_add(run, SANDBOX_PROXY);
+    engine_run_add(run, "run");
+    engine_run_add(run, "--uid=%u", plan->uid == 0 ? (unsigned)AGENT_ID : (unsigned)plan->uid);
+    engine_run_add(run, "--gid=%u", plan->gid == 0 ? (unsigned)AGENT_ID : (unsigned)plan->gid);
+    if (plan->pids > 0)
+        engine_run_add(run, "--pids=%u", plan->pids);
+    if (plan->control_fd >= 0) {
+        int child_fd = FIRST_FD + (int)run->fd_count;
+        engine_run_pass(run, plan->control_fd, child_fd);
+        engine_run_add(run, "--control=%d", child_fd);
+    }
+    engine_add_capture(plan, run);
+    engine_run_add(run, "--");
+    for (size_t i = 0; i < plan->command_count; i++)
+        engine_run_add(run, "%s", plan->command[i]);
+}
+
+static bool build(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    CLEANUP(buf_wipe) struct buf args;
+    int args_fd;
+
+    buf_init(&args, ARGS_BYTES);
+    if (geteuid() == 0 && plan->uid != 0) {
+        err_set(err, ERR_LAUNCH, "the workspace belongs to user %u, whose files bwrap cannot write for root",
+                (unsigned)plan->uid);
+        return err_hint(err, "Launch as that user, or use --sandbox=docker");
+    }
+    run->path = find_bwrap();
+    run->own_session = true;
+    if (run->path == NULL)
+        return err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
+    if (!add_namespaces(&args))
+        return err_set(err, ERR_LAUNCH, "too many mounts");
+    if (!hostroot_build("", &args, err) || !add_files(plan, run, &args, err))
+        return false;
+    if (!add_mounts(plan, &args))
+        return err_set(err, ERR_LAUNCH, "too many mounts");
+    if (!add_memfd(run, "args", args.data, args.len, &args_fd, err) || !add_environment(plan, run, err))
+        return false;
+    add_command(plan, args_fd, run);
+    return true;
+}
+
+const struct engine engine_bwrap = {
+    .name = "bwrap",
+    .probe = probe,
+    .build = build,
+};

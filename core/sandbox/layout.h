@@ -1,0 +1,34 @@
+/* Where things are inside a sandbox (design 3), for whoever mounts them and whoever looks for them. */
+#ifndef AILERON_SANDBOX_LAYOUT_H
+#define AILERON_SANDBOX_LAYOUT_H
+
+#define SANDBOX_BIN "/opt/aileron/bin"
+#define SANDBOX_PROXY SANDBOX_BIN "/aileron-proxy"
+#define SANDBOX_SHIMS "/opt/aileron/shims"
+#define SANDBOX_RUN "/run/aileron" /* the session's directory, read-only */
+#define SANDBOX_SOCKET SANDBOX_RUN "/session.sock"
+#define SANDBOX_TOKEN SANDBOX_RUN "/token"
+#define SANDBOX_ETC "/etc/aileron" /* the same directory */
+#define SANDBOX_CA SANDBOX_ETC "/ca.pem"
+#define SANDBOX_BUNDLE SANDBOX_ETC "/ca-bundle.pem"
+#define SANDBOX_TOOLS SANDBOX_ETC "/tools.json"
+#define SANDBOX_HOME "/home/agent"
+#define SANDBOX_WORKSPACE "/home/agent/workspace"
+#define SANDBOX_API_URL "https://aileron.internal/v1"
+#define SANDBOX_PROXY_URL "http://127.0.0.1:3128"
+#define SANDBOX_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* What the launcher tells the supervisor by environment; none of it is secret. The agent sees them too. */
+#define SANDBOX_ENV_SESSION "AILERON_SESSION_ID"
+#define SANDBOX_ENV_IMAGE "AILERON_SANDBOX_IMAGE"
+#define SANDBOX_ENV_TIER "AILERON_SANDBOX_TIER"
+#define SANDBOX_ENV_RUNTIME "AILERON_SANDBOX_RUNTIME"
+
+enum {
+    SANDBOX_PROXY_PORT = 3128,
+    SANDBOX_DNS_PORT = 53,
+    SANDBOX_CAPTURE_PORTS_MAX = 16, /* of network.capture_ports */
+    SANDBOX_TOKEN_BYTES = 128       /* of the token file, at most */
+};
+
+#endif

@@ -1,0 +1,100 @@
+/* Makes an image of any kind, or of nothing at all, into a place where an agent can work. It changes only what is
+ * missing, in the container's own layer, never in the image. */
+#include "core/sandbox/place.h"
+
+#include "core/base/file.h"
+#include "core/base/mem.h"
+#include "core/sandbox/privilege.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err)
+{
+    struct stat st;
+
+    *out = (struct place){.uid = spec->uid, .gid = spec->gid};
+    out->cwd = spec->cwd != NULL ? spec->cwd : SANDBOX_WORKSPACE;
+    if (!spec->have_id) {
+        if (stat(out->cwd, &st) != 0) {
+            err_errno(err, ERR_LAUNCH, errno, "the workspace %s is not there", out->cwd);
+            return err_hint(err, "This command is for the inside of a sandbox; see aileron launch");
+        }
+        out->uid = st.st_uid;
+        out->gid = st.st_gid;
+    }
+    out->nest = !privilege_uid_mapped(out->uid);
+    if (out->uid == 0)
+        fprintf(stderr, "aileron: the workspace is root's, so the agent is root in the sandbox, without any "
+                        "capability.\n");
+    return true;
+}
+
+/* Whether the id has an entry: programs ask for their own name (node's os.userInfo, ssh, git). */
+static bool has_entry(const char *text, unsigned id)
+{
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        const char *end = strchr(line, '\n'), *colon = strchr(line, ':');
+        colon = colon != NULL ? strchr(colon + 1, ':') : NULL;
+        if (colon != NULL && (end == NULL || colon < end) && strtoul(colon + 1, NULL, 10) == id)
+            return true;
+        line = end != NULL ? end + 1 : NULL;
+    }
+    return false;
+}
+
+static void add_entry(const char *path, unsigned id, const char *entry)
+{
+    struct buf text;
+    struct err err = {0};
+    bool there = file_read(path, 1024 * 1024, &text, &err);
+
+    if (!there && err.code != ERR_NOT_FOUND)
+        return;
+    bool known = there && has_entry(buf_cstr(&text), id);
+    bool open_line = there && text.len > 0 && text.data[text.len - 1] != '\n';
+    if (there)
+        buf_clear(&text);
+    if (known)
+        return;
+    CLEANUP(file_close_ptr) int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    AUTOFREE char *line = mem_printf("%s%s\n", open_line ? "\n" : "", entry);
+    if (fd >= 0)
+        (void)!file_write_all(fd, line, strlen(line), &err);
+}
+
+void place_prepare(const struct place *place)
+{
+    if (place->nest)
+        return; /* the engine made it of the host, complete */
+    mode_t mask = umask(0);
+    mkdir("/tmp", 01777);
+    mkdir("/home", 0755);
+    mkdir(SANDBOX_HOME, 0755);
+    umask(mask);
+    /* Made by the engine for the mount of the workspace, or the image's own. */
+    if (chown(SANDBOX_HOME, place->uid, place->gid) != 0)
+        return;
+    if (place->uid == 0)
+        return;
+    mkdir("/etc", 0755);
+    AUTOFREE char *user = mem_printf("agent:x:%u:%u:Agent:" SANDBOX_HOME ":/bin/sh", (unsigned)place->uid,
+                                     (unsigned)place->gid);
+    AUTOFREE char *group = mem_printf("agent:x:%u:", (unsigned)place->gid);
+    add_entry("/etc/passwd", place->uid, user);
+    add_entry("/etc/group", place->gid, group);
+}
+
+bool place_check(const struct place *place, struct err *err)
+{
+    if (access(place->cwd, W_OK | X_OK) == 0)
+        return true;
+    err_errno(err, ERR_LAUNCH, errno, "the workspace %s is not writable for user %u", place->cwd,
+              (unsigned)place->uid);
+    return err_hint(err, "Look at the owner and the mode of the directory on the host");
+}

@@ -1,0 +1,23 @@
+/* The agent's place in the sandbox: which ids it gets, its home, its name in /etc/passwd, its directory. */
+#ifndef AILERON_SANDBOX_PLACE_H
+#define AILERON_SANDBOX_PLACE_H
+
+#include "core/base/err.h"
+#include "core/sandbox/supervisor.h"
+
+struct place {
+    uid_t uid;
+    gid_t gid;
+    bool nest;       /* the ids are not mapped here: a nested user namespace is needed */
+    const char *cwd; /* borrowed from the spec */
+};
+
+/* The ids are the spec's, else those of the workspace's owner. */
+bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err) MUSTUSE NONNULL;
+/* With the privileges of the start: /tmp, the home and an entry in /etc/passwd where the image has none. What
+ * cannot be made (a read-only root) is left out: the agent may do without. */
+void place_prepare(const struct place *place) NONNULL;
+/* With the agent's own rights: the directory is there and can be written to. */
+bool place_check(const struct place *place, struct err *err) MUSTUSE NONNULL;
+
+#endif

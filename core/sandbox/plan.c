@@ -1,0 +1,136 @@
+/* The plan's own part: owning its strings and refusing workspaces and exposed paths that would hand the host to
+ * the agent. It starts nothing and asks nobody. */
+#include "core/sandbox/plan.h"
+
+#include "core/base/mem.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void plan_init(struct plan *plan)
+{
+    *plan = (struct plan){.control_fd = -1};
+}
+
+static void free_words(char **words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(words[i]);
+}
+
+void plan_clear(struct plan *plan)
+{
+    char **owned[] = {&plan->self_exe,   &plan->aileron_home, &plan->user_home, &plan->workspace,
+                      &plan->session_id, &plan->session_dir,  &plan->image};
+
+    for (size_t i = 0; i < COUNT(owned); i++)
+        free(*owned[i]);
+    free_words(plan->command, plan->command_count);
+    free(plan->command);
+    free_words(plan->expose, plan->expose_count);
+    env_clear(&plan->env);
+    plan_init(plan);
+}
+
+bool plan_path_within(const char *path, const char *dir)
+{
+    size_t len = strlen(dir);
+
+    while (len > 0 && dir[len - 1] == '/')
+        len--;
+    return strncmp(path, dir, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+/* The canonical form of a directory that may not exist; "" for NULL. Caller frees. */
+static char *canonical(const char *path)
+{
+    char *real = path != NULL ? realpath(path, NULL) : NULL;
+
+    return real != NULL ? real : mem_strdup(path != NULL ? path : "");
+}
+
+/* What no mount may show: our own home, whichever way it is reached. `outer` also refuses what holds it. */
+static bool shows_home(const struct plan *plan, const char *path)
+{
+    AUTOFREE char *home = canonical(plan->aileron_home);
+
+    return home[0] != '\0' && (plan_path_within(home, path) || plan_path_within(path, home));
+}
+
+static bool refuse_workspace(const char *path, const char *why, struct err *err)
+{
+    err_set(err, ERR_LAUNCH, "the workspace %s cannot be given to an agent: %s", path, why);
+    return err_hint(err, "Change to the project's own directory and launch again");
+}
+
+bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
+{
+    AUTOFREE char *real = realpath(path, NULL);
+    AUTOFREE char *user_home = canonical(plan->user_home);
+    struct stat st;
+
+    if (real == NULL || stat(real, &st) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot use the workspace %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return refuse_workspace(real, "it is no directory", err);
+    if (strcmp(real, "/") == 0)
+        return refuse_workspace(real, "it is the whole host", err);
+    if (shows_home(plan, real))
+        return refuse_workspace(real, "it holds Aileron's own files, or lies in them", err);
+    if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
+        return refuse_workspace(real, "it is the home directory or holds it", err);
+    if (strpbrk(real, "\n\r") != NULL)
+        return refuse_workspace("here", "its path has a line break in it", err);
+    if (access(real, W_OK | X_OK) != 0) {
+        err_errno(err, ERR_LAUNCH, errno, "the workspace %s is not writable", real);
+        return err_hint(err, "Launch from a directory that is yours, or change its owner");
+    }
+    free(plan->workspace);
+    plan->workspace = mem_strdup(real);
+    /* Root acts for the owner; anyone else acts as himself, whoever owns the directory. */
+    plan->uid = geteuid() == 0 ? st.st_uid : geteuid();
+    plan->gid = geteuid() == 0 ? st.st_gid : getegid();
+    return true;
+}
+
+bool plan_add_expose(struct plan *plan, const char *path, struct err *err)
+{
+    AUTOFREE char *full = NULL;
+
+    if (strncmp(path, "~/", 2) == 0 && plan->user_home != NULL)
+        full = mem_printf("%s/%s", plan->user_home, path + 2);
+    else if (path[0] == '/')
+        full = mem_strdup(path);
+    else
+        return err_set(err, ERR_CONFIG, "the exposed path %s does not begin with / or ~/", path);
+    AUTOFREE char *real = realpath(full, NULL);
+    if (real == NULL)
+        return true;
+    AUTOFREE char *user_home = canonical(plan->user_home);
+    if (shows_home(plan, real) || (user_home[0] == '/' && plan_path_within(user_home, real)))
+        return err_set(err, ERR_CONFIG, "the exposed path %s would show the home directory or Aileron's files",
+                       path);
+    /* At the place it is asked for, and at the place its symlinks lead to. */
+    const char *both[] = {full, strcmp(full, real) != 0 ? real : NULL};
+    for (size_t i = 0; i < COUNT(both) && both[i] != NULL; i++) {
+        if (plan->expose_count == PLAN_EXPOSE_MAX)
+            return err_set(err, ERR_LIMIT, "more than %d exposed paths", PLAN_EXPOSE_MAX);
+        plan->expose[plan->expose_count++] = mem_strdup(both[i]);
+    }
+    return true;
+}
+
+bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err)
+{
+    if (count == 0 || count > PLAN_COMMAND_MAX)
+        return err_set(err, ERR_USAGE, "a command has 1 to %d words", PLAN_COMMAND_MAX);
+    plan->command = mem_array(count + 1, sizeof(char *));
+    for (size_t i = 0; i < count; i++)
+        plan->command[i] = mem_strdup(words[i]);
+    plan->command_count = count;
+    return true;
+}

@@ -1,0 +1,58 @@
+/* The plan of one launch: what is run, where, as whom, with which mounts. Built by the launch applet from
+ * options, the agent's file and the daemon's answer; turned into an engine's argument vector by engine.h. */
+#ifndef AILERON_SANDBOX_PLAN_H
+#define AILERON_SANDBOX_PLAN_H
+
+#include "core/base/err.h"
+#include "core/sandbox/env.h"
+#include "core/sandbox/layout.h"
+
+enum {
+    PLAN_COMMAND_MAX = 4096, /* words of a command */
+    PLAN_EXPOSE_MAX = 32     /* paths an agent's file exposes */
+};
+
+enum plan_network { PLAN_SEALED, PLAN_OPEN };
+
+struct plan {
+    char *self_exe;    /* our own executable on the host */
+    char *aileron_home; /* never mounted */
+    char *user_home;   /* the host user's home; may be NULL */
+    char *workspace;   /* canonical */
+    char *session_id;
+    char *session_dir; /* run/sessions/<id> */
+    char *image;       /* docker; NULL: none was named */
+    char **command;    /* NULL-terminated, owned */
+    size_t command_count;
+    char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */
+    size_t expose_count;
+    struct env env;    /* for the agent: sentinels, the agent file's own; values never reach an argv */
+    enum plan_network network;
+    uid_t uid;         /* the agent's, as the host sees it: the workspace's owner */
+    gid_t gid;
+    uint64_t memory_bytes; /* 0: no limit */
+    uint32_t pids;         /* 0: no limit */
+    bool read_only;        /* the image's root */
+    bool tty;              /* standard input and output are a terminal */
+    int control_fd;        /* the supervisor's end of the control channel, or -1 */
+    uint16_t capture_ports[SANDBOX_CAPTURE_PORTS_MAX];
+    size_t capture_count;  /* 0: the supervisor's default, 80 and 443 */
+};
+
+void plan_init(struct plan *plan) NONNULL;
+void plan_clear(struct plan *plan) NONNULL;
+
+/* Canonicalises path and refuses what would hand the host to the agent (threat F10): /, an ancestor of the
+ * home or of aileron_home, a place inside aileron_home, a directory that is not writable, a path that cannot
+ * be mounted; symlinks are resolved first. Sets workspace, uid and gid. user_home and aileron_home are set
+ * before. */
+bool plan_set_workspace(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
+/* Adds a path to be exposed read-only ("~/..." is the user's home). What does not exist is left out. Refused:
+ * an ancestor of aileron_home or a place in it, the home itself, /. */
+bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
+/* Copies the words. */
+bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err) MUSTUSE NONNULL;
+/* Whether `path` is `dir` or lies in it; both canonical. */
+bool plan_path_within(const char *path, const char *dir) NONNULL;
+
+#endif

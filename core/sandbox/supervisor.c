@@ -1,0 +1,312 @@
+/* Pid 1. The order at the start is the point: what needs a privilege first, then the privileges go, then the
+ * token is read, then the agent starts. From then on it is an event loop that carries bytes and reaps. It takes
+ * no decision about traffic, and holds no credential but the session's own token. */
+#include "core/sandbox/supervisor.h"
+
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/mem.h"
+#include "core/base/proc.h"
+#include "core/loop/loop.h"
+#include "core/sandbox/capture.h"
+#include "core/sandbox/child.h"
+#include "core/sandbox/fence.h"
+#include "core/sandbox/netlink.h"
+#include "core/sandbox/place.h"
+#include "core/sandbox/privilege.h"
+#include "core/sandbox/relay.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OPEN_FILES = 65536 /* what the relay may need */ };
+
+enum supervisor_state {
+    STARTING,
+    RUNNING,
+    ENDING, /* the session was ended: the agent was asked to stop */
+    DONE
+};
+
+struct supervisor {
+    const struct supervisor_spec *spec;
+    const char *run_dir;
+    enum supervisor_state state;
+    struct loop *loop;
+    struct capture *capture;
+    struct relay *relay;
+    struct env env;
+    char *token, *socket_path, *token_path;
+    struct place place;
+    uint64_t open_files; /* the soft limit that we were given */
+    pid_t agent;
+    int status;
+    int terminal; /* -1: none */
+    struct watch control;
+    struct timer poll, grace;
+};
+
+static bool set_up_network(struct supervisor *self, struct err *err)
+{
+    static const uint16_t usual[] = {80, 443};
+    const struct supervisor_spec *spec = self->spec;
+    bool given = spec->port_count > 0;
+
+    if (!spec->open && (!netlink_loopback_up(err) || !netlink_loopback_address(htonl(0x7f400001), 10, err)))
+        return false;
+    self->capture = capture_open(self->loop, given ? spec->ports : usual,
+                                 given ? spec->port_count : COUNT(usual), !spec->open, err);
+    return self->capture != NULL && (spec->open || fence_check_outside(err));
+}
+
+static bool read_token(struct supervisor *self, struct err *err)
+{
+    struct buf text;
+
+    self->token_path = file_join(self->run_dir, "token");
+    self->socket_path = file_join(self->run_dir, "session.sock");
+    if (!file_read(self->token_path, SANDBOX_TOKEN_BYTES, &text, err)) {
+        err->code = ERR_LAUNCH;
+        return err_wrap(err, "cannot read the session's token");
+    }
+    size_t len = strcspn(buf_cstr(&text), " \r\n");
+    self->token = mem_strndup(buf_cstr(&text), len);
+    buf_wipe(&text);
+    return len > 0 || err_set(err, ERR_LAUNCH, "the session's token is empty");
+}
+
+static bool make_env(struct supervisor *self, struct err *err)
+{
+    extern char **environ;
+    struct env_sandbox sandbox = {.token = self->token, .user = "agent", .sealed = !self->spec->open};
+
+    env_add_all(&self->env, environ);
+    AUTOFREE char *path = env_get(&self->env, "PATH") != NULL ? mem_strdup(env_get(&self->env, "PATH")) : NULL;
+    sandbox.image_path = path;
+    return env_apply_sandbox(&self->env, &sandbox, err) &&
+           (env_set(&self->env, "PWD", self->spec->cwd != NULL ? self->spec->cwd : SANDBOX_WORKSPACE) ||
+            err_set(err, ERR_LAUNCH, "the environment is too large"));
+}
+
+/* Standard input as our session's terminal, so that the agent can be its foreground job. */
+static int take_terminal(void)
+{
+    if (!isatty(STDIN_FILENO))
+        return -1;
+    if (tcgetpgrp(STDIN_FILENO) >= 0)
+        return STDIN_FILENO;
+    setsid();
+    return ioctl(STDIN_FILENO, TIOCSCTTY, 0) == 0 ? STDIN_FILENO : -1;
+}
+
+/* ---- events ---- */
+
+static void set_state(struct supervisor *self, enum supervisor_state state)
+{
+    static const char *const names[] = {"starting", "running", "ending", "done"};
+
+    log_debug("supervisor: state=%s", names[state]);
+    self->state = state;
+}
+
+static void signal_agent(const struct supervisor *self, int signo)
+{
+    if (self->agent > 0)
+        kill(-self->agent, signo);
+}
+
+static void agent_stopped(struct supervisor *self)
+{
+    uint8_t byte = SUPERVISOR_STOPPED;
+
+    if (self->spec->control_fd >= 0 &&
+        send(self->spec->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+        return;
+    /* Nobody there who could resume it: an engine's terminal has no shell around it. */
+    if (self->terminal >= 0)
+        signal_agent(self, SIGCONT);
+}
+
+static void reap(struct supervisor *self)
+{
+    int status;
+
+    for (;;) {
+        pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED);
+        if (pid <= 0)
+            return;
+        if (pid != self->agent)
+            continue; /* an orphan */
+        if (WIFSTOPPED(status)) {
+            agent_stopped(self);
+            continue;
+        }
+        self->status = proc_exit_status(status);
+        set_state(self, DONE);
+        loop_stop(self->loop);
+    }
+}
+
+static void on_signal(int signo, void *arg)
+{
+    struct supervisor *self = arg;
+
+    if (signo == SIGCHLD)
+        reap(self);
+    else
+        signal_agent(self, signo);
+}
+
+static void on_control(void *arg, unsigned ready)
+{
+    struct supervisor *self = arg;
+    uint8_t signo;
+    ssize_t n = recv(self->spec->control_fd, &signo, 1, MSG_DONTWAIT);
+
+    (void)ready;
+    if (n == 1 && signo > 0 && signo < NSIG) {
+        if (signo == SIGCONT && self->terminal >= 0)
+            tcsetpgrp(self->terminal, self->agent);
+        signal_agent(self, signo);
+    } else if (n == 0) {
+        watch_stop(&self->control);
+    }
+}
+
+/* The session's directory is emptied when the session ends; a daemon that is down leaves it as it is. */
+static void on_poll(void *arg)
+{
+    struct supervisor *self = arg;
+
+    if (access(self->token_path, F_OK) == 0 || errno != ENOENT) {
+        timer_start(&self->poll, SUPERVISOR_POLL_MS);
+        return;
+    }
+    fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\n");
+    set_state(self, ENDING);
+    signal_agent(self, SIGTERM);
+    signal_agent(self, SIGCONT);
+    timer_start(&self->grace, SUPERVISOR_GRACE_MS);
+}
+
+static void on_grace(void *arg)
+{
+    signal_agent(arg, SIGKILL);
+}
+
+static bool watch_all(struct supervisor *self, struct err *err)
+{
+    static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
+
+    for (size_t i = 0; i < COUNT(signals); i++)
+        if (!loop_on_signal(self->loop, signals[i], on_signal, self, err))
+            return false;
+    timer_init(&self->poll, self->loop, on_poll, self);
+    timer_init(&self->grace, self->loop, on_grace, self);
+    timer_start(&self->poll, SUPERVISOR_POLL_MS);
+    if (self->spec->control_fd >= 0) {
+        watch_init(&self->control, self->loop, self->spec->control_fd, on_control, self);
+        if (!watch_set(&self->control, WATCH_READ))
+            return err_set(err, ERR_LAUNCH, "cannot watch the control channel");
+    }
+    return true;
+}
+
+/* ---- the start ---- */
+
+static void raise_open_files(struct supervisor *self)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    self->open_files = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max < OPEN_FILES ? limit.rlim_max : OPEN_FILES;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bool prepare(struct supervisor *self, struct err *err)
+{
+    const struct supervisor_spec *spec = self->spec;
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN);
+    signal(SIGTTIN, SIG_IGN);
+    if (getpid() != 1)
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    if (spec->control_fd >= 0 && (!proc_set_cloexec(spec->control_fd, true) ||
+                                  !proc_set_nonblock(spec->control_fd)))
+        return err_errno(err, ERR_LAUNCH, errno, "the control channel %d is not open", spec->control_fd);
+    self->loop = loop_new(err);
+    if (self->loop == NULL || !set_up_network(self, err) || !place_find(spec, &self->place, err))
+        return false;
+    raise_open_files(self);
+    place_prepare(&self->place);
+    return privilege_drop(self->place.nest ? geteuid() : self->place.uid,
+                          self->place.nest ? getegid() : self->place.gid, self->place.nest, err) &&
+           place_check(&self->place, err);
+}
+
+static bool start(struct supervisor *self, struct err *err)
+{
+    if (!prepare(self, err) || !read_token(self, err) || !fence_check_daemon(self->socket_path, self->token, err) ||
+        !make_env(self, err) || !watch_all(self, err))
+        return false;
+    self->relay = relay_new(self->loop, self->socket_path, self->token);
+    capture_start(self->capture, self->relay);
+    self->terminal = take_terminal();
+
+    struct child_spec child = {
+        .command = self->spec->command,
+        .cwd = self->place.cwd,
+        .env = &self->env,
+        .nest = self->place.nest,
+        .uid = self->place.uid,
+        .gid = self->place.gid,
+        .pids = self->spec->pids,
+        .terminal = self->terminal,
+        .open_files = self->open_files,
+    };
+    self->agent = child_start(&child, err);
+    if (self->agent < 0 || !privilege_drop_rest(err))
+        return false;
+    env_clear(&self->env);
+    set_state(self, RUNNING);
+    return true;
+}
+
+int supervisor_run(const struct supervisor_spec *spec)
+{
+    struct supervisor self = {
+        .spec = spec,
+        .run_dir = spec->run_dir != NULL ? spec->run_dir : SANDBOX_RUN,
+        .terminal = -1,
+    };
+    struct err err = {0};
+
+    log_open("sandbox", LOG_WARN);
+    if (start(&self, &err))
+        loop_run(self.loop);
+    else
+        self.status = err_print(&err, "aileron");
+    capture_close(self.capture);
+    relay_free(self.relay);
+    loop_free(self.loop);
+    env_clear(&self.env);
+    if (self.token != NULL)
+        explicit_bzero(self.token, strlen(self.token));
+    free(self.token);
+    free(self.token_path);
+    free(self.socket_path);
+    return self.status;
+}

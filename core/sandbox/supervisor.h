@@ -1,0 +1,37 @@
+/* The supervisor: pid 1 of a sandbox. Sets up loopback, listeners and the fence, gives up every privilege,
+ * starts the agent on its terminal, carries its traffic, reaps orphans, forwards signals, and exits as the
+ * agent did. It ends the sandbox when the session's directory has gone (the session was ended). */
+#ifndef AILERON_SANDBOX_SUPERVISOR_H
+#define AILERON_SANDBOX_SUPERVISOR_H
+
+#include "core/base/err.h"
+#include "core/sandbox/layout.h"
+
+enum {
+    SUPERVISOR_POLL_MS = 3000,  /* between two looks at the session's directory */
+    SUPERVISOR_GRACE_MS = 5000  /* from SIGTERM to SIGKILL where the session was ended */
+};
+
+/* Bytes on the control channel (launcher and supervisor; bwrap only). To the supervisor: a signal's number
+ * (SIGCONT wakes a stopped agent). To the launcher: SUPERVISOR_STOPPED when the agent was stopped. */
+enum { SUPERVISOR_STOPPED = 'S' };
+
+struct supervisor_spec {
+    char *const *command; /* NULL-terminated */
+    const char *cwd;      /* NULL: the workspace */
+    bool have_id;         /* uid and gid are given; else those of the workspace's owner */
+    uid_t uid;
+    gid_t gid;
+    uint32_t pids;        /* 0: no limit of our own */
+    bool open;            /* --network=open: relay and variables only */
+    int control_fd;       /* -1: none */
+    uint16_t ports[SANDBOX_CAPTURE_PORTS_MAX];
+    size_t port_count;    /* 0: 80 and 443 */
+    const char *run_dir;  /* NULL: /run/aileron */
+};
+
+/* Returns the exit status of the sandbox: the agent's own (128+n for a signal); 125, 126, 127 for what went
+ * wrong before it ran, said on standard error. */
+int supervisor_run(const struct supervisor_spec *spec) NONNULL;
+
+#endif

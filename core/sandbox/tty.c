@@ -1,0 +1,74 @@
+/* The user's terminal in raw mode, so that every key reaches the sandbox's own terminal, and a pty whose other
+ * end the sandbox gets. The host's terminal itself is never given to the agent. */
+#include "core/sandbox/tty.h"
+
+#include "core/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+bool tty_open(struct tty *tty, int fd, struct err *err)
+{
+    struct winsize size;
+
+    *tty = (struct tty){.fd = fd, .master = -1, .slave = -1};
+    if (tcgetattr(fd, &tty->saved) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot read the terminal's modes");
+    tty->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (tty->master < 0 || grantpt(tty->master) != 0 || unlockpt(tty->master) != 0)
+        goto fail;
+    tty->slave = ioctl(tty->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (tty->slave < 0 || tcsetattr(tty->slave, TCSANOW, &tty->saved) != 0)
+        goto fail;
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0)
+        ioctl(tty->slave, TIOCSWINSZ, &size);
+    return true;
+fail:
+    err_errno(err, ERR_LAUNCH, errno, "cannot make a terminal for the sandbox");
+    tty_close(tty);
+    return false;
+}
+
+bool tty_raw(struct tty *tty, struct err *err)
+{
+    struct termios raw = tty->saved;
+
+    cfmakeraw(&raw);
+    if (tcsetattr(tty->fd, TCSADRAIN, &raw) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot set the terminal to raw mode");
+    tty->raw = true;
+    return true;
+}
+
+void tty_restore(struct tty *tty)
+{
+    if (!tty->raw)
+        return;
+    tty->raw = false;
+    tcsetattr(tty->fd, TCSADRAIN, &tty->saved);
+}
+
+void tty_resize(struct tty *tty)
+{
+    struct winsize size;
+
+    if (ioctl(tty->fd, TIOCGWINSZ, &size) == 0)
+        ioctl(tty->master, TIOCSWINSZ, &size);
+}
+
+void tty_close_slave(struct tty *tty)
+{
+    file_close_ptr(&tty->slave);
+    tty->slave = -1;
+}
+
+void tty_close(struct tty *tty)
+{
+    tty_restore(tty);
+    tty_close_slave(tty);
+    file_close_ptr(&tty->master);
+    tty->master = -1;
+}

@@ -1,0 +1,147 @@
+/* Connections over TCP: connecting, the ways it fails, and ends that must not lose an answer. */
+#include "tests/unit/conn_world.h"
+
+#include <netinet/in.h>
+
+static int listen_tcp(int backlog, struct addr *addr)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    *addr = (struct addr){.family = ADDR_V4, .bytes = {127, 0, 0, 1}, .port = ntohs(at.sin_port)};
+    return fd;
+}
+
+static void test_connect(void **state)
+{
+    (void)state;
+    struct addr addr;
+    int server = listen_tcp(4, &addr);
+    b.conn = conn_connect(loop, &addr, 1000, on_event, &b);
+    assert_int_equal(conn_room(b.conn), 0);
+    assert_false(conn_write(b.conn, "early", 5));
+    assert_string_equal(b.log, "");
+    loop_turn(loop, true);
+    turns(2);
+    assert_string_equal(b.log, "C");
+    assert_true(conn_write(b.conn, "x", 1));
+    int fd = accept(server, NULL, NULL);
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, 0), 1);
+    close(fd);
+    close(server);
+    turns(3);
+    assert_string_equal(b.log, "CE");
+}
+
+static void test_connect_refused(void **state)
+{
+    (void)state;
+    struct addr addr;
+    close(listen_tcp(1, &addr));
+    b.conn = conn_connect(loop, &addr, 1000, on_event, &b);
+    assert_string_equal(b.log, "");
+    loop_turn(loop, true);
+    turns(2);
+    assert_string_equal(b.log, "F");
+    assert_int_equal(conn_error(b.conn)->code, ERR_UPSTREAM);
+    assert_non_null(strstr(conn_error(b.conn)->message, "cannot connect to 127.0.0.1:"));
+    assert_non_null(strstr(conn_error(b.conn)->message, "refused"));
+}
+
+static void test_connect_times_out(void **state)
+{
+    (void)state;
+    struct addr addr;
+    struct side fill[3] = {{0}};
+    int server =
+        listen_tcp(0, &addr); /* two connections fill the kernel's queue; then it is silent */
+    for (size_t i = 0; i < COUNT(fill); i++)
+        fill[i].conn = conn_connect(loop, &addr, 10000, on_event, &fill[i]);
+    turns(5);
+    b.conn = conn_connect(loop, &addr, 50, on_event, &b);
+    for (int i = 0; i < 100 && b.log[0] == '\0'; i++)
+        loop_turn(loop, true);
+    assert_string_equal(b.log, "F");
+    assert_int_equal(conn_error(b.conn)->code, ERR_TIMEOUT);
+    assert_non_null(strstr(conn_error(b.conn)->message, "within 50 ms"));
+    for (size_t i = 0; i < COUNT(fill); i++)
+        conn_close(fill[i].conn);
+    close(server);
+}
+
+/* An answer to a client that is still sending: the client can read it, the kernel does not reset.
+ */
+static void test_finish(void **state)
+{
+    (void)state;
+    struct addr addr;
+    static char block[200000];
+    int server = listen_tcp(4, &addr);
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons(addr.port)};
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof(at)), 0);
+    new_side(&b, accept(server, NULL, NULL));
+    assert_int_equal(send(client, block, 30000, 0), 30000);
+    turns(2);
+    assert_true(conn_write(b.conn, "413 too large", 13));
+    conn_finish(b.conn, 2000);
+    b.log[0] = '\0';
+    turns(3);
+    assert_int_equal(send(client, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL),
+                     sizeof(block));
+    turns(20);
+    char answer[64];
+    assert_int_equal(recv(client, answer, sizeof(answer), 0), 13);
+    assert_int_equal(recv(client, answer, sizeof(answer), 0), 0); /* a clean end */
+    assert_string_equal(b.log, "");                               /* the handler hears no more */
+    close(client);
+    turns(3);
+    close(server);
+    b.conn = NULL;
+}
+
+static void test_finish_gives_up(void **state)
+{
+    (void)state;
+    conn_finish(a.conn, 40);
+    uint64_t start = clock_mono_ms();
+    char byte;
+    for (int i = 0; i < 100 && clock_mono_ms() - start < 39; i++)
+        loop_turn(loop, true);
+    turns(2);
+    loop_turn(loop, false);
+    assert_int_equal(recv(peer_fd, &byte, 1, 0), 0);
+    assert_int_equal(send(peer_fd, &byte, 1, MSG_NOSIGNAL), -1); /* closed, not only half */
+    assert_string_equal(a.log, "");
+    a.conn = NULL;
+}
+
+static void test_at_rest(void **state)
+{
+    (void)state;
+    turns(2);
+    assert_true(conn_at_rest(a.conn));
+    assert_int_equal(send(peer_fd, "x", 1, 0), 1);
+    assert_false(conn_at_rest(a.conn)); /* also before the loop has looked */
+    turns(2);
+    assert_false(conn_at_rest(a.conn));
+    conn_consume(a.conn, 1);
+    assert_true(conn_at_rest(a.conn));
+    shutdown(peer_fd, SHUT_WR);
+    assert_false(conn_at_rest(a.conn));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_connect), T(test_connect_refused), T(test_connect_times_out),
+        T(test_finish),  T(test_finish_gives_up), T(test_at_rest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

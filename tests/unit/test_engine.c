@@ -1,0 +1,240 @@
+/* The commands that start a sandbox: what must be in them, and what never may be. */
+#include "core/sandbox/engine.h"
+
+#include "core/base/file.h"
+#include "core/base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char root[4096]; /* PATH_MAX, for realpath */
+
+static int set_up(void **state)
+{
+    (void)state;
+    const char *tmp = getenv("TMPDIR");
+    AUTOFREE char *template = mem_printf("%s/engine.XXXXXX", tmp != NULL ? tmp : "/tmp");
+    if (mkdtemp(template) == NULL || realpath(template, root) == NULL)
+        return -1;
+    AUTOFREE char *bin = mem_printf("%s/bin", root);
+    AUTOFREE char *run = mem_printf("%s/run", root);
+    AUTOFREE char *docker = mem_printf("%s/bin/docker", root);
+    AUTOFREE char *bwrap = mem_printf("%s/bin/bwrap", root);
+    struct err err = {0};
+    if (mkdir(bin, 0755) != 0 || mkdir(run, 0700) != 0 ||
+        !file_write_atomic(docker, 0755, "#!/bin/sh\n", 10, &err) ||
+        !file_write_atomic(bwrap, 0755, "#!/bin/sh\n", 10, &err))
+        return -1;
+    setenv("PATH", bin, 1);
+    AUTOFREE char *host = mem_printf("unix://%s/none.sock", root);
+    setenv("DOCKER_HOST", host, 1);
+    setenv("HOST_SECRET", "the-hosts-own-secret", 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    return file_remove_tree(root, &err) ? 0 : -1;
+}
+
+static void make_plan(struct plan *plan)
+{
+    char *words[] = {(char[]){"agent"}, (char[]){"--x=%s"}, (char[]){""}};
+    struct err err = {0};
+
+    plan_init(plan);
+    plan->self_exe = mem_strdup("/opt/a,b\"c/aileron");
+    plan->aileron_home = mem_strdup(root);
+    plan->workspace = mem_strdup("/home/me/project");
+    plan->session_id = mem_strdup("01SESSION");
+    plan->session_dir = mem_strdup("/s/01SESSION");
+    plan->image = mem_strdup("debian:12");
+    plan->uid = plan->gid = geteuid() == 0 ? 0 : geteuid();
+    plan->pids = 99;
+    plan->memory_bytes = 4096;
+    plan->capture_ports[0] = 443;
+    plan->capture_ports[1] = 8443;
+    plan->capture_count = 2;
+    env_set(&plan->env, "GH_TOKEN", "sentinel-value");
+    assert_true(plan_set_command(plan, words, 3, &err));
+}
+
+static bool has(const struct engine_run *run, const char *word)
+{
+    for (size_t i = 0; i < run->argc; i++)
+        if (strcmp(run->argv[i], word) == 0)
+            return true;
+    return false;
+}
+
+static void nothing_holds(const struct engine_run *run, const char *text)
+{
+    for (size_t i = 0; i < run->argc; i++)
+        assert_null(strstr(run->argv[i], text));
+}
+
+static void test_docker(void **state)
+{
+    static const char *const wanted[] = {
+        "--rm", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--no-healthcheck",
+        "--pids-limit=99", "--memory=4096", "--label=dev.aileron.session=01SESSION", "--env=GH_TOKEN",
+        "--entrypoint=/opt/aileron/bin/aileron-proxy", "--capture=443,8443", "debian:12", "--x=%s",
+        "type=bind,\"source=/opt/a,b\"\"c/aileron\",destination=/opt/aileron/bin/aileron,readonly",
+        "type=bind,\"source=/home/me/project\",destination=/home/agent/workspace",
+        "type=bind,\"source=/s/01SESSION\",destination=/run/aileron,readonly"};
+    struct plan plan;
+    struct engine_run run = {0};
+    struct err err = {0};
+
+    (void)state;
+    make_plan(&plan);
+    assert_true(engine_docker.build(&plan, &run, &err));
+    for (size_t i = 0; i < COUNT(wanted); i++)
+        if (!has(&run, wanted[i]))
+            fail_msg("missing: %s", wanted[i]);
+    assert_false(has(&run, "--tty"));
+    assert_false(has(&run, "--open"));
+    assert_false(has(&run, "--privileged"));
+    nothing_holds(&run, "sentinel-value");
+    assert_string_equal(env_get(&run.env, "GH_TOKEN"), "sentinel-value");
+    assert_null(run.argv[run.argc]);
+    assert_string_equal(run.argv[run.argc - 1], "");
+    engine_run_clear(&run);
+
+    plan.network = PLAN_OPEN;
+    plan.tty = true;
+    assert_true(engine_docker.build(&plan, &run, &err));
+    assert_false(has(&run, "--network=none"));
+    assert_true(has(&run, "--open"));
+    assert_true(has(&run, "--tty"));
+    engine_run_clear(&run);
+    plan_clear(&plan);
+}
+
+/* The words that bwrap reads from its descriptor, as one string with newlines. */
+static char *bwrap_args(const struct engine_run *run)
+{
+    struct buf text;
+    struct err err = {0};
+    int fd = -1;
+
+    /* "bwrap --args N": N is the child's number of one of the descriptors. */
+    for (size_t i = 0; i < run->fd_count; i++) {
+        AUTOFREE char *number = mem_printf("%d", run->fds[i].child_fd);
+        if (strcmp(run->argv[2], number) == 0)
+            fd = run->fds[i].fd;
+    }
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_true(file_read_fd(fd, 1024 * 1024, &text, &err));
+    char *words = mem_strndup((const char *)text.data, text.len);
+    for (size_t i = 0; i < text.len; i++)
+        if (words[i] == '\0')
+            words[i] = '\n';
+    buf_clear(&text);
+    return words;
+}
+
+static void test_bwrap(void **state)
+{
+    static const char *const wanted[] = {
+        "--unshare-all\n--as-pid-1\n--die-with-parent\n", "--uid\n0\n", "--proc\n/proc\n",
+        "--ro-bind\n/opt/a,b\"c/aileron\n/opt/aileron/bin/aileron\n",
+        "--bind\n/home/me/project\n/home/agent/workspace\n", "--ro-bind\n/s/01SESSION\n/run/aileron\n",
+        "--remount-ro\n/\n", "--ro-bind-try\n/proc/sys\n/proc/sys\n"};
+    struct plan plan;
+    struct engine_run run = {0};
+    struct err err = {0};
+
+    (void)state;
+    make_plan(&plan);
+    assert_true(engine_bwrap.build(&plan, &run, &err));
+    AUTOFREE char *args = bwrap_args(&run);
+    for (size_t i = 0; i < COUNT(wanted); i++)
+        if (strstr(args, wanted[i]) == NULL)
+            fail_msg("missing: %s", wanted[i]);
+    /* No writable mount but the workspace; nothing of the home or of our own. */
+    assert_string_equal(strstr(args, "\n--bind\n") + 8, strstr(args, "/home/me/project\n/home/agent/workspace"));
+    assert_null(strstr(args, root));
+    assert_null(strstr(args, "--share-net"));
+    assert_null(strstr(args, "--dev-bind"));
+    nothing_holds(&run, "sentinel-value");
+    assert_null(strstr(args, "sentinel-value"));
+    assert_string_equal(env_get(&run.env, "GH_TOKEN"), "sentinel-value");
+    assert_null(env_get(&run.env, "HOST_SECRET"));
+    assert_true(has(&run, "--pids=99"));
+    assert_true(run.own_session);
+    engine_run_clear(&run);
+
+    if (geteuid() == 0) { /* files of another user could not be written */
+        plan.uid = 1000;
+        assert_false(engine_bwrap.build(&plan, &run, &err));
+        assert_int_equal(err.code, ERR_LAUNCH);
+        engine_run_clear(&run);
+    }
+    plan_clear(&plan);
+}
+
+static void test_choice(void **state)
+{
+    char why[512];
+    struct err err = {0};
+
+    (void)state;
+    assert_ptr_equal(engine_choose("auto", false, why, sizeof(why), &err), &engine_bwrap);
+    assert_non_null(strstr(why, "docker: no image named"));
+    assert_ptr_equal(engine_choose("auto", true, why, sizeof(why), &err), &engine_bwrap);
+    assert_non_null(strstr(why, "docker: "));
+    assert_null(engine_choose("docker", true, why, sizeof(why), &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_null(engine_choose("podman", true, why, sizeof(why), &err));
+    assert_int_equal(err.code, ERR_USAGE);
+    assert_ptr_equal(engine_choose("bwrap", false, why, sizeof(why), &err), &engine_bwrap);
+}
+
+static void test_no_engine_at_all(void **state)
+{
+    char why[512];
+    struct err err = {0};
+    AUTOFREE char *path = mem_strdup(getenv("PATH"));
+
+    (void)state;
+    setenv("PATH", "/nonexistent", 1);
+    assert_null(engine_choose("auto", false, why, sizeof(why), &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_non_null(strstr(err.hint, "bubblewrap"));
+    setenv("PATH", path, 1);
+}
+
+static void test_bad_images(void **state)
+{
+    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb"};
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct plan plan;
+        plan_init(&plan);
+        plan.image = mem_strdup(bad[i]);
+        assert_false(engine_docker.prepare(&plan, &err));
+        assert_int_equal(err.code, ERR_USAGE);
+        plan_clear(&plan);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_docker), cmocka_unit_test(test_bwrap), cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_no_engine_at_all), cmocka_unit_test(test_bad_images),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

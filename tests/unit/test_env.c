@@ -1,0 +1,135 @@
+/* The environment list and the table of what a sandbox gets. */
+#include "core/sandbox/env.h"
+
+#include "core/base/mem.h"
+#include "core/sandbox/layout.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_set_replaces(void **state)
+{
+    struct env env = {0};
+
+    (void)state;
+    assert_null(env_get(&env, "A"));
+    assert_true(env_set(&env, "A", "1"));
+    assert_true(env_set(&env, "AB", "2"));
+    assert_true(env_set(&env, "A", "3"));
+    assert_int_equal(env.count, 2);
+    assert_string_equal(env_get(&env, "A"), "3");
+    assert_string_equal(env_get(&env, "AB"), "2");
+    env_unset(&env, "A");
+    assert_null(env_get(&env, "A"));
+    assert_int_equal(env.count, 1);
+    assert_null(env.items[1]);
+    env_clear(&env);
+}
+
+static void test_bounds(void **state)
+{
+    struct env env = {0};
+    char *big = mem_alloc(ENV_VALUE_MAX + 1);
+
+    (void)state;
+    memset(big, 'x', ENV_VALUE_MAX);
+    assert_false(env_set(&env, "A", big));
+    for (int i = 0; i < ENV_COUNT_MAX; i++) {
+        AUTOFREE char *name = mem_printf("V%d", i);
+        assert_true(env_set(&env, name, ""));
+    }
+    assert_false(env_set(&env, "ONE_MORE", ""));
+    assert_true(env_set(&env, "V7", "replaced"));
+    assert_int_equal(env.count, ENV_COUNT_MAX);
+    env_clear(&env);
+    free(big);
+}
+
+static void test_add_all_skips_what_is_malformed(void **state)
+{
+    char *items[] = {(char[]){"A=1"}, (char[]){"=x"}, (char[]){"noequals"}, (char[]){"B=a=b"}, NULL};
+    struct env env = {0};
+
+    (void)state;
+    env_add_all(&env, items);
+    assert_int_equal(env.count, 2);
+    assert_string_equal(env_get(&env, "B"), "a=b");
+    env_clear(&env);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_true(env_name_valid("GH_TOKEN"));
+    assert_true(env_name_valid("_x9"));
+    assert_false(env_name_valid("9x"));
+    assert_false(env_name_valid(""));
+    assert_false(env_name_valid("A-B"));
+    assert_false(env_name_valid("A=B"));
+    assert_true(env_name_reserved("PATH"));
+    assert_true(env_name_reserved("HOME"));
+    assert_true(env_name_reserved("LD_PRELOAD"));
+    assert_true(env_name_reserved("DOCKER_HOST"));
+    assert_true(env_name_reserved("AILERON_TOKEN"));
+    assert_true(env_name_reserved("https_proxy"));
+    assert_true(env_name_reserved("SSL_CERT_FILE"));
+    assert_false(env_name_reserved("GH_TOKEN"));
+}
+
+/* What the host's environment holds does not go in, but for terminal and language. */
+static void test_terminal_only(void **state)
+{
+    char *host[] = {(char[]){"TERM=xterm"}, (char[]){"LC_ALL=C"}, (char[]){"AWS_SECRET_ACCESS_KEY=s"},
+                    (char[]){"SSH_AUTH_SOCK=/x"}, (char[]){"LCX=1"}, (char[]){"TZ=UTC"}, NULL};
+    struct env env = {0};
+
+    (void)state;
+    env_add_terminal(&env, host);
+    assert_int_equal(env.count, 3);
+    assert_string_equal(env_get(&env, "TERM"), "xterm");
+    assert_null(env_get(&env, "AWS_SECRET_ACCESS_KEY"));
+    env_clear(&env);
+}
+
+static void test_table(void **state)
+{
+    struct env env = {0};
+    struct env_sandbox sandbox = {.token = "t0k", .user = "agent", .image_path = "/img/bin", .sealed = true};
+    struct err err = {0};
+
+    (void)state;
+    env_set(&env, "https_proxy", "http://elsewhere:1");
+    env_set(&env, "KEEP", "me");
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_string_equal(env_get(&env, "PATH"), SANDBOX_SHIMS ":" SANDBOX_BIN ":/img/bin");
+    assert_string_equal(env_get(&env, "https_proxy"), SANDBOX_PROXY_URL);
+    assert_string_equal(env_get(&env, "HTTPS_PROXY"), SANDBOX_PROXY_URL);
+    assert_string_equal(env_get(&env, "SSL_CERT_FILE"), SANDBOX_BUNDLE);
+    assert_string_equal(env_get(&env, "NODE_EXTRA_CA_CERTS"), SANDBOX_CA);
+    assert_string_equal(env_get(&env, "AILERON_TOKEN"), "t0k");
+    assert_string_equal(env_get(&env, "AILERON_API_URL"), SANDBOX_API_URL);
+    assert_string_equal(env_get(&env, "HOME"), SANDBOX_HOME);
+    assert_string_equal(env_get(&env, "KEEP"), "me");
+    env_clear(&env);
+
+    sandbox.sealed = false;
+    sandbox.image_path = NULL;
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_null(env_get(&env, "AILERON_API_URL"));
+    assert_string_equal(env_get(&env, "PATH"), SANDBOX_SHIMS ":" SANDBOX_BIN ":" SANDBOX_PATH);
+    env_clear(&env);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_set_replaces), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_add_all_skips_what_is_malformed), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_terminal_only), cmocka_unit_test(test_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

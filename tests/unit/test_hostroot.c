@@ -1,0 +1,163 @@
+/* Which parts of a host's root are shown: a small root of our own making is looked at. */
+#include "core/sandbox/hostroot.h"
+
+#include "core/base/file.h"
+#include "core/base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char root[4096]; /* PATH_MAX, for realpath */
+
+static void make_dir(const char *below, mode_t mode)
+{
+    AUTOFREE char *path = mem_printf("%s%s", root, below);
+
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void make_file(const char *below, mode_t mode)
+{
+    AUTOFREE char *path = mem_printf("%s%s", root, below);
+    struct err err = {0};
+
+    assert_true(file_write_atomic(path, mode, "x", 1, &err));
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static void make_link(const char *target, const char *below)
+{
+    AUTOFREE char *path = mem_printf("%s%s", root, below);
+
+    assert_int_equal(symlink(target, path), 0);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    const char *tmp = getenv("TMPDIR");
+    AUTOFREE char *template = mem_printf("%s/hostroot.XXXXXX", tmp != NULL ? tmp : "/tmp");
+    return mkdtemp(template) != NULL && realpath(template, root) != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    return file_remove_tree(root, &err) ? 0 : -1;
+}
+
+/* The arguments as one string, one a line, with the test's root cut off. */
+static char *build(void)
+{
+    struct buf args;
+    struct err err = {0};
+
+    buf_init(&args, 1024 * 1024);
+    if (!hostroot_build(root, &args, &err))
+        fail_msg("%s", err.message);
+    char *text = mem_alloc(args.len + 2);
+    size_t len = 1, root_len = strlen(root);
+    text[0] = '\n';
+    for (size_t i = 0; i < args.len; i++) {
+        if (strncmp((const char *)args.data + i, root, root_len) == 0)
+            i += root_len;
+        text[len++] = args.data[i] != '\0' ? (char)args.data[i] : '\n';
+    }
+    buf_clear(&args);
+    return text;
+}
+
+static void wants(const char *args, const char *words)
+{
+    if (strstr(args, words) == NULL)
+        fail_msg("missing:%s", words);
+}
+
+static void has_not(const char *args, const char *words)
+{
+    if (strstr(args, words) != NULL)
+        fail_msg("there, and must not be:%s", words);
+}
+
+static void test_root(void **state)
+{
+    (void)state;
+    make_dir("/usr", 0755);
+    make_dir("/lib64", 0755);
+    make_link("usr/bin", "/bin");
+    make_dir("/nix", 0700);
+    make_dir("/home", 0755);
+    make_dir("/srv", 0755);
+    make_dir("/opt", 0755);
+    make_dir("/opt/tool", 0755);
+    make_dir("/opt/aileron", 0755);
+    make_dir("/opt/private", 0700);
+    make_dir("/etc", 0755);
+    make_dir("/etc/ssl", 0755);
+    make_dir("/etc/ssl/private", 0710);
+    make_file("/etc/ssl/private/key.pem", 0600);
+    make_file("/etc/ssl/secret.pem", 0640);
+    make_file("/etc/ssl/cert.pem", 0644);
+    make_file("/etc/shadow", 0640);
+    make_file("/etc/odd-secret", 0600);
+    make_file("/etc/profile", 0644);
+    make_file("/etc/passwd", 0644);
+    make_dir("/etc/ssh", 0755);
+    make_link("../run/resolv", "/etc/resolv.conf");
+    make_link("/usr/zone", "/etc/localtime");
+    AUTOFREE char *args = build();
+
+    wants(args, "\n--ro-bind\n/usr\n/usr\n");
+    wants(args, "\n--ro-bind\n/lib64\n/lib64\n");
+    wants(args, "\n--symlink\nusr/bin\n/bin\n");
+    wants(args, "\n--ro-bind\n/opt/tool\n/opt/tool\n");
+    wants(args, "\n--tmpfs\n/home\n");
+    wants(args, "\n--tmpfs\n/root\n");
+    has_not(args, "\n/nix\n");
+    has_not(args, "/srv");
+    has_not(args, "\n--ro-bind\n/home");
+    has_not(args, "/opt/private");
+    has_not(args, "\n--ro-bind\n/opt/aileron");
+
+    wants(args, "\n--ro-bind\n/etc\n/.etc\n");
+    wants(args, "\n--symlink\n/.etc/profile\n/etc/profile\n");
+    wants(args, "\n--symlink\n/usr/zone\n/etc/localtime\n");
+    wants(args, "\n--perms\n0000\n--tmpfs\n/.etc/ssl/private\n");
+    wants(args, "\n--ro-bind\n/dev/null\n/.etc/ssl/secret.pem\n");
+    wants(args, "\n--ro-bind\n/dev/null\n/.etc/odd-secret\n");
+    wants(args, "\n--ro-bind\n/dev/null\n/.etc/shadow\n");
+    wants(args, "\n--tmpfs\n/.etc/ssh\n--remount-ro\n/.etc/ssh\n");
+    has_not(args, "/.etc/ssl/cert.pem");
+    has_not(args, "\n/etc/shadow\n");
+    has_not(args, "\n/etc/passwd\n");      /* the sandbox has its own */
+    has_not(args, "\n/etc/resolv.conf\n"); /* likewise */
+    has_not(args, "\n--bind\n");
+}
+
+static void test_path(void **state)
+{
+    char *expose[] = {(char[]){"/home/me/.local/bin/agent"}, (char[]){"/home/me/.nvm"}};
+    AUTOFREE char *path = hostroot_filter_path(
+        "/home/me/bin:/usr/bin::relative:/home/me/.local/bin:/opt/aileron/bin:/home/me/.nvm/v20/bin:/bin:/srv/x",
+        expose, 2);
+    AUTOFREE char *none = hostroot_filter_path("", expose, 0);
+
+    (void)state;
+    assert_string_equal(path, "/usr/bin:/home/me/.local/bin:/home/me/.nvm/v20/bin:/bin");
+    assert_string_equal(none, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_root), cmocka_unit_test(test_path)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,192 @@
+/* Workspaces and exposed paths: what must not be handed to an agent (threat F10). */
+#include "core/sandbox/plan.h"
+
+#include "core/base/file.h"
+#include "core/base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char root[4096]; /* PATH_MAX, for realpath */
+
+static char *place(const char *below)
+{
+    return mem_printf("%s/%s", root, below);
+}
+
+static int set_up(void **state)
+{
+    static const char *const dirs[] = {"user", "user/.aileron", "user/.aileron/run", "user/project", "else"};
+
+    (void)state;
+    const char *tmp = getenv("TMPDIR");
+    AUTOFREE char *template = mem_printf("%s/plan.XXXXXX", tmp != NULL ? tmp : "/tmp");
+    if (mkdtemp(template) == NULL || realpath(template, root) == NULL)
+        return -1;
+    for (size_t i = 0; i < COUNT(dirs); i++) {
+        AUTOFREE char *path = place(dirs[i]);
+        if (mkdir(path, 0755) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    return file_remove_tree(root, &err) ? 0 : -1;
+}
+
+static void plan_here(struct plan *plan)
+{
+    plan_init(plan);
+    plan->user_home = place("user");
+    plan->aileron_home = place("user/.aileron");
+}
+
+static bool accepts(const char *path)
+{
+    struct plan plan;
+    struct err err = {0};
+
+    plan_here(&plan);
+    bool good = plan_set_workspace(&plan, path, &err);
+    if (good)
+        assert_non_null(plan.workspace);
+    else {
+        assert_true(err.code == ERR_LAUNCH);
+        assert_true(strlen(err.message) > 0);
+    }
+    plan_clear(&plan);
+    return good;
+}
+
+static void test_workspaces(void **state)
+{
+    AUTOFREE char *project = place("user/project");
+    AUTOFREE char *elsewhere = place("else");
+    AUTOFREE char *user = place("user");
+    AUTOFREE char *aileron = place("user/.aileron");
+    AUTOFREE char *inside = place("user/.aileron/run");
+    AUTOFREE char *missing = place("missing");
+    AUTOFREE char *dots = place("user/project/../.aileron");
+    AUTOFREE char *file = place("file");
+
+    (void)state;
+    assert_true(accepts(project));
+    assert_true(accepts(elsewhere));
+    assert_false(accepts("/"));
+    assert_false(accepts(root)); /* holds the home */
+    assert_false(accepts(user));
+    assert_false(accepts(aileron));
+    assert_false(accepts(inside));
+    assert_false(accepts(dots));
+    assert_false(accepts(missing));
+    struct err err = {0};
+    assert_true(file_write_atomic(file, 0644, "x", 1, &err));
+    assert_false(accepts(file));
+}
+
+static void test_symlinks(void **state)
+{
+    AUTOFREE char *aileron = place("user/.aileron");
+    AUTOFREE char *to_vault = place("to-vault");
+    AUTOFREE char *to_root = place("to-root");
+    AUTOFREE char *to_project = place("to-project");
+    AUTOFREE char *project = place("user/project");
+
+    (void)state;
+    assert_int_equal(symlink(aileron, to_vault), 0);
+    assert_int_equal(symlink("/", to_root), 0);
+    assert_int_equal(symlink(project, to_project), 0);
+    assert_false(accepts(to_vault));
+    assert_false(accepts(to_root));
+    assert_true(accepts(to_project));
+}
+
+/* A home that is itself a symlink is still recognised. */
+static void test_home_behind_a_symlink(void **state)
+{
+    AUTOFREE char *alias = place("alias");
+    AUTOFREE char *user = place("user");
+    struct plan plan;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(symlink(user, alias), 0);
+    plan_init(&plan);
+    plan.user_home = mem_strdup(alias);
+    plan.aileron_home = mem_printf("%s/.aileron", alias);
+    assert_false(plan_set_workspace(&plan, user, &err));
+    plan_clear(&plan);
+}
+
+static void test_expose(void **state)
+{
+    struct plan plan;
+    struct err err = {0};
+    AUTOFREE char *bin = place("user/bin");
+    AUTOFREE char *link = place("user/bin/agent");
+    AUTOFREE char *project = place("user/project");
+
+    (void)state;
+    assert_int_equal(mkdir(bin, 0755), 0);
+    assert_int_equal(symlink(project, link), 0);
+    plan_here(&plan);
+    assert_true(plan_add_expose(&plan, "~/bin/agent", &err));
+    assert_int_equal(plan.expose_count, 2); /* the link's place and what it leads to */
+    assert_string_equal(plan.expose[0], link);
+    assert_string_equal(plan.expose[1], project);
+    assert_true(plan_add_expose(&plan, "~/not-there", &err));
+    assert_int_equal(plan.expose_count, 2);
+    assert_false(plan_add_expose(&plan, "~/.aileron", &err));
+    assert_false(plan_add_expose(&plan, "~/.aileron/run", &err));
+    assert_false(plan_add_expose(&plan, "~/", &err));
+    assert_false(plan_add_expose(&plan, "/", &err));
+    assert_false(plan_add_expose(&plan, "relative", &err));
+    plan_clear(&plan);
+}
+
+static void test_within(void **state)
+{
+    (void)state;
+    assert_true(plan_path_within("/a/b", "/a"));
+    assert_true(plan_path_within("/a", "/a"));
+    assert_true(plan_path_within("/a", "/"));
+    assert_false(plan_path_within("/ab", "/a"));
+    assert_false(plan_path_within("/", "/a"));
+}
+
+static void test_command_bounds(void **state)
+{
+    struct plan plan;
+    struct err err = {0};
+    char *words[] = {(char[]){"a"}, (char[]){"b"}, NULL};
+
+    (void)state;
+    plan_init(&plan);
+    assert_false(plan_set_command(&plan, words, 0, &err));
+    assert_false(plan_set_command(&plan, words, PLAN_COMMAND_MAX + 1, &err));
+    assert_true(plan_set_command(&plan, words, 2, &err));
+    assert_string_equal(plan.command[1], "b");
+    assert_null(plan.command[2]);
+    plan_clear(&plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_workspaces),  cmocka_unit_test(test_symlinks),
+        cmocka_unit_test(test_home_behind_a_symlink), cmocka_unit_test(test_expose),
+        cmocka_unit_test(test_within),      cmocka_unit_test(test_command_bounds),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
