@@ -8,7 +8,7 @@
 #include "core/data/store.h"
 #include "core/data/yaml.h"
 #include "core/loop/versions.h"
-#include "core/wire/http1.h"
+#include "core/wire/versions.h"
 #include "tls/crypto.h"
 
 #include <errno.h>
@@ -31,11 +31,11 @@ int about_version(void)
     struct buf text;
 
     buf_init(&text, 1024);
-    if (!loop_versions(&text))
+    if (!loop_versions(&text) || !buf_adds(&text, ", ") || !wire_versions(&text))
         return err_exit(ERR_INTERNAL);
-    printf("aileron %s\n%s, %s, %s, llhttp %s, jansson %s, libyaml %s, SQLite %s\n", AILERON_VERSION,
-           crypto_mbedtls_version(), crypto_argon2_version(), buf_cstr(&text), http1_library_version(),
-           JANSSON_VERSION, yaml_library_version(), store_library_version());
+    printf("aileron %s\n%s, %s, %s, jansson %s, libyaml %s, SQLite %s\n", AILERON_VERSION,
+           crypto_mbedtls_version(), crypto_argon2_version(), buf_cstr(&text), JANSSON_VERSION,
+           yaml_library_version(), store_library_version());
     buf_clear(&text);
     return 0;
 }

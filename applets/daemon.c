@@ -7,13 +7,16 @@
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
+#include "core/base/proc.h"
 #include "core/client/client.h"
 #include "core/sandbox/engine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
+
+enum { STOP_MS = 5000 };
 
 struct daemon_options {
     bool foreground, force;
@@ -121,6 +124,27 @@ static bool ask(const char *method, const char *path, const json_t *body, json_t
     return false;
 }
 
+/* Until the daemon has let go of its lock, so that whatever comes next finds none. */
+static int await_end(void)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000000L};
+    uint64_t end_ms = clock_mono_ms() + STOP_MS;
+    struct err err = {0};
+    AUTOFREE char *home = client_home(&err);
+    AUTOFREE char *path = home != NULL ? file_join(home, "run/daemon.lock") : NULL;
+
+    while (path != NULL && clock_mono_ms() < end_ms) {
+        CLEANUP(file_close_ptr) int fd = proc_lock(path, &err);
+        if (fd >= 0) {
+            puts("The daemon has stopped.");
+            return 0;
+        }
+        nanosleep(&pause, NULL);
+    }
+    err_set(&err, ERR_TIMEOUT, "the daemon has not ended within %d ms", STOP_MS);
+    return err_print(&err, "aileron");
+}
+
 static int run_stop(int argc, char **argv)
 {
     struct daemon_options options = {0};
@@ -134,8 +158,7 @@ static int run_stop(int argc, char **argv)
     json_t *answer JSON_AUTO = NULL;
     if (!ask("POST", "/v1/stop", body, &answer, &status))
         return status;
-    puts("The daemon stops.");
-    return 0;
+    return await_end();
 }
 
 static int run_status(int argc, char **argv)

@@ -159,7 +159,10 @@ int launch_session_recover(void *arg)
     }
     if (session->attempts++ >= ATTEMPTS_MAX)
         return -1;
-    start_daemon(session);
+    /* Not at the first call: the descriptors of a process that was killed go one after another, and its lock may
+     * still be there when this connection has gone. */
+    if (session->attempts > 1)
+        start_daemon(session);
     return ATTEND_RETRY;
 }
 

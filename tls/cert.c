@@ -143,10 +143,11 @@ static int set_ca_use(mbedtls_x509write_cert *cert)
 
 static int set_server_use(mbedtls_x509write_cert *cert, const char *host)
 {
-    unsigned char name[CA_HOST_MAX + 1], server_auth[] = MBEDTLS_OID_SERVER_AUTH;
-    mbedtls_asn1_sequence usage = {
-        .buf = {MBEDTLS_ASN1_OID, sizeof server_auth - 1, server_auth},
-    };
+    /* RFC 5280 section 4.2.1.12: SEQUENCE { id-kp-serverAuth }. The library's own call would make it
+     * critical, which no public CA does. */
+    static const uint8_t usage[] = {0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06,
+                                    0x01, 0x05, 0x05, 0x07, 0x03, 0x01};
+    unsigned char name[CA_HOST_MAX + 1];
     mbedtls_x509_san_list san = {.node = {.type = MBEDTLS_X509_SAN_IP_ADDRESS}};
     size_t len = strlen(host);
     if (inet_pton(AF_INET, host, name) == 1) {
@@ -161,7 +162,9 @@ static int set_server_use(mbedtls_x509write_cert *cert, const char *host)
         (mbedtls_x509_buf){.tag = MBEDTLS_ASN1_IA5_STRING, .len = len, .p = name};
     int ret = mbedtls_x509write_crt_set_subject_alternative_name(cert, &san);
     if (ret == 0)
-        ret = mbedtls_x509write_crt_set_ext_key_usage(cert, &usage);
+        ret = mbedtls_x509write_crt_set_extension(cert, MBEDTLS_OID_EXTENDED_KEY_USAGE,
+                                                  MBEDTLS_OID_SIZE(MBEDTLS_OID_EXTENDED_KEY_USAGE),
+                                                  0, usage, sizeof usage);
     if (ret == 0)
         ret = mbedtls_x509write_crt_set_key_usage(cert, MBEDTLS_X509_KU_DIGITAL_SIGNATURE);
     return ret != 0 ? ret : mbedtls_x509write_crt_set_basic_constraints(cert, 0, -1);

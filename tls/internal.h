@@ -3,6 +3,7 @@
 #define AILERON_TLS_INTERNAL_H
 
 #include <mbedtls/pk.h>
+#include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
 
 #include "core/base/err.h"
@@ -17,9 +18,8 @@ bool tls_error(struct err *err, enum err_code code, int library_code, const char
 mbedtls_x509_crt *leaf_cert(struct leaf *leaf) NONNULL;
 mbedtls_pk_context *leaf_key(struct leaf *leaf) NONNULL;
 
-/* mbedtls_x509_crt_ca_cb_t: the set's certificates whose subject is child's issuer, parsed; the
- * library frees them. */
-int trust_candidates(void *trust, const mbedtls_x509_crt *child, mbedtls_x509_crt **found);
+/* Makes a client's config verify against the set, which must outlive it. */
+void trust_use(struct trust *trust, mbedtls_ssl_config *config) NONNULL;
 /* Whether this very certificate is in the set, byte for byte. */
 bool trust_holds(const struct trust *trust, const mbedtls_x509_crt *cert) NONNULL;
 

@@ -31,6 +31,21 @@ static const uint16_t groups[] = {
     MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
 };
 
+/* For a server's proof. PKCS #1 stands before PSS, since mbedTLS 3.6.6 refuses, in TLS 1.2, the PSS that
+ * it has to offer for TLS 1.3, and most servers choose by this order; TLS 1.3 passes over PKCS #1. */
+static const uint16_t signatures[] = {
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,
+    MBEDTLS_TLS1_3_SIG_NONE,
+};
+
 static struct stream_config *config_new(int endpoint)
 {
     struct stream_config *config = mem_alloc(sizeof *config);
@@ -152,7 +167,8 @@ struct stream_config *stream_config_client(const struct stream_client_options *o
     } else if (config_alpn(config, options->alpn, err) &&
                config_client_cert(config, options->client_cert_pem, options->client_key_pem, err)) {
         mbedtls_ssl_conf_authmode(&config->ssl, MBEDTLS_SSL_VERIFY_REQUIRED);
-        mbedtls_ssl_conf_ca_cb(&config->ssl, trust_candidates, config->trust);
+        mbedtls_ssl_conf_sig_algs(&config->ssl, signatures);
+        trust_use(config->trust, &config->ssl);
         mbedtls_ssl_conf_session_tickets(&config->ssl, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
         mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
             &config->ssl, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);

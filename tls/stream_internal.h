@@ -29,6 +29,14 @@ struct stream_verdict {
     mbedtls_x509_time until, from; /* of the first certificate whose time is wrong */
 };
 
+/* Where the library's pointers stood in a record buffer that was given back. */
+#define STREAM_ROOM_POINTERS 6
+struct stream_room {
+    size_t size; /* 0: the buffer is there */
+    uint8_t counter[8];
+    ptrdiff_t at[STREAM_ROOM_POINTERS];
+};
+
 struct stream {
     mbedtls_ssl_context ssl;
     struct stream_config *config;
@@ -49,11 +57,7 @@ struct stream {
     enum stream_result ended; /* DONE: reading goes on; EOF or TRUNCATED: it is over */
     enum stream_cause cause;
     struct err *err; /* NULL until it failed */
-    size_t in_size, out_size; /* of record buffers that were given back; 0: they are there */
-    struct {
-        ptrdiff_t hdr, len, iv, msg, ctr;
-    } in_at, out_at; /* where the library's pointers stood in them */
-    uint8_t in_counter[8], out_counter[8];
+    struct stream_room in, out;
 };
 
 /* mbedtls_ssl_conf_cert_cb: the leaf for this handshake. */

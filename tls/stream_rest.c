@@ -68,69 +68,81 @@ void stream_session_load(struct stream *stream, struct span saved)
 
 /* ---- idle memory */
 
-/* The first bytes of a buffer hold a record counter that outlives the record. */
-static void release(unsigned char **buffer, size_t *size, uint8_t counter[8])
+#define F(name) (&ssl->MBEDTLS_PRIVATE(name))
+
+/* The library's pointers into the input and the output buffer. */
+static size_t in_pointers(mbedtls_ssl_context *ssl, unsigned char **list[STREAM_ROOM_POINTERS])
 {
-    *size = malloc_usable_size(*buffer);
-    memcpy(counter, *buffer, 8);
-    secret_wipe(*buffer, *size);
+    size_t count = 0;
+    list[count++] = F(in_ctr);
+    list[count++] = F(in_hdr);
+    list[count++] = F(in_len);
+    list[count++] = F(in_iv);
+    list[count++] = F(in_msg);
+#if defined(MBEDTLS_SSL_DTLS_CONNECTION_ID)
+    list[count++] = F(in_cid);
+#endif
+    return count;
+}
+
+static size_t out_pointers(mbedtls_ssl_context *ssl, unsigned char **list[STREAM_ROOM_POINTERS])
+{
+    size_t count = 0;
+    list[count++] = F(out_ctr);
+    list[count++] = F(out_hdr);
+    list[count++] = F(out_len);
+    list[count++] = F(out_iv);
+    list[count++] = F(out_msg);
+#if defined(MBEDTLS_SSL_DTLS_CONNECTION_ID)
+    list[count++] = F(out_cid);
+#endif
+    return count;
+}
+
+/* The first bytes of a buffer hold a record counter that outlives the record. */
+static void give_back(struct stream_room *room, unsigned char **buffer, unsigned char ***list,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        room->at[i] = *list[i] - *buffer;
+        *list[i] = NULL;
+    }
+    room->size = malloc_usable_size(*buffer);
+    memcpy(room->counter, *buffer, sizeof room->counter);
+    secret_wipe(*buffer, room->size);
     free(*buffer);
     *buffer = NULL;
 }
 
-static void take(unsigned char **buffer, size_t *size, const uint8_t counter[8])
+static void take_again(struct stream_room *room, unsigned char **buffer, unsigned char ***list,
+                       size_t count)
 {
-    *buffer = mem_alloc(*size);
-    memcpy(*buffer, counter, 8);
-    *size = 0;
+    *buffer = mem_alloc(room->size);
+    memcpy(*buffer, room->counter, sizeof room->counter);
+    for (size_t i = 0; i < count; i++)
+        *list[i] = *buffer + room->at[i];
+    room->size = 0;
 }
 
 void stream_idle(struct stream *stream)
 {
     mbedtls_ssl_context *ssl = &stream->ssl;
+    unsigned char **list[STREAM_ROOM_POINTERS];
     if (!stream->open || stream->cause != STREAM_CAUSE_NONE)
         return;
-    unsigned char *in = ssl->MBEDTLS_PRIVATE(in_buf), *out = ssl->MBEDTLS_PRIVATE(out_buf);
-    if (in != NULL && ssl->MBEDTLS_PRIVATE(in_left) == 0 &&
-        ssl->MBEDTLS_PRIVATE(in_offt) == NULL && ssl->MBEDTLS_PRIVATE(in_hslen) == 0 &&
-        ssl->MBEDTLS_PRIVATE(badmac_seen_or_in_hsfraglen) == 0 &&
-        mbedtls_ssl_check_pending(ssl) == 0) {
-        stream->in_at.ctr = ssl->MBEDTLS_PRIVATE(in_ctr) - in;
-        stream->in_at.hdr = ssl->MBEDTLS_PRIVATE(in_hdr) - in;
-        stream->in_at.len = ssl->MBEDTLS_PRIVATE(in_len) - in;
-        stream->in_at.iv = ssl->MBEDTLS_PRIVATE(in_iv) - in;
-        stream->in_at.msg = ssl->MBEDTLS_PRIVATE(in_msg) - in;
-        release(&ssl->MBEDTLS_PRIVATE(in_buf), &stream->in_size, stream->in_counter);
-    }
-    if (out != NULL && ssl->MBEDTLS_PRIVATE(out_left) == 0) {
-        stream->out_at.ctr = ssl->MBEDTLS_PRIVATE(out_ctr) - out;
-        stream->out_at.hdr = ssl->MBEDTLS_PRIVATE(out_hdr) - out;
-        stream->out_at.len = ssl->MBEDTLS_PRIVATE(out_len) - out;
-        stream->out_at.iv = ssl->MBEDTLS_PRIVATE(out_iv) - out;
-        stream->out_at.msg = ssl->MBEDTLS_PRIVATE(out_msg) - out;
-        release(&ssl->MBEDTLS_PRIVATE(out_buf), &stream->out_size, stream->out_counter);
-    }
+    if (stream->in.size == 0 && *F(in_left) == 0 && *F(in_offt) == NULL && *F(in_hslen) == 0 &&
+        *F(badmac_seen_or_in_hsfraglen) == 0 && mbedtls_ssl_check_pending(ssl) == 0)
+        give_back(&stream->in, F(in_buf), list, in_pointers(ssl, list));
+    if (stream->out.size == 0 && *F(out_left) == 0)
+        give_back(&stream->out, F(out_buf), list, out_pointers(ssl, list));
 }
 
 void stream_wake(struct stream *stream)
 {
     mbedtls_ssl_context *ssl = &stream->ssl;
-    if (stream->in_size > 0) {
-        take(&ssl->MBEDTLS_PRIVATE(in_buf), &stream->in_size, stream->in_counter);
-        unsigned char *in = ssl->MBEDTLS_PRIVATE(in_buf);
-        ssl->MBEDTLS_PRIVATE(in_ctr) = in + stream->in_at.ctr;
-        ssl->MBEDTLS_PRIVATE(in_hdr) = in + stream->in_at.hdr;
-        ssl->MBEDTLS_PRIVATE(in_len) = in + stream->in_at.len;
-        ssl->MBEDTLS_PRIVATE(in_iv) = in + stream->in_at.iv;
-        ssl->MBEDTLS_PRIVATE(in_msg) = in + stream->in_at.msg;
-    }
-    if (stream->out_size > 0) {
-        take(&ssl->MBEDTLS_PRIVATE(out_buf), &stream->out_size, stream->out_counter);
-        unsigned char *out = ssl->MBEDTLS_PRIVATE(out_buf);
-        ssl->MBEDTLS_PRIVATE(out_ctr) = out + stream->out_at.ctr;
-        ssl->MBEDTLS_PRIVATE(out_hdr) = out + stream->out_at.hdr;
-        ssl->MBEDTLS_PRIVATE(out_len) = out + stream->out_at.len;
-        ssl->MBEDTLS_PRIVATE(out_iv) = out + stream->out_at.iv;
-        ssl->MBEDTLS_PRIVATE(out_msg) = out + stream->out_at.msg;
-    }
+    unsigned char **list[STREAM_ROOM_POINTERS];
+    if (stream->in.size > 0)
+        take_again(&stream->in, F(in_buf), list, in_pointers(ssl, list));
+    if (stream->out.size > 0)
+        take_again(&stream->out, F(out_buf), list, out_pointers(ssl, list));
 }

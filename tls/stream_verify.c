@@ -159,6 +159,7 @@ static enum stream_cause library_cause(const struct stream *stream, int code)
         return alert_cause(received_alert(stream, code));
     switch (code) {
     case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
+    case MBEDTLS_ERR_SSL_BAD_CERTIFICATE:
         return certificate_cause(stream);
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
         return STREAM_CAUSE_VERSION;
@@ -241,11 +242,13 @@ enum stream_result stream_fail(struct stream *stream, int library_code)
         err_set(stream->err, ERR_UPSTREAM, "TLS with %s: %s%s", stream->host, row->text, more);
     else
         err_set(stream->err, ERR_FAILED, "TLS with the client: %s%s", row->text, more);
-    if (row->hint != NULL && stream->host != NULL)
+    if (stream->cause == STREAM_CAUSE_PEER_REFUSED_CERT)
+        err_hint(stream->err, "%s",
+                 stream->host != NULL
+                     ? "the server wants a client certificate that it knows: name one under upstreams"
+                     : "the program must trust the session's CA, or the rule must not open its TLS");
+    else if (row->hint != NULL && stream->host != NULL)
         err_hint(stream->err, "%s", row->hint);
-    else if (stream->cause == STREAM_CAUSE_PEER_REFUSED_CERT && stream->host == NULL)
-        err_hint(stream->err, "the program must trust the session's CA, or connect by a rule that "
-                              "does not open its TLS");
     return STREAM_FAILED;
 }
 

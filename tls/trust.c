@@ -31,6 +31,7 @@ struct trust {
     size_t text_count;
     struct entry *entries;
     size_t count, skipped;
+    mbedtls_x509_crt all; /* only where the library cannot ask for one */
 };
 
 /* Equal for names that RFC 5280 section 7.1 calls equal, as far as re-encoded names go: the value's
@@ -105,6 +106,7 @@ struct trust *trust_new(void)
 {
     struct trust *trust = mem_alloc(sizeof *trust);
     trust->refs = 1;
+    mbedtls_x509_crt_init(&trust->all);
     return trust;
 }
 
@@ -120,6 +122,7 @@ void trust_unref(struct trust *trust)
         return;
     for (size_t i = 0; i < trust->text_count; i++)
         free(trust->texts[i].owned);
+    mbedtls_x509_crt_free(&trust->all);
     free(trust->entries);
     free(trust);
 }
@@ -172,7 +175,10 @@ size_t trust_skipped(const struct trust *trust)
     return trust->skipped;
 }
 
-int trust_candidates(void *arg, const mbedtls_x509_crt *child, mbedtls_x509_crt **found)
+#if defined(MBEDTLS_X509_TRUSTED_CERTIFICATE_CALLBACK)
+/* mbedtls_x509_crt_ca_cb_t: the certificates whose subject is child's issuer, parsed; the library
+ * frees them. */
+static int candidates(void *arg, const mbedtls_x509_crt *child, mbedtls_x509_crt **found)
 {
     const struct trust *trust = arg;
     uint32_t issuer = hash_name(child->issuer_raw.p, child->issuer_raw.len);
@@ -185,7 +191,7 @@ int trust_candidates(void *arg, const mbedtls_x509_crt *child, mbedtls_x509_crt 
             continue;
         if (chain == NULL) {
             der = mem_alloc(DER_MAX);
-            chain = mbedtls_calloc(1, sizeof *chain); /* the library frees it with its own */
+            chain = mbedtls_calloc(1, sizeof *chain);
             if (chain == NULL)
                 abort();
             mbedtls_x509_crt_init(chain);
@@ -197,6 +203,26 @@ int trust_candidates(void *arg, const mbedtls_x509_crt *child, mbedtls_x509_crt 
     *found = chain;
     return 0;
 }
+
+void trust_use(struct trust *trust, mbedtls_ssl_config *config)
+{
+    mbedtls_ssl_conf_ca_cb(config, candidates, trust);
+}
+#else
+/* A system's own build of the library cannot ask: all certificates are parsed, once a set. */
+void trust_use(struct trust *trust, mbedtls_ssl_config *config)
+{
+    if (trust->all.raw.p == NULL) {
+        uint8_t *der = mem_alloc(DER_MAX);
+        for (size_t i = 0; i < trust->count; i++) {
+            const struct entry *entry = &trust->entries[i];
+            (void)decode(trust->texts[entry->text].p + entry->at, entry->len, der, &trust->all);
+        }
+        free(der);
+    }
+    mbedtls_ssl_conf_ca_chain(config, &trust->all, NULL);
+}
+#endif
 
 bool trust_holds(const struct trust *trust, const mbedtls_x509_crt *cert)
 {

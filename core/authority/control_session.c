@@ -45,7 +45,7 @@ static void get_health(struct monitor *monitor, struct service_request *req, str
     if (record_trouble(monitor->record)->code != ERR_NONE)
         json_array_append_new(problems, error_json(record_trouble(monitor->record)));
     for (size_t i = 0; i < catalogue->problem_count; i++)
-        json_array_append_new(problems, json_pack("{s:s, s:s}", "code", "config", "message",
+        json_array_append_new(problems, json_pack("{s:s, s:s}", "code", "bad_config", "message",
                                                   catalogue->problems[i]));
     json_object_set_new(answer, "problems", problems);
     control_reply(req, 200, answer);

@@ -67,3 +67,19 @@ char *dlerror(void)
     static char text[] = "this program loads no shared libraries";
     return text;
 }
+
+/* libc's own door to shared libraries: modules for character sets, which its printf brings along and no
+ * locale of ours ever asks for. Private names of glibc; elsewhere nothing refers to them. */
+struct __gconv_loaded_object *__gconv_find_shlib(const char *name);
+void __gconv_release_shlib(struct __gconv_loaded_object *object);
+
+struct __gconv_loaded_object *__gconv_find_shlib(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+void __gconv_release_shlib(struct __gconv_loaded_object *object)
+{
+    (void)object; /* none was ever found */
+}

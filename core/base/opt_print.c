@@ -109,26 +109,35 @@ static void print_help(const struct opt_spec *spec)
 
 /* ---- mdoc(7) ---- */
 
-/* Text with each sentence on its own line, and nothing that roff would take for a request. */
-static void mdoc_text(struct span text)
+/* Nothing in it is taken by roff for a request or an escape. */
+static void mdoc_chars(struct span text, bool line_start)
 {
-    bool start = true;
+    if (line_start && (span_starts(text, ".") || span_starts(text, "'")))
+        fputs("\\&", stdout);
     for (size_t i = 0; i < text.len; i++) {
-        char c = text.p[i];
-        if (start && (c == '.' || c == '\''))
-            fputs("\\&", stdout);
-        if (c == '\\')
+        if (text.p[i] == '\\')
             fputs("\\e", stdout);
         else
-            putchar(c);
-        start = c == '\n';
-        bool ends = (c == '.' || c == '?') && i + 2 < text.len && text.p[i + 1] == ' ' &&
-                    text.p[i + 2] >= 'A' && text.p[i + 2] <= 'Z';
-        if (ends) {
-            putchar('\n');
-            start = true;
-            i++;
-        }
+            putchar(text.p[i]);
+    }
+}
+
+/* Words in lines of at most 80 bytes, each sentence on a line of its own. */
+static void mdoc_text(struct span text)
+{
+    struct span word;
+    size_t column = 0;
+    bool ended = false;
+    while (span_cut(&text, ' ', &word)) {
+        if (word.len == 0)
+            continue;
+        bool upper = word.p[0] >= 'A' && word.p[0] <= 'Z';
+        bool fresh = column == 0 || (ended && upper) || column + 1 + word.len > COLUMNS;
+        if (column > 0)
+            putchar(fresh ? '\n' : ' ');
+        mdoc_chars(word, fresh);
+        column = (fresh ? 0 : column + 1) + word.len;
+        ended = span_ends(word, ".") || span_ends(word, "?");
     }
     putchar('\n');
 }
@@ -147,8 +156,13 @@ static void mdoc_paragraphs(const char *text)
             puts(".Pp");
         literal = example;
         gap = line.len == 0;
-        if (line.len > 0)
-            mdoc_text(example ? span_trim(line) : line);
+        if (example) {
+            size_t indent = span_starts(line, "  ") ? 2 : 1; /* of the help; the manual has its own */
+            mdoc_chars((struct span){line.p + indent, line.len - indent}, true);
+            putchar('\n');
+        } else if (line.len > 0) {
+            mdoc_text(line);
+        }
     }
     if (literal)
         puts(".Ed");

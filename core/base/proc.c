@@ -88,9 +88,11 @@ static bool child_fds(const struct proc_spec *spec, int *error_fd)
 static NORETURN void child_run(const struct proc_spec *spec, int error_fd, pid_t parent)
 {
     sigset_t none;
-    struct sigaction plain = {.sa_handler = SIG_DFL};
+    /* The kernel's call, since libc's leaves out 32 and 33, which its own posix_spawn sets to be ignored (make
+     * starts programs so). All zero is SIG_DFL in the kernel's struct, whose sets have 8 bytes. */
+    const uint64_t plain[8] = {0};
     for (int number = 1; number < NSIG; number++)
-        (void)sigaction(number, &plain, NULL); /* fails for those that cannot be changed */
+        (void)syscall(SYS_rt_sigaction, number, plain, NULL, 8); /* SIGKILL and SIGSTOP cannot be changed */
     if (spec->new_session)
         (void)setsid();
     if (spec->die_with_parent) {
@@ -123,7 +125,8 @@ static void spawn_error(const struct proc_spec *spec, const struct report *repor
         err_errno(err, ERR_INTERNAL, why, "cannot pass the descriptors to %s", path);
         return;
     case STAGE_CWD:
-        err_errno(err, ERR_IO, why, "cannot start %s in %s", path, spec->cwd);
+        err_errno(err, ERR_IO, why, "cannot start %s in %s", path,
+                  spec->cwd ? spec->cwd : ".");
         return;
     case STAGE_EXEC:
         if (why == ENOENT && file_exists(path))

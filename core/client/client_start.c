@@ -19,7 +19,7 @@ enum {
     READY_FD = 3,
     REPORT_BYTES = 1024,
     LOG_BYTES = 1024 * 1024, /* a log above this size is put aside at the next start */
-    RETRY_MS = 10,
+    RETRY_MS = 20,
     MARK_BYTES = 4096
 };
 
@@ -203,31 +203,12 @@ static bool read_report(const char *home, int fd, struct err *err)
     return err_hint(err, "See %s/run/daemon.log", home);
 }
 
-/* Another process has won the race to start it: wait until that one answers. */
-static bool wait_for_other(const char *home, struct err *err)
+/* One start; false with ERR_CONFLICT where another daemon holds the lock. */
+static bool start_once(const char *home, struct err *err)
 {
-    uint64_t end_ms = clock_mono_ms() + CLIENT_START_MS;
-    const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
-
-    do {
-        struct client *client = try_connect(home, err);
-        client_close(client);
-        if (client != NULL)
-            return true;
-        nanosleep(&pause, NULL);
-    } while (clock_mono_ms() < end_ms);
-    err_set(err, ERR_UNAVAILABLE, "a daemon holds run/daemon.lock and does not answer");
-    return err_hint(err, "See %s/run/daemon.log and run/daemon.pid", home);
-}
-
-bool client_start_daemon(const char *home, struct err *err)
-{
-    AUTOFREE char *run = file_join(home, "run");
     int pipe_fds[2];
-
-    if (!client_home_check(home, err) || !file_mkdirs(run, 0700, err))
-        return false;
     CLEANUP(file_close_ptr) int log_fd = open_log(home, err);
+
     if (log_fd < 0)
         return false;
     if (pipe2(pipe_fds, O_CLOEXEC) != 0)
@@ -235,7 +216,30 @@ bool client_start_daemon(const char *home, struct err *err)
     CLEANUP(file_close_ptr) int read_fd = pipe_fds[0];
     bool started = spawn_daemon(home, log_fd, pipe_fds[1], err);
     close(pipe_fds[1]);
-    if (started && read_report(home, read_fd, err))
-        return true;
-    return started && err->code == ERR_CONFLICT && wait_for_other(home, err);
+    return started && read_report(home, read_fd, err);
+}
+
+/* Where another holds the lock, it has either won the race to start, and answers soon, or is about to end. */
+bool client_start_daemon(const char *home, struct err *err)
+{
+    const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
+    uint64_t end_ms = clock_mono_ms() + CLIENT_START_MS;
+    AUTOFREE char *run = file_join(home, "run");
+
+    if (!client_home_check(home, err) || !file_mkdirs(run, 0700, err))
+        return false;
+    do {
+        struct err ignored = {0};
+        if (start_once(home, err))
+            return true;
+        if (err->code != ERR_CONFLICT)
+            return false;
+        struct client *other = try_connect(home, &ignored);
+        client_close(other);
+        if (other != NULL)
+            return true;
+        nanosleep(&pause, NULL);
+    } while (clock_mono_ms() < end_ms);
+    err_set(err, ERR_UNAVAILABLE, "a daemon holds run/daemon.lock and does not answer");
+    return err_hint(err, "See %s/run/daemon.log and run/daemon.pid", home);
 }

@@ -236,14 +236,12 @@ static bool pump_once(struct exchange *exchange)
     struct span input = conn_peek(exchange->conn), body = {NULL, 0};
     if (exchange->state == EXCHANGE_FLOW) {
         size_t room = exchange->flow ? flow_room(exchange->flow) : 0;
-        if (exchange->request_done || room == 0)
+        if (exchange->request_done)
             return false;
         if (input.len > room)
-            input.len = room;
+            input.len = room; /* 0 too: the end of a body is told after its last byte */
     }
     size_t before = input.len;
-    if (before == 0)
-        return false;
     enum http1_event event = http1_next(exchange->parser, &input, &body, &err);
     size_t used = before - input.len;
     if (event == HTTP1_BODY)
@@ -260,8 +258,10 @@ static bool pump_once(struct exchange *exchange)
     }
     conn_consume(exchange->conn, used);
     if (event == HTTP1_HEAD) {
-        if (exchange->request.framing == MSG_NONE)
-            exchange->request_done = true;
+        /* A request without a body is over with its head: END is pulled at once, ahead of the flow. */
+        struct span none = {"", 0};
+        exchange->request_done = exchange->request.framing == MSG_NONE &&
+                                 http1_next(exchange->parser, &none, &body, &err) == HTTP1_END;
         on_head(exchange);
     } else if (event == HTTP1_END) {
         exchange->request_done = true;

@@ -164,10 +164,8 @@ static bool pump_once(struct flow *flow)
     size_t room = flow->client->room(flow->arg), before;
     if (flow->head_given && input.len > room)
         input.len = room;
-    before = input.len;
-    if (before == 0)
-        return false;
-    flow->answered = true;
+    before = input.len; /* 0 too: the end of an answer is told after its last byte */
+    flow->answered = flow->answered || before > 0;
     enum http1_event event = http1_next(flow->parser, &input, &body, &err);
     size_t used = before - input.len;
     if (event == HTTP1_BODY) {
@@ -183,6 +181,8 @@ static bool pump_once(struct flow *flow)
     conn_consume(flow->upstream, used);
     if (event == HTTP1_HEAD)
         return take_head(flow);
+    if (event == HTTP1_NEED_MORE)
+        return false;
     if (event == HTTP1_END) {
         if (flow->answer.status == 101)
             upgrade(flow);

@@ -51,6 +51,15 @@ static bool probe(struct err *err)
     return true;
 }
 
+static bool prepare(struct plan *plan, struct err *err)
+{
+    if (geteuid() != 0 || plan->uid == 0)
+        return true;
+    err_set(err, ERR_LAUNCH, "the workspace belongs to user %u, whose files bwrap cannot write for root",
+            (unsigned)plan->uid);
+    return err_hint(err, "Launch as that user, or use --sandbox=docker");
+}
+
 /* A descriptor of the sandbox's own: content in a memfd, numbered for the child. */
 static bool add_memfd(struct engine_run *run, const char *name, const void *data, size_t len, int *child_fd,
                       struct err *err)
@@ -104,13 +113,14 @@ static bool add_files(const struct plan *plan, struct engine_run *run, struct bu
 static bool add_mounts(const struct plan *plan, struct buf *args)
 {
     AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
+    AUTOFREE char *bundle = mem_printf("%s/ca-bundle.pem", plan->session_dir);
     bool good = add(args, "--ro-bind", plan->self_exe, SANDBOX_BIN "/aileron") &&
                 add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-shim") &&
                 add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-proxy") &&
                 add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-wait") &&
                 add(args, "--ro-bind", plan->session_dir, SANDBOX_RUN) &&
                 add(args, "--ro-bind", plan->session_dir, SANDBOX_ETC) &&
-                add(args, "--ro-bind", shims, SANDBOX_SHIMS);
+                add(args, "--ro-bind", shims, SANDBOX_SHIMS) && hostroot_add_roots("", bundle, args);
 
     for (size_t i = 0; good && i < plan->expose_count; i++)
         good = add(args, "--ro-bind", plan->expose[i], plan->expose[i]);
@@ -169,11 +179,6 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     int args_fd;
 
     buf_init(&args, ARGS_BYTES);
-    if (geteuid() == 0 && plan->uid != 0) {
-        err_set(err, ERR_LAUNCH, "the workspace belongs to user %u, whose files bwrap cannot write for root",
-                (unsigned)plan->uid);
-        return err_hint(err, "Launch as that user, or use --sandbox=docker");
-    }
     run->path = find_bwrap();
     run->own_session = true;
     if (run->path == NULL)
@@ -193,5 +198,6 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
 const struct engine engine_bwrap = {
     .name = "bwrap",
     .probe = probe,
+    .prepare = prepare,
     .build = build,
 };

@@ -221,6 +221,21 @@ bool hostroot_build(const char *root, struct buf *args, struct err *err)
     return add_etc(root, args, err);
 }
 
+bool hostroot_add_roots(const char *root, const char *bundle, struct buf *args)
+{
+    static const char *const stores[] = SANDBOX_ROOT_STORES;
+    struct stat st;
+
+    for (size_t i = 0; i < COUNT(stores); i++) {
+        AUTOFREE char *path = mem_printf("%s%s", root, stores[i]);
+        AUTOFREE char *place = mem_printf(HOST_ETC "%s", stores[i] + sizeof("/etc") - 1);
+        /* A symlink leads to another one of the list. */
+        if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && !add3(args, "--ro-bind", bundle, place))
+            return false;
+    }
+    return true;
+}
+
 char *hostroot_filter_path(const char *path, char *const *expose, size_t expose_count)
 {
     static const char *const shown[] = {"/usr", "/bin", "/sbin", "/opt", "/nix", "/gnu"};

@@ -18,6 +18,15 @@
 #define SANDBOX_PROXY_URL "http://127.0.0.1:3128"
 #define SANDBOX_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+/* Where distributions keep their one file of roots. Programs that read no variable (GnuTLS: Debian's wget) find the
+ * session's CA there. */
+#define SANDBOX_ROOT_STORES                                                                                 \
+    {                                                                                                       \
+        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",          \
+            "/etc/ca-certificates/extracted/tls-ca-bundle.pem", "/etc/ssl/cert.pem",                        \
+            "/etc/pki/tls/certs/ca-bundle.crt"                                                              \
+    }
+
 /* What the launcher tells the supervisor by environment; none of it is secret. The agent sees them too. */
 #define SANDBOX_ENV_SESSION "AILERON_SESSION_ID"
 #define SANDBOX_ENV_IMAGE "AILERON_SANDBOX_IMAGE"

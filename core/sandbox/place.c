@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { CA_BYTES = 64 * 1024 };
+
 bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err)
 {
     struct stat st;
@@ -68,10 +70,31 @@ static void add_entry(const char *path, unsigned id, const char *entry)
         (void)!file_write_all(fd, line, strlen(line), &err);
 }
 
+/* Adds the session's CA to the image's own roots. No symlink is followed: what it leads to is in the list too, or
+ * is none of ours to write to. */
+static void add_roots(void)
+{
+    static const char *const stores[] = SANDBOX_ROOT_STORES;
+    struct buf ca;
+    struct err err = {0};
+    struct stat st;
+
+    if (!file_read(SANDBOX_CA, CA_BYTES, &ca, &err))
+        return;
+    for (size_t i = 0; i < COUNT(stores); i++) {
+        CLEANUP(file_close_ptr) int fd = open(stores[i], O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+            (!file_write_all(fd, "\n", 1, &err) || !file_write_all(fd, ca.data, ca.len, &err)))
+            break; /* a full disk: the variables are still there */
+    }
+    buf_clear(&ca);
+}
+
 void place_prepare(const struct place *place)
 {
-    if (place->nest)
-        return; /* the engine made it of the host, complete */
+    if (place->nest || getpid() != 1)
+        return; /* made of the host, complete; or not a sandbox of its own at all */
+    add_roots();
     mode_t mask = umask(0);
     mkdir("/tmp", 01777);
     mkdir("/home", 0755);

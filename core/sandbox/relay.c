@@ -217,8 +217,12 @@ static void pair_move(struct pair *pair)
 {
     uint8_t *scratch = pair->relay->scratch;
 
-    if (!half_move(&pair->up, scratch) || !half_move(&pair->down, scratch) ||
-        (pair->up.shut && pair->down.shut))
+    bool client_good = half_move(&pair->up, scratch);
+    if (!half_move(&pair->down, scratch)) { /* what the daemon sent before it was reset still goes out */
+        pair->down.ended = true;
+        (void)half_move(&pair->down, scratch);
+    }
+    if (!client_good || (pair->up.shut && pair->down.shut))
         pair_close(pair);
     else if (pair->down.shut && server_is_gone(pair))
         pair_finish(pair);

@@ -247,6 +247,10 @@ static bool prepare(struct supervisor *self, struct err *err)
     if (spec->control_fd >= 0 && (!proc_set_cloexec(spec->control_fd, true) ||
                                   !proc_set_nonblock(spec->control_fd)))
         return err_errno(err, ERR_LAUNCH, errno, "the control channel %d is not open", spec->control_fd);
+    if (!file_exists(self->run_dir)) {
+        err_set(err, ERR_LAUNCH, "the session's directory %s is not there", self->run_dir);
+        return err_hint(err, "This command is for the inside of a sandbox; see aileron launch");
+    }
     self->loop = loop_new(err);
     if (self->loop == NULL || !set_up_network(self, err) || !place_find(spec, &self->place, err))
         return false;

@@ -408,11 +408,3 @@ uint64_t http1_remaining(const struct http1 *parser)
 {
     return parser->state == STATE_LENGTH ? parser->left : 0;
 }
-
-#define VERSION_TEXT(n) #n
-#define VERSION_OF(major, minor, patch) VERSION_TEXT(major) "." VERSION_TEXT(minor) "." VERSION_TEXT(patch)
-
-const char *http1_library_version(void)
-{
-    return VERSION_OF(LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
-}

@@ -74,7 +74,4 @@ bool http1_write_last_chunk(const struct msg *msg, struct buf *out, struct err *
 /* "OK" for 200; "" where none is known. */
 const char *http1_reason(unsigned status) MUSTUSE;
 
-/* "9.2.1", for --version. */
-const char *http1_library_version(void) MUSTUSE;
-
 #endif

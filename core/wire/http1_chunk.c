@@ -30,6 +30,45 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* RFC 9112 7.1.1 without its blanks: who reads the quotes and who does not must find the same end of the line. */
+static bool extension_byte(struct chunk *chunk, char c)
+{
+    bool token = text_is_token((struct span){&c, 1});
+    bool text = c == '\t' || (c >= ' ' && c < 0x7f);
+    switch (chunk->part) {
+    case PART_NAME_START:
+        chunk->part = PART_NAME;
+        return token;
+    case PART_NAME:
+        if (c == '=' || c == ';')
+            chunk->part = c == '=' ? PART_VALUE_START : PART_NAME_START;
+        return token || c == '=' || c == ';';
+    case PART_VALUE_START:
+        chunk->part = c == '"' ? PART_QUOTED : PART_VALUE;
+        return token || c == '"';
+    case PART_VALUE:
+        if (c == ';')
+            chunk->part = PART_NAME_START;
+        return token || c == ';';
+    case PART_QUOTED:
+        if (c == '"' || c == '\\')
+            chunk->part = c == '"' ? PART_QUOTED_END : PART_ESCAPED;
+        return text;
+    case PART_ESCAPED:
+        chunk->part = PART_QUOTED;
+        return text;
+    case PART_QUOTED_END:
+        chunk->part = PART_NAME_START;
+        return c == ';';
+    }
+    return false;
+}
+
+static bool extension_may_end(const struct chunk *chunk)
+{
+    return chunk->part == PART_NAME || chunk->part == PART_VALUE || chunk->part == PART_QUOTED_END;
+}
+
 /* One byte of syntax. NULL: fine; else what is wrong. */
 static const char *step(struct chunk *chunk, char c)
 {
@@ -46,13 +85,14 @@ static const char *step(struct chunk *chunk, char c)
         if (chunk->left > HTTP1_CHUNK_MAX)
             return "a chunk of more than 2^53 bytes";
         chunk->extension = 0;
+        chunk->part = PART_NAME_START;
         chunk->state = c == ';' ? CHUNK_EXTENSION : CHUNK_SIZE_LF;
         return NULL;
     case CHUNK_EXTENSION:
-        if (c == '\r')
+        if (c == '\r' && extension_may_end(chunk))
             chunk->state = CHUNK_SIZE_LF;
-        else if ((c < ' ' && c != '\t') || c == 0x7f)
-            return "a chunk extension with a byte that it cannot hold";
+        else if (!extension_byte(chunk, c))
+            return "a malformed chunk extension";
         else if (++chunk->extension > HTTP1_CHUNK_EXTENSION_BYTES)
             return "a chunk extension of more than 256 bytes";
         return NULL;

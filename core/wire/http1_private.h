@@ -22,10 +22,22 @@ enum chunk_state {
     CHUNK_DONE
 };
 
+/* Where in ";name=value" the reader stands; a value may be quoted. */
+enum chunk_part {
+    PART_NAME_START,
+    PART_NAME,
+    PART_VALUE_START,
+    PART_VALUE,
+    PART_QUOTED,
+    PART_ESCAPED,
+    PART_QUOTED_END
+};
+
 struct chunk {
     enum chunk_state state;
     unsigned digits;    /* of the size */
     unsigned extension; /* bytes */
+    enum chunk_part part; /* of the extension */
     uint64_t left;      /* of the size or of the data */
     size_t line;        /* where the trailer's last line begins */
     struct buf trailer;

@@ -129,6 +129,10 @@ static void test_names(void **state)
     dns_parse(in, query(in, text, 1, 1), &q);
     assert_int_equal(q.kind, DNS_REFUSE);
     assert_int_equal(q.rcode, 1);
+    memset(text, 'a', 64); /* a label of 64 bytes */
+    text[64] = 0;
+    dns_parse(in, query(in, text, 1, 1), &q);
+    assert_int_equal(q.kind, DNS_REFUSE);
     /* many labels of one byte: 127 of them are 255 bytes */
     for (size_t i = 0; i < 254; i++)
         text[i] = i % 2 ? '.' : 'b';

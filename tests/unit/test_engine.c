@@ -176,9 +176,8 @@ static void test_bwrap(void **state)
 
     if (geteuid() == 0) { /* files of another user could not be written */
         plan.uid = 1000;
-        assert_false(engine_bwrap.build(&plan, &run, &err));
+        assert_false(engine_bwrap.prepare(&plan, &err));
         assert_int_equal(err.code, ERR_LAUNCH);
-        engine_run_clear(&run);
     }
     plan_clear(&plan);
 }

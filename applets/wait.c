@@ -1,0 +1,195 @@
+/* `aileron-wait`: waits for operations and shows each as the shim would have; or drains, one JSON object a line,
+ * whatever the session has not collected. An object is marked collected only after it was written. */
+#include "applets/applet.h"
+
+#include "applets/outcome.h"
+#include "core/base/id.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IDS_MAX = 64, ANY_WAIT_S = 600 };
+
+struct wait_options {
+    uint64_t timeout_ms;
+    bool any, drain, json;
+};
+static const struct opt_row rows[] = {
+    {0, "timeout", OPT_DURATION, "TIME", "Give up after this time (60s, 5m) with status 124.", NULL,
+     offsetof(struct wait_options, timeout_ms)},
+    {0, "any", OPT_FLAG, NULL, "Return when the first of them has ended.", NULL, offsetof(struct wait_options, any)},
+    {0, "drain", OPT_FLAG, NULL, "Print every result that was not collected yet, one JSON object a line.", NULL,
+     offsetof(struct wait_options, drain)},
+    {0, "json", OPT_FLAG, NULL, "Errors as a JSON object.", NULL, offsetof(struct wait_options, json)},
+};
+static const struct opt_spec spec = {
+    .command = "aileron-wait",
+    .synopsis = "[OPTION...] ID... | --drain",
+    .summary = "Wait for operations and print their results",
+    .details = "Exits as the tool itself would have: 0 done, 1 failed, 75 still waiting, 77 denied, 124 timed out. "
+               "With several ids the first status that is not 0 counts.",
+    .rows = rows,
+    .row_count = COUNT(rows)};
+static const struct opt_spec *const specs[] = {&spec};
+
+static int wait_all(char **ids, size_t count, const struct wait_options *options)
+{
+    struct err err = {0};
+    struct client *client = outcome_connect(&err);
+    uint64_t start_ms = clock_mono_ms();
+    int first = 0;
+
+    if (client == NULL)
+        return outcome_error(&err, options->json);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t spent = clock_mono_ms() - start_ms, left = UINT64_MAX;
+        if (options->timeout_ms > 0)
+            left = options->timeout_ms > spent ? options->timeout_ms - spent : 0;
+        int status = outcome_wait(client, ids[i], left, options->json);
+        if (first == 0)
+            first = status;
+    }
+    client_close(client);
+    return first;
+}
+
+/* ---- --any: one connection for each, and poll(2) ---- */
+
+struct race {
+    struct client *clients[IDS_MAX];
+    struct pollfd fds[IDS_MAX];
+    size_t count;
+};
+
+static bool race_start(struct race *race, char **ids, size_t count, struct err *err)
+{
+    for (; race->count < count; race->count++) {
+        AUTOFREE char *path = mem_printf("/v1/operations/%s?wait=%d", ids[race->count], ANY_WAIT_S);
+        struct client *client = outcome_connect(err);
+        if (client == NULL)
+            return false;
+        race->clients[race->count] = client;
+        race->fds[race->count] = (struct pollfd){.fd = client_fd(client), .events = POLLIN};
+        if (!client_send(client, "GET", path, NULL, 0, err)) {
+            race->count++;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Reads the answer that is there; shows it. */
+static int race_finish(struct client *client, const char *id, const struct wait_options *options)
+{
+    struct doc doc = {0};
+    struct err err = {0};
+    struct buf text;
+    int http, status;
+
+    if (!client_head(client, &http, &err) || !client_read_all(client, &text, &err))
+        return outcome_error(&err, options->json);
+    if (!json_parse(text.data, text.len, CLIENT_BODY_BYTES, "answer", ERR_INTERNAL, &doc, &err)) {
+        buf_clear(&text);
+        return outcome_error(&err, options->json);
+    }
+    buf_clear(&text);
+    status = http < 400 ? outcome_state(doc.root, options->json) : outcome_denied(http, doc.root, options->json);
+    if (http < 400 && outcome_final(doc.root) && fflush(stdout) == 0)
+        outcome_ack(client, id);
+    doc_clear(&doc);
+    return status;
+}
+
+static int wait_any(char **ids, size_t count, const struct wait_options *options)
+{
+    struct race race = {.count = 0};
+    struct err err = {0};
+    int status = 0, ready;
+
+    if (race_start(&race, ids, count, &err)) {
+        do
+            ready = poll(race.fds, race.count, options->timeout_ms > 0 ? (int)options->timeout_ms : -1);
+        while (ready < 0 && errno == EINTR);
+        if (ready == 0)
+            err_set(&err, ERR_TIMEOUT, "none of the operations has ended");
+        size_t winner = 0;
+        while (ready > 0 && winner < race.count && race.fds[winner].revents == 0)
+            winner++;
+        if (ready > 0 && winner < race.count)
+            status = race_finish(race.clients[winner], ids[winner], options);
+    }
+    if (err.code != ERR_NONE)
+        status = outcome_error(&err, options->json);
+    for (size_t i = 0; i < race.count; i++)
+        client_close(race.clients[i]);
+    return status;
+}
+
+/* ---- --drain ---- */
+
+static int drain_one(struct client *client, const char *id, bool json)
+{
+    int status = 0;
+    json_t *state JSON_AUTO = outcome_get(client, id, 0, json, &status);
+
+    if (state == NULL)
+        return status;
+    AUTOFREE char *text = json_dumps(state, JSON_COMPACT | JSON_ENSURE_ASCII);
+    if (puts(text) < 0 || fflush(stdout) != 0)
+        return err_exit(ERR_IO);
+    outcome_ack(client, id);
+    return 0;
+}
+
+static int drain(const struct wait_options *options)
+{
+    struct err err = {0};
+    struct client *client = outcome_connect(&err);
+    json_t *answer JSON_AUTO = NULL;
+    const json_t *row;
+    size_t i;
+    int status = 0;
+
+    if (client == NULL ||
+        !client_ask(client, "GET", "/v1/operations?uncollected=true", NULL, &answer, &err)) {
+        client_close(client);
+        return outcome_error(&err, options->json);
+    }
+    json_array_foreach(json_object_get(answer, "operations"), i, row) {
+        const char *id = json_string_value(json_object_get(row, "id"));
+        if (status == 0 && id != NULL && outcome_final(row))
+            status = drain_one(client, id, options->json);
+    }
+    client_close(client);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    struct wait_options options = {0};
+    struct err err = {0};
+    char **operands;
+    size_t count;
+    int status = 0;
+
+    if (!applet_parse(&spec, argc, argv, &options, &operands, &count, &status))
+        return status;
+    if (options.drain && count == 0)
+        return drain(&options);
+    if (count == 0 || options.drain || count > IDS_MAX)
+        return applet_usage(&spec, options.drain ? "--drain takes no id" : "1 to 64 ids are needed, or --drain");
+    for (size_t i = 0; i < count; i++) {
+        if (id_valid(operands[i], "op_"))
+            continue;
+        err_set(&err, ERR_USAGE, "%s is no operation's id", operands[i]);
+        err_hint(&err, "An id looks like op_01J..., as the tool printed it");
+        return outcome_error(&err, options.json);
+    }
+    return options.any && count > 1 ? wait_any(operands, count, &options) : wait_all(operands, count, &options);
+}
+
+const struct applet applet_wait = {"wait", "Wait for operations of a session and print their results", run, specs,
+                                   COUNT(specs), false};

@@ -1,0 +1,134 @@
+# Stories with real programs of a distribution in a sealed sandbox, against a real HTTPS service. The file's
+# name is the engine: docker.bats is a link to this one.
+ENGINE=$(basename "$BATS_TEST_FILENAME" .bats)
+load ../lib/world.bash
+
+setup_file() {
+    world_start api.test api.github.com git.test || return 1
+    export WORLD SECRET UP_PORT UP_PLAIN_PORT
+    cat >> "$AILERON_HOME/bindings.yaml" <<YAML
+  - { name: user/git, hosts: [git.test], scheme: basic, username: octo, entry: user/api }
+YAML
+    sed -i '/^    scheme: bearer$/a\    sentinel: { env: [GH_TOKEN], like: "ghp_" }' "$AILERON_HOME/bindings.yaml"
+    sed -i 's/api.github.com, git.test, /api.github.com, /' "$AILERON_HOME/bindings.yaml"
+    aileron daemon reload
+    git init -q --bare "$WORLD/git/repo.git"
+    git -C "$WORLD/git/repo.git" config http.receivepack true
+    seed=$(mktemp -d "$WORLD/seed.XXXXXX")
+    git -C "$seed" init -q -b main
+    echo hello > "$seed/file"
+    git -C "$seed" add file
+    git -C "$seed" -c user.name=t -c user.email=t@test commit -qm first
+    git -C "$seed" push -q "$WORLD/git/repo.git" main
+    git -C "$WORLD/git/repo.git" symbolic-ref HEAD refs/heads/main
+}
+
+teardown_file() { world_stop; }
+setup() { world_clean_environment; : > "$WORLD/up/requests.log"; }
+
+# What every story checks: the upstream was called with its credential, the sandbox never saw it.
+sees_no_secret() { ! grep -qF "$SECRET" <<< "$output"; }
+
+@test "curl through the proxy variables, with a credential that it never sees" {
+    run inside sh -c 'env; curl -sS https://api.test/user'
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+    sees_no_secret
+    [ "$(upstream_count)" -eq 1 ]
+}
+
+@test "curl that ignores the proxy variables is captured by name" {
+    run inside curl -sS --noproxy '*' https://api.test/user
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+}
+
+@test "wget" {
+    run inside wget -qO- https://api.test/user
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+}
+
+@test "python3 urllib" {
+    run inside python3 -c 'import urllib.request; print(urllib.request.urlopen("https://api.test/user").read().decode())'
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+}
+
+@test "python3 urllib without a proxy" {
+    run inside python3 -c 'import urllib.request as u; print(u.build_opener(u.ProxyHandler({})).open("https://api.test/user").read().decode())'
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+}
+
+@test "node fetch, which ignores the proxy variables" {
+    run inside node -e 'fetch("https://api.test/user").then(r => r.text()).then(t => console.log(t))'
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+}
+
+@test "gh api, with a stand-in for its token" {
+    run inside sh -c 'test -n "$GH_TOKEN" && echo "token $GH_TOKEN" && gh api user'
+    [ "$status" -eq 0 ]
+    grep -q '"login": *"octo"' <<< "$output"
+    grep -q '^token ghp_' <<< "$output"
+    sees_no_secret
+}
+
+@test "git clone and git push over HTTPS" {
+    rm -rf "$WORLD/ws/repo"
+    run inside sh -c 'git clone -q https://git.test/git/repo.git repo && cd repo && echo "$AILERON_SESSION_ID" > file &&
+        git -c user.name=a -c user.email=a@test commit -qam second && git push -q origin main'
+    [ "$status" -eq 0 ]
+    sees_no_secret
+    git -C "$WORLD/git/repo.git" log --format=%s main | grep -qx second
+}
+
+@test "a body of 20 MiB goes up and comes down unchanged" {
+    head -c 20971520 /dev/urandom > "$WORLD/ws/big"
+    sum=$(sha256sum < "$WORLD/ws/big" | cut -d' ' -f1)
+    run inside curl -sS -T big https://api.test/upload
+    [ "$status" -eq 0 ]
+    grep -q "$sum" <<< "$output"
+    run inside sh -c 'curl -sS "https://api.test/download?bytes=20971520&chunked=1" | sha256sum'
+    [ "$status" -eq 0 ]
+    expected=$(python3 -c 'import hashlib; print(hashlib.sha256(bytes(range(256)) * (20971520 // 256)).hexdigest())')
+    grep -q "$expected" <<< "$output"
+}
+
+@test "server-sent events arrive as they are sent" {
+    run inside sh -c 'curl -sSN "https://api.test/stream?count=3&delay=0.4" | while read -r line; do if [ -n "$line" ]; then echo "$(date +%s%N) $line"; fi; done'
+    [ "$status" -eq 0 ]
+    first=$(grep 'data: 0' <<< "$output" | cut -d' ' -f1)
+    last=$(grep 'data: 2' <<< "$output" | cut -d' ' -f1)
+    [ $(((last - first) / 1000000)) -ge 500 ]
+}
+
+@test "the exit status is the command's own" {
+    run inside sh -c 'exit 7'
+    [ "$status" -eq 7 ]
+    run inside sh -c 'kill -TERM $$'
+    [ "$status" -eq 143 ]
+    run inside no-such-command
+    [ "$status" -eq 127 ]
+    run inside /etc/passwd
+    [ "$status" -eq 126 ]
+}
+
+@test "the workspace is the working directory, and what is written there stays" {
+    run inside sh -c 'pwd; echo from inside > made'
+    [ "$status" -eq 0 ]
+    grep -qx /home/agent/workspace <<< "$output"
+    grep -qx 'from inside' "$WORLD/ws/made"
+}
+
+@test "a refusal says what, why and what next, in JSON" {
+    run inside curl -sS https://forbidden.test/x
+    [ "$status" -eq 0 ]
+    body=$(grep '^{' <<< "$output")
+    [ "$(jq -r .error.code <<< "$body")" = denied ]
+    [ "$(jq -r .error.rule <<< "$body")" = "no forbidden host" ]
+    [ "$(jq -r .error.reason <<< "$body")" = "this host is not for agents" ]
+    [ "$(jq -r '.error.next | length > 10' <<< "$body")" = true ]
+    [ "$(upstream_count)" -eq 0 ]
+}
