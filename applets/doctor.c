@@ -78,7 +78,8 @@ static void check_space(struct finding *finding)
     if (home == NULL || statvfs(file_exists(home) ? home : "/", &fs) != 0)
         found(finding, WARNING, "cannot be told", "");
     else if ((uint64_t)fs.f_bavail * fs.f_frsize < FREE_BYTES_MIN)
-        found(finding, WARNING, "less than 64 MiB free", "Make room: without space for the record no credential is used");
+        found(finding, WARNING, "less than 64 MiB free",
+              "Make room: without space for the record no credential is used");
     else
         found(finding, GOOD, "enough", "");
 }

@@ -1,4 +1,4 @@
-/* `aileron sessions`: what runs, and ending one. */
+/* `aileron sessions`: lists the sessions that run, and ends one. The daemon does both. */
 #include "applets/applet.h"
 
 #include "applets/show.h"

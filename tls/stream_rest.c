@@ -130,8 +130,10 @@ void stream_idle(struct stream *stream)
     unsigned char **list[STREAM_ROOM_POINTERS];
     if (!stream->open || stream->cause != STREAM_CAUSE_NONE)
         return;
-    if (stream->in.size == 0 && *F(in_left) == 0 && *F(in_offt) == NULL && *F(in_hslen) == 0 &&
-        *F(badmac_seen_or_in_hsfraglen) == 0 && mbedtls_ssl_check_pending(ssl) == 0)
+    /* Not in the middle of a record, of a message over several records, or of several messages in
+     * one record; what else is in the buffer was dealt with and is not looked at again. */
+    if (stream->in.size == 0 && *F(in_left) == 0 && *F(badmac_seen_or_in_hsfraglen) == 0 &&
+        mbedtls_ssl_check_pending(ssl) == 0)
         give_back(&stream->in, F(in_buf), list, in_pointers(ssl, list));
     if (stream->out.size == 0 && *F(out_left) == 0)
         give_back(&stream->out, F(out_buf), list, out_pointers(ssl, list));

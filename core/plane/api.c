@@ -150,7 +150,7 @@ static void list_operations(struct plane *plane, struct service_request *req)
 {
     json_t *payload JSON_AUTO = json_object();
     struct span state;
-    if (service_param(req, "state", &state))
+    if (service_param(req, "state", &state) && state.len > 0 && state.len <= 32 && text_is_token(state))
         json_put_span(payload, "state", state);
     if (service_param(req, "uncollected", &state))
         json_put_bool(payload, "uncollected", span_eqs(state, "true"));
@@ -185,12 +185,32 @@ static void get_operation(struct plane *plane, struct service_request *req)
     ask_for(plane, req, MESSAGE_OP_GET, payload);
 }
 
+static bool check_ack(const struct doc *doc, struct err *err)
+{
+    static const char *const keys[] = {"ids", NULL};
+    struct json_at at = json_root(doc), ids;
+    size_t count = 0;
+    if (!json_want_object(&at, err) || !json_only(&at, keys, err) ||
+        !json_get_list(&at, "ids", JSON_NEED, API_ACK_IDS, &ids, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct json_at id = json_element(&ids, i);
+        const char *text = NULL;
+        if (!json_text_of(&id, 64, &text, err))
+            return false;
+        if (!id_valid(text, "op_"))
+            return json_fail(&id, err, "must be an operation's id: op_ and 26 letters and digits");
+    }
+    return true;
+}
+
 static void ack_operations(struct plane *plane, struct service_request *req)
 {
     struct doc doc CLEANUP(doc_clear) = {0};
     struct span body = service_body(req);
     struct err err;
-    if (!json_parse(body.p, body.len, JSON_FILE_MAX, "request", ERR_DATA, &doc, &err)) {
+    if (!json_parse(body.p, body.len, JSON_FILE_MAX, "request", ERR_DATA, &doc, &err) ||
+        !check_ack(&doc, &err) || !plane_fits(doc.root, &err)) {
         api_refuse(req, plane, &err, 0);
         return;
     }

@@ -254,12 +254,28 @@ static void on_gone(struct service_request *req, void *arg)
         flow_drained(run->flow); /* the rest is read for the record alone */
 }
 
+/* The shape that the monitor expects: it ends a worker that sends another, so nothing else is passed on. */
+static bool check_call(const struct doc *doc, struct err *err)
+{
+    static const char *const keys[] = {"connector_fqn", "tool", "operation", "args", "idempotency_key", NULL};
+    struct json_at at = json_root(doc), args;
+    const char *text = NULL;
+    bool present = false;
+    return json_want_object(&at, err) && json_only(&at, keys, err) &&
+           json_get_text(&at, "tool", JSON_NEED, API_NAME_BYTES, &text, err) &&
+           json_get_text(&at, "operation", JSON_NEED, API_NAME_BYTES, &text, err) &&
+           json_get_text(&at, "connector_fqn", JSON_MAY, API_NAME_BYTES, &text, err) &&
+           json_get_text(&at, "idempotency_key", JSON_MAY, API_KEY_BYTES, &text, err) &&
+           json_get_object(&at, "args", JSON_MAY, &args, &present, err);
+}
+
 void api_run(struct plane *plane, struct service_request *req)
 {
     struct doc doc CLEANUP(doc_clear) = {0};
     struct span body = service_body(req);
     struct err err;
-    if (!json_parse(body.p, body.len, JSON_FILE_MAX, "request", ERR_DATA, &doc, &err)) {
+    if (!json_parse(body.p, body.len, JSON_FILE_MAX, "request", ERR_DATA, &doc, &err) ||
+        !check_call(&doc, &err) || !plane_fits(doc.root, &err)) {
         err_hint(&err, "Send {\"tool\", \"operation\", \"args\"}");
         api_refuse(req, plane, &err, 0);
         return;

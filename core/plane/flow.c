@@ -238,6 +238,12 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
     case POLICY_ALLOW:
         break;
     }
+    if (decision->binding && (strlen(flow->target->path) > FLOW_CREDENTIAL_PATH_BYTES ||
+                              flow->request->method.len > FLOW_CREDENTIAL_METHOD_BYTES)) {
+        *status = 414;
+        return err_set(err, ERR_LIMIT, "a path of more than %d bytes cannot be sent with a credential",
+                       FLOW_CREDENTIAL_PATH_BYTES);
+    }
     if (decision->binding && flow->target->scheme != TARGET_HTTPS) { /* C05 */
         *status = 502;
         err_set(err, ERR_DENIED, "the credential %s is never sent over plain http", decision->binding->name);

@@ -5,6 +5,9 @@
 #include "core/plane/dial.h"
 #include "core/plane/flow.h"
 
+/* What the monitor records before it hands a credential out. */
+enum { FLOW_CREDENTIAL_PATH_BYTES = 16 * 1024, FLOW_CREDENTIAL_METHOD_BYTES = 32 };
+
 enum flow_state {
     FLOW_DECIDING,   /* until the loop's next round */
     FLOW_DIALING,    /* resolve, check, connect, verify */

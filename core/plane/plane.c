@@ -66,6 +66,14 @@ struct ask {
     void *arg;
 };
 
+bool plane_fits(const json_t *payload, struct err *err)
+{
+    struct buf text CLEANUP(buf_wipe);
+    buf_init(&text, IPC_PAYLOAD_MAX);
+    return json_write(payload, &text) ||
+           err_set(err, ERR_LIMIT, "the request is longer than %d KiB", IPC_PAYLOAD_MAX / 1024);
+}
+
 struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
                       void *arg)
 {

@@ -45,6 +45,8 @@ struct plane {
     bool draining;
 };
 
+/* Whether a question fits into one message. False: ERR_LIMIT. */
+bool plane_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL;
 /* Sends a question; fn gets its answer. NULL payload: none. */
 struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
                       void *arg) MUSTUSE NONNULL;

@@ -116,9 +116,9 @@ static void signals_are_as_new(void **state)
     sigprocmask(SIG_BLOCK, &some, &before);
     signal(SIGPIPE, SIG_IGN);
     /* No shell in between: it would clear the mask by itself. */
-    char name[] = "grep", count[] = "-qzP", file[] = "/proc/self/status",
-         pattern[] = "\nSigBlk:\t0*\nSigIgn:\t0*\n";
-    char *argv[] = {name, count, pattern, file, NULL};
+    char name[] = "grep", whole[] = "-qzP", file[] = "/proc/self/status",
+         pattern[] = "\\nSigBlk:\\t0*\\nSigIgn:\\t0*\\n";
+    char *argv[] = {name, whole, pattern, file, NULL};
     AUTOFREE char *grep = proc_which("grep", "/usr/bin:/bin");
     assert_non_null(grep);
     assert_int_equal(run(&(struct proc_spec){.path = grep, .argv = argv}), 0);
