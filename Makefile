@@ -202,8 +202,7 @@ asan:
 	@$(RUN) -j2 $(replays)
 valgrind:
 	@$(MAKE) --no-print-directory CONFIG=debug unit-programs
-	@$(RUN) -j2 -t 0.5 $(foreach t,$(UNIT_SRC:%.c=%),"tap:valgrind -q --error-exitcode=99 --leak-check=full \
-		--errors-for-leak-kinds=definite --child-silent-after-fork=yes build/debug/$(t)")
+	@$(RUN) -j2 $(foreach t,$(UNIT_SRC:%.c=%),"tap:tests/lib/under-valgrind build/debug/$(t)")
 coverage:
 	@find build/coverage -name '*.gcda' -delete 2> /dev/null || true
 	@$(MAKE) --no-print-directory CONFIG=coverage unit

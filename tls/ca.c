@@ -68,7 +68,8 @@ static struct ca *ca_build(const char *subject, struct keypair *key, struct keyp
     size_t len;
     int ret = mbedtls_pem_write_buffer("-----BEGIN CERTIFICATE-----\n",
                                        "-----END CERTIFICATE-----\n",
-                                       (const unsigned char *)der.p, der.len, pem, sizeof pem, &len);
+                                       (const unsigned char *)der.p, der.len, pem, sizeof pem,
+                                       &len);
     if (ret != 0) {
         keypair_unref(key);
         keypair_unref(leaf_key);

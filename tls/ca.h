@@ -21,7 +21,8 @@ struct leaf;
 struct ca *ca_new(const char *session_id, struct err *err) MUSTUSE NONNULL;
 /* Both are PEM. ERR_DATA where one is malformed or they do not belong together. An expired
  * certificate loads: ask ca_renewal_due. */
-struct ca *ca_load(struct span cert_pem, struct span key_pem, struct err *err) MUSTUSE NONNULL_AT(3);
+struct ca *ca_load(struct span cert_pem, struct span key_pem, struct err *err) MUSTUSE
+    NONNULL_AT(3);
 /* The same name and key with a new life; clients that hold the old certificate still verify the
  * leaves of both. The old CA stays as it is. */
 struct ca *ca_renew(const struct ca *ca, struct err *err) MUSTUSE NONNULL;
@@ -33,7 +34,7 @@ void ca_free(struct ca *ca);
 const char *ca_cert_pem(const struct ca *ca) NONNULL; /* NUL-terminated, lives as long as the CA */
 struct secret *ca_key_pem(const struct ca *ca, struct err *err) MUSTUSE NONNULL; /* caller frees */
 
-/* The leaf for a host: a canonical name (lower case, letters, digits, hyphens, underscores and dots,
+/* The leaf for a host: a canonical name (lower case letters, digits, hyphens, underscores and dots,
  * at most CA_HOST_MAX) or an IP literal without brackets. Minted, or from the cache, renewed within
  * the last hour of its life. Returns a reference of the caller's own. ERR_DATA for a bad name. */
 struct leaf *ca_leaf(struct ca *ca, const char *host, struct err *err) MUSTUSE NONNULL;

@@ -1,6 +1,6 @@
-/* Key pairs and the writing of certificates, over mbedTLS's writer. Identifiers of keys are ours (RFC
- * 7093), so that SHA-1 is not needed. It keeps nothing and decides nothing: lives, names and use come
- * from the caller. Name constraints are not written: the library's writer has none. */
+/* Key pairs and the writing of certificates, over mbedTLS's writer. Identifiers of keys are ours
+ * (RFC 7093), so that SHA-1 is not needed. It keeps nothing and decides nothing: lives, names and
+ * use come from the caller. Name constraints are not written: the library's writer has none. */
 #include "tls/cert.h"
 
 #include <arpa/inet.h>
@@ -125,9 +125,9 @@ static int set_key_ids(mbedtls_x509write_cert *cert, const struct cert_spec *spe
     uint8_t subject[2 + CERT_KEY_ID_LEN] = {0x04, CERT_KEY_ID_LEN};
     memcpy(authority + 4, spec->issuer_key->id, CERT_KEY_ID_LEN);
     memcpy(subject + 2, spec->subject_key->id, CERT_KEY_ID_LEN);
-    int ret = mbedtls_x509write_crt_set_extension(cert, MBEDTLS_OID_SUBJECT_KEY_IDENTIFIER,
-                                                  MBEDTLS_OID_SIZE(MBEDTLS_OID_SUBJECT_KEY_IDENTIFIER),
-                                                  0, subject, sizeof subject);
+    int ret = mbedtls_x509write_crt_set_extension(
+        cert, MBEDTLS_OID_SUBJECT_KEY_IDENTIFIER,
+        MBEDTLS_OID_SIZE(MBEDTLS_OID_SUBJECT_KEY_IDENTIFIER), 0, subject, sizeof subject);
     if (ret != 0)
         return ret;
     return mbedtls_x509write_crt_set_extension(
@@ -138,13 +138,15 @@ static int set_key_ids(mbedtls_x509write_cert *cert, const struct cert_spec *spe
 static int set_ca_use(mbedtls_x509write_cert *cert)
 {
     int ret = mbedtls_x509write_crt_set_basic_constraints(cert, 1, 0);
-    return ret != 0 ? ret : mbedtls_x509write_crt_set_key_usage(cert, MBEDTLS_X509_KU_KEY_CERT_SIGN);
+    if (ret == 0)
+        ret = mbedtls_x509write_crt_set_key_usage(cert, MBEDTLS_X509_KU_KEY_CERT_SIGN);
+    return ret;
 }
 
 static int set_server_use(mbedtls_x509write_cert *cert, const char *host)
 {
-    /* RFC 5280 section 4.2.1.12: SEQUENCE { id-kp-serverAuth }. The library's own call would make it
-     * critical, which no public CA does. */
+    /* RFC 5280 section 4.2.1.12: SEQUENCE { id-kp-serverAuth }. The library's own call would make
+     * it critical, which no public CA does. */
     static const uint8_t usage[] = {0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06,
                                     0x01, 0x05, 0x05, 0x07, 0x03, 0x01};
     unsigned char name[CA_HOST_MAX + 1];

@@ -73,7 +73,7 @@ const char *crypto_argon2_version(void)
     return "argon2 1.3";
 }
 
-_Static_assert(sizeof(mbedtls_sha256_context) <= sizeof(struct sha256), "struct sha256 is too small");
+_Static_assert(sizeof(mbedtls_sha256_context) <= sizeof(struct sha256), "struct sha256 too small");
 
 static mbedtls_sha256_context *context(struct sha256 *hash)
 {
@@ -171,7 +171,8 @@ bool crypto_argon2id(const struct crypto_kdf *kdf, const void *pass, size_t pass
     }
     secret_free(pass_copy);
     if (ret == ARGON2_MEMORY_ALLOCATION_ERROR)
-        return err_set(err, ERR_LIMIT, "deriving the key needs %u KiB of memory, which there is not",
+        return err_set(err, ERR_LIMIT,
+                       "deriving the key needs %u KiB of memory, which there is not",
                        kdf->memory_kib);
     if (ret != ARGON2_OK)
         return err_set(err, ERR_DATA, "cannot derive a key with these parameters: %s",

@@ -26,7 +26,7 @@ struct hello {
     bool has_ech;         /* encrypted_client_hello or its draft ESNI; browsers send a decoy too */
     char name[256];       /* as sent: 1 to 255 bytes of printable ASCII, NUL-terminated */
     size_t alpn_count;
-    uint16_t alpn_at[HELLO_ALPN_MAX + 1]; /* protocol i is alpn_text[alpn_at[i] .. alpn_at[i + 1]) */
+    uint16_t alpn_at[HELLO_ALPN_MAX + 1]; /* protocol i: alpn_text[alpn_at[i] .. alpn_at[i + 1]) */
     char alpn_text[HELLO_ALPN_BYTES];
     size_t wire_len; /* bytes of the input that the ClientHello's records took */
 };

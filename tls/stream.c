@@ -12,7 +12,7 @@
 
 #include "tls/internal.h"
 
-/* Records without data (tickets, warnings, empty ones) that may follow one another; more is a flood. */
+/* Records without data (tickets, warnings, empty ones) in a row; more is a flood. */
 #define EMPTY_MAX 32
 
 static int bio_send(void *arg, const unsigned char *data, size_t len)

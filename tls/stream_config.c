@@ -1,5 +1,6 @@
-/* What many streams share: policy of versions, groups and ciphers, trust, a client's certificate, the
- * server's ticket key. Made once per process and purpose. It holds no connection and does no I/O. */
+/* What many streams share: policy of versions, groups and ciphers, trust, a client's certificate,
+ * the server's ticket key. Made once per process and purpose. It holds no connection and does no
+ * I/O. */
 #include "tls/stream_internal.h"
 
 #include <mbedtls/ssl_ciphersuites.h>
@@ -31,8 +32,9 @@ static const uint16_t groups[] = {
     MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
 };
 
-/* For a server's proof. PKCS #1 stands before PSS, since mbedTLS 3.6.6 refuses, in TLS 1.2, the PSS that
- * it has to offer for TLS 1.3, and most servers choose by this order; TLS 1.3 passes over PKCS #1. */
+/* For a server's proof. PKCS #1 stands before PSS, since mbedTLS 3.6.6 refuses, in TLS 1.2, the PSS
+ * that it has to offer for TLS 1.3, and most servers choose by this order; TLS 1.3 passes over
+ * PKCS #1. */
 static const uint16_t signatures[] = {
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
@@ -83,7 +85,8 @@ static bool config_alpn(struct stream_config *config, const char *const *alpn, s
         return true;
     for (; alpn[count] != NULL; count++) {
         if (count == STREAM_ALPN_MAX)
-            return err_set(err, ERR_INTERNAL, "more than %d application protocols", STREAM_ALPN_MAX);
+            return err_set(err, ERR_INTERNAL, "more than %d application protocols",
+                           STREAM_ALPN_MAX);
         config->alpn[count] = config->alpn_text[count] = mem_strdup(alpn[count]);
     }
     int ret = mbedtls_ssl_conf_alpn_protocols(&config->ssl, config->alpn);

@@ -1,9 +1,9 @@
 /* A stream at rest: sessions saved for resumption, and record buffers given back while no bytes are
- * in them. The latter reaches into the library's context (fields named below, mbedTLS 3.6): it has no
- * call for it, and the two buffers are nine tenths of what an idle connection costs. */
+ * in them. The latter reaches into the library's context (fields named below, mbedTLS 3.6): it has
+ * no call for it, and the two buffers are nine tenths of what an idle connection costs. */
 #include "tls/stream_internal.h"
 
-#include <malloc.h> /* malloc_usable_size: the library does not say how large its buffers are */
+#include <malloc.h> /* malloc_usable_size: the library does not tell its buffers' size */
 #include <stdlib.h>
 
 #include "core/base/id.h"

@@ -116,9 +116,9 @@ static enum stream_cause certificate_cause(const struct stream *stream)
     return STREAM_CAUSE_PROTOCOL;
 }
 
-/* The description of the fatal alert that ended the stream (RFC 8446 section 6), or -1. A client of TLS
- * 1.3 that gives up before it has keys sends its alert in the clear, which the library calls a bad
- * record; it only serves the words here. */
+/* The description of the fatal alert that ended the stream (RFC 8446 section 6), or -1. A client of
+ * TLS 1.3 that gives up before it has keys sends its alert in the clear, which the library calls a
+ * bad record; it only serves the words here. */
 static int received_alert(const struct stream *stream, int code)
 {
     if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
@@ -192,13 +192,17 @@ static const char *alert_word(int alert)
         int alert;
         const char *word;
     } rows[] = {
-        {10, "unexpected_message"},   {20, "bad_record_mac"},        {40, "handshake_failure"},
-        {42, "bad_certificate"},      {43, "unsupported_certificate"}, {44, "certificate_revoked"},
-        {45, "certificate_expired"},  {46, "certificate_unknown"},   {47, "illegal_parameter"},
-        {48, "unknown_ca"},           {49, "access_denied"},         {50, "decode_error"},
-        {51, "decrypt_error"},        {70, "protocol_version"},      {71, "insufficient_security"},
-        {80, "internal_error"},       {90, "user_canceled"},         {109, "missing_extension"},
-        {112, "unrecognized_name"},   {116, "certificate_required"}, {120, "no_application_protocol"},
+        {10, "unexpected_message"}, {20, "bad_record_mac"},
+        {40, "handshake_failure"}, {42, "bad_certificate"},
+        {43, "unsupported_certificate"}, {44, "certificate_revoked"},
+        {45, "certificate_expired"}, {46, "certificate_unknown"},
+        {47, "illegal_parameter"}, {48, "unknown_ca"},
+        {49, "access_denied"}, {50, "decode_error"},
+        {51, "decrypt_error"}, {70, "protocol_version"},
+        {71, "insufficient_security"}, {80, "internal_error"},
+        {90, "user_canceled"}, {109, "missing_extension"},
+        {112, "unrecognized_name"}, {116, "certificate_required"},
+        {120, "no_application_protocol"},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         if (rows[i].alert == alert)
@@ -245,8 +249,8 @@ enum stream_result stream_fail(struct stream *stream, int library_code)
     if (stream->cause == STREAM_CAUSE_PEER_REFUSED_CERT)
         err_hint(stream->err, "%s",
                  stream->host != NULL
-                     ? "the server wants a client certificate that it knows: name one under upstreams"
-                     : "the program must trust the session's CA, or the rule must not open its TLS");
+                     ? "the server wants a client certificate: name one under upstreams"
+                     : "the program must trust the session's CA, or the rule must not open TLS");
     else if (row->hint != NULL && stream->host != NULL)
         err_hint(stream->err, "%s", row->hint);
     return STREAM_FAILED;

@@ -1,6 +1,6 @@
-/* A set of trusted certificates over PEM text. Adding a text checks each certificate once, and keeps
- * its place and a hash of its subject; verifying a chain decodes the few whose subject is the issuer
- * that is looked for. It does not verify: that is the TLS library's, which asks trust_candidates. */
+/* A set of trusted certificates over PEM text. Adding a text checks each certificate once and keeps
+ * its place and a hash of its subject; verifying a chain decodes the few whose subject is the
+ * issuer that is looked for. It does not verify: that is the TLS library's, set up by trust_use. */
 #include "tls/trust.h"
 
 #include <mbedtls/base64.h>
@@ -87,7 +87,7 @@ static void add_entry(struct trust *trust, const char *base64, size_t len, uint8
     mbedtls_x509_crt cert;
     mbedtls_x509_crt_init(&cert);
     if (decode(base64, len, der, &cert)) {
-        if ((trust->count & (trust->count - 1)) == 0) /* at each power of two: room for twice as many */
+        if ((trust->count & (trust->count - 1)) == 0) /* a power of two: room for twice that */
             trust->entries = mem_resize(trust->entries, trust->count == 0 ? 1 : trust->count * 2,
                                         sizeof *trust->entries);
         trust->entries[trust->count++] = (struct entry){
@@ -130,8 +130,9 @@ void trust_unref(struct trust *trust)
 bool trust_add(struct trust *trust, struct span pem, enum trust_text how, struct err *err)
 {
     if (pem.len > TRUST_PEM_MAX || trust->text_count == TRUST_TEXTS_MAX)
-        return err_set(err, ERR_LIMIT, "too many trusted certificates: more than %d files, or a file "
-                       "over %zu MiB", TRUST_TEXTS_MAX, TRUST_PEM_MAX >> 20);
+        return err_set(err, ERR_LIMIT,
+                       "too many trusted certificates: more than %d files, or a file over %zu MiB",
+                       TRUST_TEXTS_MAX, TRUST_PEM_MAX >> 20);
     size_t count = trust->count, skipped = trust->skipped, slot = trust->text_count++;
     char *owned = how == TRUST_COPY ? mem_strndup(pem.len > 0 ? pem.p : "", pem.len) : NULL;
     const char *text = owned != NULL ? owned : pem.p, *end = text + pem.len, *at = text;
@@ -260,8 +261,8 @@ bool trust_system_pem(struct buf *out, struct err *err)
     for (size_t i = 0; i < COUNT(places); i++) {
         struct err why = {.code = ERR_NONE};
         if (file_read(places[i], TRUST_PEM_MAX, out, &why)) {
-            if (out->len > 0 &&
-                find((const char *)out->data, (const char *)out->data + out->len, begin_line) != NULL)
+            const char *text = buf_cstr(out);
+            if (find(text, text + out->len, begin_line) != NULL)
                 return true;
             buf_clear(out);
         } else if (why.code != ERR_NOT_FOUND) {

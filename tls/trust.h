@@ -1,7 +1,7 @@
 /* Trusted roots. A set of certificates from PEM text, indexed by subject: only the one root that a
  * chain ends at is decoded and parsed, while it is verified. The set itself costs 16 bytes of
- * private memory a certificate, and the text where it was copied; text in a shared read-only mapping
- * (TRUST_BORROW) costs a worker nothing.
+ * private memory a certificate, and the text where it was copied; text in a shared read-only
+ * mapping (TRUST_BORROW) costs a worker nothing.
  * A certificate of the set is trusted as an anchor, be it a root, an intermediate or, byte for
  * byte, the server's own. */
 #ifndef AILERON_TLS_TRUST_H

@@ -104,6 +104,7 @@ static bool watch_signals(struct monitor *monitor, struct err *err)
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write(2), as a full disk is */
     for (size_t i = 0; i < COUNT(signals); i++)
         if (!loop_on_signal(monitor->loop, signals[i], on_signal, monitor, err))
             return false;

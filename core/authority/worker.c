@@ -23,7 +23,7 @@ struct worker {
     struct ipc *ipc;
     struct timer deadline; /* of draining */
     bool stopping;
-    uint64_t starts[WORKER_RESTARTS]; /* monotonic, the oldest first */
+    uint64_t starts[WORKER_RESTARTS]; /* of its restarts: monotonic, the oldest first */
     size_t start_count;
 };
 
@@ -105,10 +105,8 @@ bool worker_start(struct session *session, struct err *err)
     worker->session = session;
     timer_init(&worker->deadline, session->monitor->loop, drain_over, worker);
     session->worker = worker;
-    if (spawn(worker, err)) {
-        worker->starts[worker->start_count++] = clock_mono_ms();
+    if (spawn(worker, err))
         return true;
-    }
     worker_free(worker);
     session->worker = NULL;
     return false;

@@ -27,8 +27,8 @@ void pool_free(struct pool *pool); /* closes all; NULL is fine */
 struct conn *pool_take(struct pool *pool, const struct pool_key *key) MUSTUSE NONNULL;
 /* Takes the connection; closes it where it is not at rest or a bound is reached. */
 void pool_put(struct pool *pool, const struct pool_key *key, struct conn *conn) NONNULL;
-void pool_empty(
-    struct pool *pool) NONNULL; /* closes all: after a reload of what connections depend on */
+/* Closes all: after a reload of what connections depend on. */
+void pool_empty(struct pool *pool) NONNULL;
 size_t pool_count(const struct pool *pool) NONNULL;
 
 #endif

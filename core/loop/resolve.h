@@ -31,8 +31,8 @@ struct resolver *resolver_new(struct loop *loop, struct err *err) MUSTUSE NONNUL
 /* Cancels every query without a call. NULL is fine. */
 void resolver_free(struct resolver *resolver);
 /* The host's table and name servers (port 0: 53), copied; takes the place of earlier ones, empties
- * the cache. Queries under way go on with the old name servers. A name of the table is never asked
- * for; "localhost" is the table's or unknown. */
+ * the cache. Queries under way are asked again of the new servers. A name of the table is never
+ * asked for; "localhost" is the table's or unknown. */
 bool resolver_configure(struct resolver *resolver, const struct addr *servers, size_t server_count,
                         const struct resolve_host *hosts, size_t host_count,
                         struct err *err) MUSTUSE NONNULL_AT(1, 6);

@@ -13,15 +13,14 @@
 #include "core/loop/conn.h"
 
 enum {
-    SERVICE_BODY_BYTES = 1024 * 1024, /* of a request; above it 413 */
-    SERVICE_REPLY_BYTES =
-        33 * 1024 * 1024,            /* of service_reply with its head; 16 KiB less for the body */
-    SERVICE_CHUNK_BYTES = 64 * 1024, /* of service_chunk */
-    SERVICE_OUT_BYTES = 128 * 1024,  /* buffered for a client that reads slowly */
-    SERVICE_FIELDS_BYTES = 4096,     /* of service_field, in all */
-    SERVICE_HEAD_MS = 30000,         /* for a head and its body, from the first byte on */
-    SERVICE_IDLE_MS = 75000,         /* between requests, and for a client that does not read */
-    SERVICE_LINGER_MS = 2000         /* for the client to read the last answer */
+    SERVICE_BODY_BYTES = 1024 * 1024,       /* of a request; above it 413 */
+    SERVICE_REPLY_BYTES = 33 * 1024 * 1024, /* of service_reply with its head (16 KiB) */
+    SERVICE_CHUNK_BYTES = 64 * 1024,        /* of service_chunk */
+    SERVICE_OUT_BYTES = 128 * 1024,         /* buffered for a client that reads slowly */
+    SERVICE_FIELDS_BYTES = 4096,            /* of service_field, in all */
+    SERVICE_HEAD_MS = 30000,                /* for a head and its body, from the first byte on */
+    SERVICE_IDLE_MS = 75000, /* between requests, and for a client that does not read */
+    SERVICE_LINGER_MS = 2000 /* for the client to read the last answer */
 };
 
 struct service;         /* a connection */
@@ -43,21 +42,21 @@ struct service *service_new(struct conn *conn, const struct service_handler *han
 void service_close(struct service *service) NONNULL;
 /* No further request after the ones under way; closes when the last answer has gone. */
 void service_drain(struct service *service) NONNULL;
-struct conn *
-service_conn(const struct service *service) NONNULL; /* NULL after it has gone; to ask only */
+/* NULL after it has gone; to ask only. */
+struct conn *service_conn(const struct service *service) NONNULL;
 
 /* ---- the request ---- */
 struct service *service_of(const struct service_request *req) NONNULL;
 struct span service_method(const struct service_request *req) NONNULL;
 struct span service_path(const struct service_request *req) NONNULL; /* as sent, up to the '?' */
-struct span
-service_query(const struct service_request *req) NONNULL; /* behind the '?'; may be empty */
+/* Behind the '?'; may be empty. */
+struct span service_query(const struct service_request *req) NONNULL;
 /* The value of one query parameter, as sent (undecoded); false: absent. */
 bool service_param(const struct service_request *req, const char *name, struct span *value) NONNULL;
 /* A header field; p NULL: absent. */
 struct span service_header(const struct service_request *req, const char *name) NONNULL;
-struct span
-service_body(const struct service_request *req) NONNULL; /* wiped when the request is ended */
+/* Wiped when the request is ended. */
+struct span service_body(const struct service_request *req) NONNULL;
 void service_set_data(struct service_request *req, void *data)
     NONNULL_AT(1); /* the owner's, for later */
 void *service_data(const struct service_request *req) NONNULL;

@@ -55,7 +55,10 @@ static char *find(const struct child_spec *spec, struct err *err)
     char shown[128];
     text_display(span_of(name), shown, sizeof(shown));
     err_set(err, ERR_NOT_FOUND_COMMAND, "there is no command %s in the sandbox", shown);
-    err_hint(err, "Its PATH is %s; is it in the image, or installed in a place the sandbox shows?", path);
+    if (strchr(name, '/') != NULL)
+        err_hint(err, "Is that its path in the image, or under /home/agent/workspace?");
+    else
+        err_hint(err, "Its PATH is %s; is it in the image, or installed in a place the sandbox shows?", path);
     return NULL;
 }
 

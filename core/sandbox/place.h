@@ -15,8 +15,8 @@ struct place {
 /* The ids are the spec's, else those of the workspace's owner. */
 bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err) MUSTUSE NONNULL;
 /* With the privileges of the start: the session's CA among the image's roots; /tmp, the home and an entry in
- * /etc/passwd where the image has none. What
- * cannot be made (a read-only root) is left out: the agent may do without. */
+ * /etc/passwd where the image has none. What cannot be made (a read-only root) is left out: the agent may do
+ * without. */
 void place_prepare(const struct place *place) NONNULL;
 /* With the agent's own rights: the directory is there and can be written to. */
 bool place_check(const struct place *place, struct err *err) MUSTUSE NONNULL;

@@ -132,3 +132,18 @@ sees_no_secret() { ! grep -qF "$SECRET" <<< "$output"; }
     [ "$(jq -r '.error.next | length > 10' <<< "$body")" = true ]
     [ "$(upstream_count)" -eq 0 ]
 }
+
+@test "a policy that is reloaded holds for a sandbox that runs already" {
+    mkfifo "$WORLD/ws/go"
+    (sleep 1; cat >> "$AILERON_HOME/policy.yaml" <<YAML
+  - { name: no api any more, host: api.test, action: deny, reason: reloaded }
+YAML
+        aileron daemon reload; echo > "$WORLD/ws/go") > /dev/null 3>&- &
+    run inside sh -c 'curl -sS https://api.test/user; cat go > /dev/null; curl -sS https://api.test/user'
+    sed -i '/no api any more/d' "$AILERON_HOME/policy.yaml"
+    aileron daemon reload
+    rm "$WORLD/ws/go"
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+    grep -q '"rule":"no api any more"' <<< "$output"
+}

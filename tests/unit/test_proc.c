@@ -220,12 +220,18 @@ static void a_capture_ends_in_time(void **state)
     assert_false(proc_capture(SHELL("sleep 60 & sleep 60"), 100, &out, &status, 200, &err));
     assert_int_equal(err.code, ERR_TIMEOUT);
     /* A child that holds the pipe open does not keep us; nor does a closed pipe end the waiting. */
-    assert_true(proc_capture(SHELL("echo on; sleep 30 &"), 100, &out, &status, 20000, &err));
+    AUTOFREE char *pid_file = file_join(dir, "pid");
+    AUTOFREE char *script = mem_printf("echo on; sleep 30 & echo $! > %s", pid_file);
+    char *argv[] = {shell_name, dash_c, script, NULL};
+    assert_true(proc_capture(argv, 100, &out, &status, 20000, &err));
     assert_string_equal(buf_cstr(&out), "on\n");
     buf_clear(&out);
     assert_true(proc_capture(SHELL("exec >&-; sleep 0.3; exit 4"), 100, &out, &status, 20000, &err));
     assert_int_equal(proc_exit_status(status), 4);
     assert_true(time(NULL) - before < 15);
+    assert_true(file_read(pid_file, 20, &out, &err));
+    assert_int_equal(kill((pid_t)strtol(buf_cstr(&out), NULL, 10), SIGKILL), 0);
+    buf_clear(&out);
 }
 
 static void finds_programs(void **state)

