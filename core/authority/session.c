@@ -118,6 +118,14 @@ static const char *meta_text(const struct session *session, const char *key)
     return text != NULL ? text : "";
 }
 
+static void set_text(char **field, const char *value)
+{
+    char *copy = mem_strdup(value);
+
+    free(*field);
+    *field = copy;
+}
+
 /* The session's own view of rules: token, names, roots, sentinels. */
 struct snapshot *session_make_snapshot(struct session *session, struct rules *rules, struct err *err)
 {
@@ -126,17 +134,18 @@ struct snapshot *session_make_snapshot(struct session *session, struct rules *ru
     const struct buf *roots = &session->monitor->roots;
     size_t i;
 
-    snapshot->session = mem_strdup(session->id);
-    snapshot->agent = mem_strdup(meta_text(session, "agent"));
-    snapshot->engine = mem_strdup(meta_text(session, "engine"));
+    set_text(&snapshot->session, session->id);
+    set_text(&snapshot->agent, meta_text(session, "agent"));
+    set_text(&snapshot->engine, meta_text(session, "engine"));
     snapshot->sealed = strcmp(meta_text(session, "network"), "open") != 0;
-    snapshot->ca_cert_pem = mem_strdup(ca_cert_pem(session->ca));
+    set_text(&snapshot->ca_cert_pem, ca_cert_pem(session->ca));
     if (!text_unhex(span_of(meta_text(session, "token_hash")), snapshot->token_hash,
                     sizeof snapshot->token_hash))
         err_set(err, ERR_DATA, "session %s has no token", session->id);
     else if (snapshot_add_host_files(snapshot, "/etc/hosts", "/etc/resolv.conf", err) &&
              snapshot_add_roots(snapshot, (struct span){(const char *)roots->data, roots->len}, err)) {
-        snapshot->sentinels = mem_array(json_array_size(sentinels) + 1, sizeof *snapshot->sentinels);
+        if (json_array_size(sentinels) > 0)
+            snapshot->sentinels = mem_array(json_array_size(sentinels), sizeof *snapshot->sentinels);
         json_array_foreach(sentinels, i, row) {
             struct snapshot_sentinel *sentinel = &snapshot->sentinels[snapshot->sentinel_count++];
             sentinel->binding = mem_strdup(json_string_value(json_object_get(row, "binding")));
@@ -182,8 +191,7 @@ static void renew_ca(void *arg)
         } else {
             ca_free(session->ca);
             session->ca = renewed;
-            free(session->snapshot->ca_cert_pem);
-            session->snapshot->ca_cert_pem = mem_strdup(ca_cert_pem(renewed));
+            set_text(&session->snapshot->ca_cert_pem, ca_cert_pem(renewed));
             struct session_folder folder = folder_of(session, NULL);
             if (!session_folder_ca(&folder, &err) || !worker_update(session, &err))
                 log_error("session %s: %s", session->id, err.message);

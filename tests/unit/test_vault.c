@@ -36,7 +36,7 @@ static int setup(void **state)
     memcpy(world->home, "/tmp/aileron-vault.XXXXXX", sizeof "/tmp/aileron-vault.XXXXXX");
     if (!tls_init(&err) || mkdtemp(world->home) == NULL)
         return -1;
-    AUTOFREE char *private_dir = mem_printf("%s/run/private", world->home);
+    AUTOFREE char *private_dir = file_join(world->home, "run/private");
     world->path = file_join(world->home, "vault.json");
     world->kek = vault_kdf_derive(&kdf, "open sesame", 11, &err);
     world->vault = vault_open(world->home);

@@ -1,0 +1,217 @@
+# Launch: what it says, its exit status, its terminal, its signals, what it refuses, and what becomes of a sandbox
+# when the daemon, a worker, the launcher or the supervisor is killed. Under bwrap, which every machine can have.
+load ../lib/world.bash
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    world_start api.test || return 1
+    export WORLD SECRET UP_PORT UP_PLAIN_PORT
+}
+
+teardown_file() { world_stop; }
+setup() {
+    world_clean_environment
+    cd "$WORLD/ws"
+}
+
+terminal() { "$TESTS_LIB/terminal.py" "$@"; }
+daemon_pid() { cat "$AILERON_HOME/run/daemon.pid"; }
+session_count() { ls "$AILERON_HOME/run/sessions" | wc -l; }
+no_sessions() { [ "$(session_count)" -eq 0 ]; }
+
+# ---- what it says
+
+@test "one line says the engine and why, the network and the session" {
+    run --separate-stderr aileron launch -- echo hello
+    [ "$status" -eq 0 ]
+    [ "$output" = hello ]
+    [[ "$stderr" =~ ^"aileron: sandbox bwrap (docker: no image named), network sealed, session "[0-9A-Z]{26}$ ]]
+}
+
+@test "the session's directory goes when the sandbox ends" {
+    run aileron launch -- true
+    [ "$status" -eq 0 ]
+    wait_for no_sessions
+}
+
+@test "an agent's own file: command, arguments and environment" {
+    mkdir -p "$AILERON_HOME/agents"
+    printf 'version: 1\nname: mine\ncommand: [sh, -c, "echo $GREETING $1 $2", sh]\nenv: { GREETING: hello }\n' \
+        > "$AILERON_HOME/agents/mine.yaml"
+    run --separate-stderr aileron launch mine --flag "two words"
+    [ "$status" -eq 0 ]
+    [ "$output" = "hello --flag two words" ]
+}
+
+@test "a built-in agent that is not installed: 127, and how to get it" {
+    run -127 aileron launch claude
+    grep -q 'npm install -g @anthropic-ai/claude-code' <<< "$output"
+}
+
+# ---- standard streams, terminal, signals
+
+@test "standard streams are the command's own" {
+    run bash -c 'printf "a\nb\n" | aileron launch -- sh -c "cat; echo to-stderr >&2; test -t 1 || echo no-tty" 2> err'
+    [ "$status" -eq 0 ]
+    [ "$output" = $'a\nb\nno-tty' ]
+    grep -qx to-stderr err
+}
+
+@test "a terminal: size, resize, job control" {
+    run terminal 'size:33x77' 'expect:$ ' 'send:stty size\n' 'expect:33 77' 'size:44x88' 'wait:0.3' \
+        'send:stty size\n' 'expect:44 88' 'send:sleep 100\n' 'wait:0.5' 'send:\x1a' 'expect:Stopped' \
+        'send:fg\n' 'wait:0.3' 'send:\x03' 'expect:$ ' 'send:exit 7\n' -- \
+        aileron launch -- env PS1='$ ' bash --norc --noprofile
+    [ "$status" -eq 7 ]
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "Ctrl-C ends a plain program with 130" {
+    run -130 terminal 'expect:up' 'wait:0.2' 'send:\x03' -- aileron launch -- sh -c 'echo up; exec sleep 100'
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "Ctrl-Z suspends the launcher under a shell, and fg goes on" {
+    run -0 terminal 'expect:# ' 'send:aileron launch -- sh -c "echo u''p; sleep 2; echo awa''ke"\n' 'expect:sealed' \
+        'expect:up' 'send:\x1a' 'expect:Stopped' 'send:stty -a | grep -c -- " icanon"\n' 'expect:1' \
+        'send:fg\n' 'expect:awake' 'expect:# ' 'send:exit 0\n' -- env PS1='# ' bash --norc --noprofile -i
+}
+
+@test "signals to the launcher reach the command" {
+    run -143 terminal 'expect:up' 'signal:TERM' -- aileron launch -- sh -c 'echo up; exec sleep 100'
+    grep -q 'modes restored' <<< "$output"
+    aileron launch -- sh -c 'trap "echo got; exit 5" USR1; echo up; while :; do sleep 0.05; done' > out 2>&1 &
+    pid=$!
+    wait_for grep -q up out
+    kill -USR1 $pid
+    status=0
+    wait $pid || status=$?
+    [ "$status" -eq 5 ]
+    grep -q got out
+}
+
+# ---- what it refuses
+
+refuses() { # STATUS TEXT COMMAND...
+    local want=$1 text=$2
+    shift 2
+    run "-$want" "$@"
+    grep -qF -- "$text" <<< "$output"
+    no_sessions
+}
+
+@test "bad usage" {
+    refuses 64 'needs an agent' aileron launch
+    refuses 64 'unknown option --bogus' aileron launch --bogus x
+    refuses 64 'auto|docker|bwrap' aileron launch --sandbox=lxc -- true
+    refuses 64 'always sealed' aileron launch --sandbox=bwrap --network=open -- true
+    refuses 64 'takes no image' aileron launch --sandbox=bwrap --image=x -- true
+    refuses 125 'Agents here: claude, codex' aileron launch nobody
+}
+
+@test "no engine" {
+    refuses 125 'Install bubblewrap' env PATH=/nonexistent "$ROOT/build/bin/aileron" launch -- true
+    refuses 125 'the engine docker cannot be used' env DOCKER_HOST=unix:///nonexistent aileron launch \
+        --sandbox=docker --image=x -- true
+    refuses 125 'A remote engine' env DOCKER_HOST=tcp://127.0.0.1:1 aileron launch --sandbox=docker --image=x -- true
+}
+
+@test "a configuration with an error, with line and column" {
+    cp "$AILERON_HOME/config.yaml" "$WORLD/config"
+    printf 'version: 1\nsandbox: { runtime: bwrap, colour: red }\n' > "$AILERON_HOME/config.yaml"
+    run -125 aileron launch -- true
+    cp "$WORLD/config" "$AILERON_HOME/config.yaml"
+    grep -q 'config.yaml:2:' <<< "$output"
+}
+
+@test "a socket path that is too long" {
+    long=$WORLD/$(printf 'x%.0s' $(seq 90))
+    refuses 125 'shorter path' env AILERON_HOME="$long" aileron launch -- true
+}
+
+@test "F10: workspaces that would hand over the host" {
+    refuses 125 'the whole host' env -C / aileron launch -- true
+    refuses 125 "Aileron's own files" env -C "$AILERON_HOME" aileron launch -- true
+    refuses 125 "Aileron's own files" env -C "$WORLD" aileron launch -- true
+    mkdir -p "$WORLD/user/project"
+    refuses 125 'home directory' env -C "$WORLD/user" HOME="$WORLD/user" aileron launch -- true
+    ln -sfn "$AILERON_HOME" "$WORLD/user/link"
+    refuses 125 "Aileron's own files" env -C "$WORLD/user/link" HOME="$WORLD/user" aileron launch -- true
+    run -0 env -C "$WORLD/user/project" HOME="$WORLD/user" aileron launch -- true
+}
+
+@test "a workspace that is not writable" {
+    [ "$(id -u)" -eq 0 ] || skip "needs root to become somebody else"
+    install -d -m 755 -o 4321 -g 4321 "$WORLD/theirs"
+    refuses 125 'belongs to user 4321' env -C "$WORLD/theirs" aileron launch -- true
+}
+
+# ---- an ordinary user
+
+@test "an ordinary user launches too, and is himself inside" {
+    [ "$(id -u)" -eq 0 ] || skip "needs root to become somebody else"
+    chmod 755 "$WORLD"
+    install -d -m 700 -o 4321 -g 4321 "$WORLD/u" "$WORLD/u/home" "$WORLD/u/p"
+    cp -r "$ROOT/build/bin" "$WORLD/u/bin"
+    as() { env -i HOME="$WORLD/u/home" PATH="$WORLD/u/bin:/usr/bin:/bin" setpriv --reuid 4321 --regid 4321 --clear-groups "$@"; }
+    chown -R 4321:4321 "$WORLD/u/bin"
+    cd "$WORLD/u/p"
+    run --separate-stderr as aileron launch -- sh -c 'id -u; id -g; touch made'
+    as aileron daemon stop
+    [ "$status" -eq 0 ]
+    [ "$output" = $'4321\n4321' ]
+    [ "$(stat -c %u made)" = 4321 ]
+}
+
+# ---- what dies
+
+@test "F01: the daemon is killed: the sandbox goes on, the next request works, the record verifies" {
+    aileron launch -- sh -c 'curl -sS https://api.test/user; echo; touch first; while [ ! -e go ]; do sleep 0.05; done
+        curl -sS https://api.test/user' > out 2>&1 &
+    pid=$!
+    wait_for test -e first
+    old=$(daemon_pid)
+    kill -9 "$old"
+    another_daemon() { [ -s "$AILERON_HOME/run/daemon.pid" ] && [ "$(daemon_pid)" != "$old" ]; }
+    wait_for another_daemon
+    printf '%s' "$AILERON_VAULT_PASSPHRASE" | aileron vault unlock > /dev/null
+    touch go
+    wait $pid
+    [ "$(grep -c '"login": "octo"' out)" -eq 2 ]
+    aileron audit verify
+    rm -f go first
+}
+
+@test "F02: a worker is killed: the sandbox goes on" {
+    aileron launch -- sh -c 'touch first; while [ ! -e go ]; do sleep 0.05; done; curl -sS https://api.test/user' > out 2>&1 &
+    pid=$!
+    wait_for test -e first
+    kill -9 "$(pgrep -P "$(daemon_pid)" -f 'aileron worker')"
+    touch go
+    wait $pid
+    grep -q '"login": "octo"' out
+    rm -f go first
+}
+
+@test "F02: the launcher is killed: the sandbox goes with it, and the session ends" {
+    aileron launch -- sh -c 'touch first; exec sleep 4242' 2> /dev/null &
+    pid=$!
+    wait_for test -e first
+    kill -9 $pid
+    gone() { ! pgrep -f 'sleep 4242' > /dev/null; }
+    wait_for gone
+    wait_for no_sessions
+    rm -f first
+}
+
+@test "F02: the supervisor is killed: the launcher says so by its status, and the session ends" {
+    aileron launch -- sh -c 'touch first; exec sleep 4343' 2> /dev/null &
+    pid=$!
+    wait_for test -e first
+    kill -9 "$(pgrep -f 'aileron-proxy run .*sleep 4343' | tail -1)"
+    status=0
+    wait $pid || status=$?
+    [ "$status" -eq 137 ]
+    wait_for no_sessions
+    rm -f first
+}
