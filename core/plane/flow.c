@@ -122,7 +122,8 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     flow->ask = NULL;
     if (message->type == MESSAGE_REFUSED) {
         plane_refusal(message, &err);
-        flow_refuse(flow, &err, 0, flow->decision.rule, NULL);
+        /* A missing entry is the host's affair: 404 would read as the upstream's answer. */
+        flow_refuse(flow, &err, err.code == ERR_NOT_FOUND ? 403 : 0, flow->decision.rule, NULL);
     } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
         if (message->type != MESSAGE_CREDENTIAL)
             err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");

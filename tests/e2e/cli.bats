@@ -1,0 +1,228 @@
+# The command line on the host: vault, policy, connectors, record, status, and what it says of bad input.
+load ../lib/world.bash
+
+setup() {
+    world_start api.test || return 1
+}
+teardown() { world_stop; }
+
+# One line on standard error, and this status.
+fails() { # STATUS WORDS COMMAND...
+    local want=$1 words=$2
+    shift 2
+    run "$@"
+    [ "$status" -eq "$want" ] || { echo "$*: status $status, not $want: $output"; return 1; }
+    [ "${#lines[@]}" -eq 1 ] || { echo "$*: more than one line: $output"; return 1; }
+    grep -q -- "$words" <<< "$output" || { echo "$*: $output"; return 1; }
+}
+
+@test "usage errors: unknown commands and flags, with the next step" {
+    fails 64 'unknown command nothing' aileron nothing
+    fails 64 'unknown option --nothing' aileron status --nothing
+    fails 64 'aileron vault --help' aileron vault nothing
+    fails 64 'one path is needed' aileron vault put
+    fails 64 'METHOD\|method' aileron policy test GET
+    run aileron
+    [ "$status" -eq 64 ]
+}
+
+@test "every listed command has help, and the manual's source" {
+    for name in $(aileron --list); do
+        run aileron help "$name"
+        [ "$status" -eq 0 ]
+        [ -n "$output" ]
+        run aileron help --format=mdoc "$name"
+        [ "$status" -eq 0 ]
+    done
+    run aileron --version
+    for library in 'Mbed TLS\|mbedTLS' libevent jansson libyaml SQLite argon2 libseccomp llhttp; do
+        grep -q "$library" <<< "$output"
+    done
+}
+
+@test "--install copies the binary and links its names" {
+    aileron --install "$WORLD/bin"
+    for name in aileron aileron-shim aileron-proxy aileron-wait; do
+        [ "$(stat -c %i "$WORLD/bin/$name")" = "$(stat -c %i "$WORLD/bin/aileron")" ]
+    done
+    aileron --install "$WORLD/bin"
+    [ "$("$WORLD/bin/aileron" --version)" = "$(aileron --version)" ]
+    [ "$(ls "$WORLD/bin" | wc -l)" -eq 4 ]
+}
+
+@test "the vault: put, list, get, rm, lock, unlock" {
+    printf 'line\n' | aileron vault put a/token
+    printf 'pw' > "$WORLD/pw"
+    aileron vault put --username=alice --from-file="$WORLD/pw" a/basic
+    run aileron vault list
+    grep -q '^a/basic  *basic ' <<< "$output"
+    grep -q '^a/token  *token ' <<< "$output"
+    [ "$(grep -cF "$SECRET" <<< "$output")" -eq 0 ]
+    [ "$(aileron vault get --reveal a/token)" = line ]
+    [ "$(aileron vault get --reveal a/basic)" = pw ]
+    fails 64 -- '--reveal' aileron vault get a/token
+    aileron vault rm a/token
+    fails 1 'no entry a/token' aileron vault get --reveal a/token
+    aileron vault lock
+    AILERON_VAULT_PASSPHRASE=wrong fails 77 'wrong passphrase' aileron vault unlock
+    printf '%s' "$AILERON_VAULT_PASSPHRASE" > "$WORLD/pass"
+    unset AILERON_VAULT_PASSPHRASE
+    fails 77 'AILERON_VAULT_PASSPHRASE' setsid aileron vault get --reveal a/basic
+    aileron vault unlock --passphrase-file="$WORLD/pass"
+    [ "$(aileron vault get --reveal a/basic)" = pw ]
+    fails 1 'a vault already' aileron vault init
+}
+
+@test "a passphrase is asked for on the terminal, without echo" {
+    unset AILERON_VAULT_PASSPHRASE
+    aileron vault lock
+    run /usr/bin/python3 - << 'PYTHON'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execlp("aileron", "aileron", "vault", "unlock")
+seen = b""
+while b"Passphrase" not in seen:
+    seen += os.read(fd, 1024)
+os.write(fd, b"a passphrase for the test\n")
+try:
+    while chunk := os.read(fd, 1024):
+        seen += chunk
+except OSError:
+    pass
+print(seen.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PYTHON
+    [ "$status" -eq 0 ]
+    grep -q 'The vault is unlocked' <<< "$output"
+    [ "$(grep -c 'for the test' <<< "$output")" -eq 0 ]
+}
+
+@test "C15: a damaged vault is told apart from a wrong passphrase, and left alone" {
+    aileron daemon stop
+    cp "$AILERON_HOME/vault.json" "$WORLD/good"
+    sed 's/"generation": 2/"generation": 3/' "$WORLD/good" > "$AILERON_HOME/vault.json"
+    sum=$(sha256sum < "$AILERON_HOME/vault.json")
+    fails 65 'damaged' aileron vault unlock
+    printf x > "$WORLD/x"
+    fails 65 'damaged' aileron vault put --from-file="$WORLD/x" a/b
+    [ "$sum" = "$(sha256sum < "$AILERON_HOME/vault.json")" ]
+    : > "$AILERON_HOME/vault.json"
+    fails 65 'empty' aileron vault unlock
+    fails 1 'already' aileron vault init
+    [ ! -s "$AILERON_HOME/vault.json" ]
+    run aileron status
+    grep -q '^vault  *damaged' <<< "$output"
+    cp "$WORLD/good" "$AILERON_HOME/vault.json"
+    aileron vault unlock
+    [ "$(aileron vault get --reveal user/api)" = "$SECRET" ]
+}
+
+@test "the policy: check, test, and errors with line and column" {
+    run aileron policy check
+    [ "$status" -eq 0 ]
+    grep -q 'forbidden.test' <<< "$output"
+    run aileron policy test GET https://api.test/user
+    [ "$status" -eq 0 ]
+    grep -q 'user/api' <<< "$output"
+    run aileron policy test GET https://forbidden.test/
+    [ "$status" -eq 77 ]
+    grep -q 'no forbidden host' <<< "$output"
+    run aileron policy test GET http://169.254.169.254/
+    [ "$status" -eq 77 ]
+    printf 'version: 1\nrules:\n  - { host: a.test, action: alow }\n' > "$AILERON_HOME/policy.yaml"
+    fails 78 'policy.yaml:3:2[0-9]: ' aileron policy check
+    fails 78 'policy.yaml:3:2[0-9]: ' aileron policy reload
+    run aileron status
+    [ "$status" -eq 78 ]
+    printf 'a: [\n' > "$WORLD/broken.yaml"
+    fails 78 'broken.yaml:[0-9]*:' aileron policy check "$WORLD/broken.yaml"
+    aileron daemon stop
+    fails 78 'policy.yaml:3:2[0-9]: ' aileron vault unlock
+}
+
+@test "connectors: add, list, show, check, remove" {
+    file=$BATS_TEST_DIRNAME/shim.connector.json
+    aileron connector check "$file"
+    aileron connector add "$file"
+    run aileron connector list
+    grep -q '^test.example/api  *1.0.0  *svc$' <<< "$output"
+    aileron connector show test.example/api | /usr/bin/python3 -c 'import json, sys; json.load(sys.stdin)'
+    sed 's/1\.0\.0/1.0.1/' "$file" > "$WORLD/newer.json"
+    aileron connector add "$WORLD/newer.json"
+    [ "$(aileron connector list | wc -l)" -eq 1 ]
+    sed 's/test.example/other.example/' "$file" > "$WORLD/other.json"
+    fails 1 'both have a tool named svc' aileron connector add "$WORLD/other.json"
+    sed 's/"type": "integer"/"type": "whole"/' "$file" > "$WORLD/bad.json"
+    fails 65 'type' aileron connector check "$WORLD/bad.json"
+    printf '{"schema_version": 1,\n "x": }' > "$WORLD/bad.json"
+    fails 65 'bad.json:2:' aileron connector add "$WORLD/bad.json"
+    aileron connector remove test.example/api
+    fails 1 'no connector' aileron connector remove test.example/api
+}
+
+@test "the record: list, filters, show, tail, verify" {
+    aileron vault list > /dev/null
+    run aileron audit list --event=vault
+    [ "$status" -eq 0 ]
+    grep -q 'action=put' <<< "$output"
+    [ "$(grep -cF "$SECRET" <<< "$output")" -eq 0 ]
+    [ "$(aileron audit list --lines=1 | wc -l)" -eq 1 ]
+    [ "$(aileron audit list --since=1h | wc -l)" -eq "$(aileron audit list | wc -l)" ]
+    fails 64 'since' aileron audit list --since=tomorrow
+    aileron audit show 1 | grep -q '"event": "daemon.start"'
+    fails 1 'no line about' aileron audit show 99999
+    aileron audit tail --json > "$WORLD/tail" &
+    tail_pid=$!
+    sleep 0.3
+    aileron vault lock
+    wait_for grep -q '"action":"lock"' "$WORLD/tail"
+    kill $tail_pid
+    run aileron audit verify
+    [ "$status" -eq 0 ]
+    head=$(sed -n 's/.*head //p' <<< "$output")
+    run aileron audit verify --anchor="$head"
+    [ "$status" -eq 0 ]
+    run aileron audit verify --anchor="$(printf x | sha256sum | cut -c1-64)"
+    [ "$status" -eq 65 ]
+    sed -i '2s/vault/vaulT/' "$AILERON_HOME"/audit/*.jsonl
+    run aileron audit verify
+    [ "$status" -eq 65 ]
+    grep -q 'jsonl:[23]' <<< "$output"
+}
+
+@test "the daemon: started once, stopped, refused where its home is not private" {
+    aileron daemon stop
+    for i in 1 2 3 4 5 6; do aileron vault list > "$WORLD/list.$i" & done
+    wait
+    for i in 1 2 3 4 5 6; do grep -q user/api "$WORLD/list.$i"; done
+    [ "$(pgrep -fc "^aileron daemon --foreground" -u "$(id -u)")" -ge 1 ]
+    fails 1 'runs already' aileron daemon --foreground
+    aileron daemon stop
+    fails 69 'no daemon' aileron status
+    chmod 755 "$AILERON_HOME"
+    fails 78 'chmod' aileron vault list
+    chmod 700 "$AILERON_HOME"
+    AILERON_HOME=relative fails 78 'absolute' aileron vault list
+}
+
+@test "a daemon of another version is told apart" {
+    sed -i 's/"version": *"[^"]*"/"version":"0.0.1"/' "$AILERON_HOME/run/daemon.json"
+    fails 1 '0.0.1' aileron vault list
+    aileron daemon stop
+    aileron vault list
+}
+
+@test "no passphrase and no secret reach the daemon's environment, its log or ps" {
+    pid=$(cat "$AILERON_HOME/run/daemon.pid")
+    [ "$(tr '\0' '\n' < "/proc/$pid/environ" | grep -c PASSPHRASE)" -eq 0 ]
+    [ "$(grep -cF "$SECRET" "$AILERON_HOME/run/daemon.log")" -eq 0 ]
+    [ "$(tr '\0' ' ' < "/proc/$pid/cmdline" | grep -cF "$SECRET")" -eq 0 ]
+    grep -q 'Max core file size *0 *0' "/proc/$pid/limits"
+}
+
+@test "doctor says what there is" {
+    run aileron doctor
+    [ "$status" -eq 0 ]
+    grep -q '^bwrap  *ok' <<< "$output"
+}
