@@ -84,7 +84,8 @@ world_stop() {
     [ -n "${WORLD:-}" ] || return 0
     aileron daemon stop > /dev/null 2>&1 || true
     exec 7>&-
-    if [ -n "${UPSTREAM_PID:-}" ]; then wait "$UPSTREAM_PID" 2> /dev/null || true; fi
+    # A process that a failed test left behind may hold the pipe open: the upstream is ended, too.
+    if [ -n "${UPSTREAM_PID:-}" ]; then kill "$UPSTREAM_PID" 2> /dev/null || true; wait "$UPSTREAM_PID" 2> /dev/null || true; fi
     if [ -n "${KEEP_WORLD:-}" ]; then echo "kept $WORLD" >&2; else rm -rf "$WORLD"; fi
     WORLD=
 }
