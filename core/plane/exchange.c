@@ -272,6 +272,17 @@ static bool pump_once(struct exchange *exchange)
     return exchange->state != EXCHANGE_OVER && event != HTTP1_NEED_MORE;
 }
 
+/* The client sends no more (it may still read): what it began and did not finish never will be. */
+static void check_end(struct exchange *exchange)
+{
+    if (exchange->state == EXCHANGE_OVER || !conn_eof(exchange->conn) || conn_peek(exchange->conn).len > 0)
+        return;
+    if (exchange->state == EXCHANGE_HEAD)
+        exchange_finish(exchange);
+    else if (!exchange->request_done)
+        exchange_close(exchange, "the client closed in the middle of its request");
+}
+
 static void pump(struct exchange *exchange)
 {
     if (exchange->pumping)
@@ -280,16 +291,12 @@ static void pump(struct exchange *exchange)
     while (exchange->state != EXCHANGE_OVER && pump_once(exchange))
         ;
     exchange->pumping = false;
+    check_end(exchange);
 }
 
 static void pump_next(void *arg)
 {
-    struct exchange *exchange = arg;
-    if (exchange->state == EXCHANGE_HEAD && conn_eof(exchange->conn) &&
-        conn_peek(exchange->conn).len == 0)
-        exchange_close(exchange, "");
-    else
-        pump(exchange);
+    pump(arg);
 }
 
 /* ---- the answer ---- */
@@ -401,20 +408,15 @@ static const struct flow_client exchange_client = {
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct exchange *exchange = arg;
+    (void)conn;
     switch (event) {
     case CONN_READABLE:
+    case CONN_EOF:
         pump(exchange);
         return;
     case CONN_DRAINED:
         if (exchange->flow)
             flow_drained(exchange->flow);
-        return;
-    case CONN_EOF:
-        /* A client may half-close after its request; one that ends in the middle of it is gone. */
-        pump(exchange);
-        if (exchange->state == EXCHANGE_HEAD ||
-            (exchange->state == EXCHANGE_FLOW && !exchange->request_done && conn_peek(conn).len == 0))
-            exchange_close(exchange, "the client closed in the middle of its request");
         return;
     case CONN_FAILED:
         exchange_close(exchange, "the client's connection failed");

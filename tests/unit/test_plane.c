@@ -2,6 +2,8 @@
  * turned one round at a time, a monitor that does not read. What bytes can say is in tests/proxy. */
 #include "plane_world.h"
 
+#include "core/plane/exchange.h"
+
 static struct world world;
 
 static int setup(void **state)
@@ -84,11 +86,57 @@ static void test_ask_cancelled_by_its_answer(void **state)
     assert_null(world.plane.asks);
 }
 
+/* ---- a client that goes ---- */
+
+static void nothing(struct conn *conn, enum conn_event event, void *arg)
+{
+    (void)conn;
+    (void)event;
+    (void)arg;
+}
+
+static void wait_over(const struct peer *peer)
+{
+    for (uint64_t end = clock_mono_ms() + WORLD_MS; !peer->eof && !peer->failed && clock_mono_ms() < end;)
+        world_turn(&world);
+    assert_true(peer->eof || peer->failed);
+}
+
+/* Its end is seen while bytes of its body still wait for the upstream: nothing tells of the end a second time. */
+static void test_client_gone_while_upstream_stalls(void **state)
+{
+    static const char head[] = "POST http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 90000000\r\n\r\n";
+    int fds[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    struct conn *conn = conn_new_fd(world.plane.loop, fds[0], nothing, NULL);
+    struct peer *client = peer_new(&world.peers, "c", world.plane.loop, fds[1]);
+    world.plane.connections++;
+    exchange_start(&world.plane, conn, NULL, false, true);
+    peer_say(client, head, sizeof(head) - 1);
+    struct peer *upstream = upstream_accept(&world, "u", NULL);
+    peer_hold(upstream, true);
+    for (int quiet = 0; quiet < 50;) {
+        loop_turn(world.plane.loop, false);
+        quiet = conn_peek(conn).len > 0 ? quiet + 1 : 0;
+        if (quiet == 0)
+            peer_say_pattern(client, 5000);
+    }
+    peer_close(client, false);
+    while (!conn_eof(conn))
+        world_turn(&world);
+    assert_true(conn_peek(conn).len > 0);
+    peer_hold(upstream, false);
+    wait_over(upstream);
+    assert_int_equal(world.plane.connections, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cancelled_ask_is_freed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ask_cancelled_by_its_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_client_gone_while_upstream_stalls, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
