@@ -66,6 +66,7 @@ enum { LINGER_MS = 2000 };
 /* The answer that is buffered still goes out. */
 static void exchange_finish(struct exchange *exchange)
 {
+    conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
     conn_finish(exchange->conn, LINGER_MS);
     exchange_free(exchange);
 }
