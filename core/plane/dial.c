@@ -215,9 +215,12 @@ void dial_cancel(struct dial *dial)
         dial_end(dial);
 }
 
-void dial_keep(struct plane *plane, const struct target_host *host, uint16_t port, bool tls,
-               struct conn *conn)
+void dial_keep(struct plane *plane, const struct epoch *epoch, const struct target_host *host, uint16_t port,
+               bool tls, struct conn *conn)
 {
     struct pool_key key = key_of(host, port, tls);
-    pool_put(plane->pool, &key, conn);
+    if (epoch == plane->epoch)
+        pool_put(plane->pool, &key, conn);
+    else
+        conn_close(conn);
 }

@@ -114,7 +114,7 @@ static void finish(struct flow *flow)
     conn_deadline(conn, 0);
     /* An answer before the request's end leaves the connection in a state that no other request may see. */
     if (flow->answer.keep_alive && flow->body_done && !flow->answer.upgrade)
-        dial_keep(flow->plane, &flow->target->host, flow->target->port,
+        dial_keep(flow->plane, flow->epoch, &flow->target->host, flow->target->port,
                   flow->target->scheme == TARGET_HTTPS, conn);
     else
         conn_close(conn);

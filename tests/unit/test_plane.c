@@ -105,7 +105,8 @@ static void wait_over(const struct peer *peer)
 /* Its end is seen while bytes of its body still wait for the upstream: nothing tells of the end a second time. */
 static void test_client_gone_while_upstream_stalls(void **state)
 {
-    static const char head[] = "POST http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 90000000\r\n\r\n";
+    static const char head[] =
+        "POST http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 90000000\r\n\r\n";
     int fds[2];
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
