@@ -132,12 +132,49 @@ static void test_client_gone_while_upstream_stalls(void **state)
     assert_int_equal(world.plane.connections, 0);
 }
 
+/* ---- a kept connection that dies ---- */
+
+/* Between the moment when it is taken and the loop's next round, in which it is handed over. */
+static void kept_connection_dies(bool reset)
+{
+    struct peer *client = client_open(&world, "c", "AILERON " WORLD_TOKEN " proxy\r\n");
+    static const char first[] = "GET http://plain.test/1 HTTP/1.1\r\nHost: plain.test\r\n\r\n",
+                      answered[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                      second[] = "POST http://plain.test/2 HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 0\r\n\r\n";
+    peer_say(client, first, sizeof(first) - 1);
+    struct peer *upstream = upstream_accept(&world, "u", NULL);
+    peer_say(upstream, answered, sizeof(answered) - 1);
+    while (pool_count(world.plane.pool) == 0)
+        world_turn(&world);
+    peer_say(client, second, sizeof(second) - 1);
+    while (pool_count(world.plane.pool) == 1)
+        world_turn(&world); /* one round, no more */
+    peer_close(upstream, reset);
+    struct peer *fresh = upstream_accept(&world, "v", NULL);
+    world_wait(&world, WORLD_QUIET_MS);
+    assert_true(fresh->heard.len > 6 && memcmp(fresh->heard.data, "POST /2", 7) == 0);
+}
+
+static void test_kept_connection_ends(void **state)
+{
+    (void)state;
+    kept_connection_dies(false);
+}
+
+static void test_kept_connection_is_reset(void **state)
+{
+    (void)state;
+    kept_connection_dies(true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cancelled_ask_is_freed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ask_cancelled_by_its_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_client_gone_while_upstream_stalls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_connection_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_connection_is_reset, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
