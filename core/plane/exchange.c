@@ -36,6 +36,8 @@ struct exchange {
     struct task next;            /* the next request, in the loop's next round */
 };
 
+enum { LINGER_MS = 2000, HEAD_ROOM_BYTES = MSG_HEAD_BYTES + 1024 };
+
 static const struct flow_client exchange_client;
 
 static uint64_t limit_of(const struct exchange *exchange, enum limit limit)
@@ -60,8 +62,6 @@ static void exchange_close(struct exchange *exchange, const char *why)
     conn_close(exchange->conn);
     exchange_free(exchange);
 }
-
-enum { LINGER_MS = 2000 };
 
 /* The answer that is buffered still goes out. */
 static void exchange_finish(struct exchange *exchange)
@@ -230,11 +230,19 @@ static void on_head(struct exchange *exchange)
     exchange->flow = flow_start(exchange->plane, &request, &exchange_client, exchange);
 }
 
+/* Room for the largest answer that is made of a head alone; without it no further request is read. */
+static bool has_head_room(const struct exchange *exchange)
+{
+    return conn_room(exchange->conn) >= HEAD_ROOM_BYTES;
+}
+
 /* One step on what has come. A body goes to the flow as far as it takes it. False: stop. */
 static bool pump_once(struct exchange *exchange)
 {
     struct err err;
     struct span input = conn_peek(exchange->conn), body = {NULL, 0};
+    if (exchange->state == EXCHANGE_HEAD && !has_head_room(exchange))
+        return false; /* DRAINED goes on */
     if (exchange->state == EXCHANGE_FLOW) {
         size_t room = exchange->flow ? flow_room(exchange->flow) : 0;
         if (exchange->request_done)
@@ -306,7 +314,7 @@ static bool write_head(struct exchange *exchange, struct msg *msg)
 {
     struct buf out CLEANUP(buf_clear);
     struct err err;
-    buf_init(&out, MSG_HEAD_BYTES + 1024);
+    buf_init(&out, HEAD_ROOM_BYTES);
     return http1_write_response(msg, &out, &err) && conn_write(exchange->conn, out.data, out.len);
 }
 
@@ -338,8 +346,7 @@ static void on_answer_head(void *arg, struct msg *msg)
 static size_t on_room(void *arg)
 {
     struct exchange *exchange = arg;
-    size_t room = conn_room(exchange->conn), frame = HTTP1_CHUNK_HEAD_BYTES + 2;
-    return room > frame ? room - frame : 0;
+    return http1_data_room(conn_room(exchange->conn));
 }
 
 static void on_answer_body(void *arg, struct span data)
@@ -364,7 +371,7 @@ static void on_answer_end(void *arg, const struct msg *msg)
     if (exchange->chunked) {
         struct buf last CLEANUP(buf_clear);
         struct err err;
-        buf_init(&last, 2 * HTTP1_TRAILER_BYTES);
+        buf_init(&last, HTTP1_LAST_CHUNK_BYTES);
         exchange->chunked = false;
         if (!http1_write_last_chunk(msg, &last, &err) || !conn_write(exchange->conn, last.data, last.len))
             exchange->keep = false;
@@ -418,6 +425,8 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     case CONN_DRAINED:
         if (exchange->flow)
             flow_drained(exchange->flow);
+        else
+            pump(exchange);
         return;
     case CONN_FAILED:
         exchange_close(exchange, "the client's connection failed");

@@ -101,6 +101,12 @@ static inline void step_send(struct script *script, const struct step *step)
     peer_say(step_peer(script, step), step->text, step->len);
 }
 
+static inline void step_repeat(struct script *script, const struct step *step)
+{
+    for (uint64_t left = step_number(script, step, 2); left > 0; left--)
+        peer_say(step_peer(script, step), step->text, step->len);
+}
+
 static inline void step_fill(struct script *script, const struct step *step)
 {
     peer_say_pattern(step_peer(script, step), step_number(script, step, 2));
@@ -240,6 +246,14 @@ static inline void step_answer(struct script *script, const struct step *step)
         STEP_FAIL(script, "status %u, %s: %s", status, event == HTTP1_END ? "whole" : "not whole",
                   buf_cstr(&script->answer));
     }
+}
+
+/* answers NAME N STATUS: so many, all with this status. */
+static inline void step_answers(struct script *script, const struct step *step)
+{
+    struct step one = {.words = {step->words[0], step->words[1], step->words[3]}, .count = 3};
+    for (uint64_t left = step_number(script, step, 2); left > 0; left--)
+        step_answer(script, &one);
 }
 
 static inline void step_has(struct script *script, const struct step *step)
@@ -426,7 +440,8 @@ static const struct {
     {"eof", step_eof},           {"cut", step_cut},             {"over", step_over},     {"quiet", step_quiet},
     {"answer", step_answer},     {"has", step_has},             {"hasnot", step_has},    {"ask", step_ask},
     {"unasked", step_unasked},   {"give", step_give},           {"refuse", step_refuse}, {"start", step_operation},
-    {"state", step_operation},   {"record", step_record},       {"unrecorded", step_unrecorded},
+    {"state", step_operation},   {"repeat", step_repeat},       {"answers", step_answers},
+    {"record", step_record},     {"unrecorded", step_unrecorded},
     {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
 };
 
