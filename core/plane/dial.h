@@ -15,8 +15,9 @@ struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct t
                         uint16_t port, bool tls, bool fresh, dial_fn fn, void *arg) MUSTUSE
     NONNULL_AT(1, 2, 3, 7);
 void dial_cancel(struct dial *dial); /* NULL is fine */
-/* Gives a connection at rest back for the next request to the same place. */
-void dial_keep(struct plane *plane, const struct target_host *host, uint16_t port, bool tls,
-               struct conn *conn) NONNULL;
+/* Gives a connection at rest back for the next request to the same place. epoch: the one it was dialed under; where
+ * that is no longer the newest the connection is closed, since what let it be made may be gone. */
+void dial_keep(struct plane *plane, const struct epoch *epoch, const struct target_host *host, uint16_t port,
+               bool tls, struct conn *conn) NONNULL;
 
 #endif

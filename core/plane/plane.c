@@ -60,11 +60,22 @@ struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct
 /* ---- questions ---- */
 
 struct ask {
+    struct plane *plane;
     struct ask *next;
     uint32_t id;
-    ask_fn fn; /* NULL: cancelled */
+    ask_fn fn; /* NULL: cancelled, while its answer is being given */
     void *arg;
+    bool answering;
 };
+
+static void forget(struct ask *ask)
+{
+    struct ask **link = &ask->plane->asks;
+    while (*link != ask)
+        link = &(*link)->next;
+    *link = ask->next;
+    free(ask);
+}
 
 bool plane_fits(const json_t *payload, struct err *err)
 {
@@ -78,7 +89,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
                       void *arg)
 {
     struct ask *ask = mem_alloc(sizeof(*ask));
-    *ask = (struct ask){.next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
+    *ask = (struct ask){.plane = plane, .next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
     plane->asks = ask;
     struct buf text CLEANUP(buf_wipe);
     buf_init(&text, IPC_PAYLOAD_MAX);
@@ -97,26 +108,26 @@ uint32_t ask_id(const struct ask *ask)
 
 void ask_cancel(struct ask *ask)
 {
-    if (ask)
+    if (!ask)
+        return;
+    if (ask->answering)
         ask->fn = NULL;
+    else
+        forget(ask); /* at once: the monitor answers no question that it was told to drop */
 }
 
 void plane_answer(struct plane *plane, const struct ipc_message *message)
 {
-    struct ask **link = &plane->asks;
-    while (*link && (*link)->id != message->id)
-        link = &(*link)->next;
-    struct ask *ask = *link;
+    struct ask *ask = plane->asks;
+    while (ask && ask->id != message->id)
+        ask = ask->next;
     if (!ask)
         return;
-    bool more = ask->fn && ask->fn(ask->arg, message);
-    if (more && ask->fn)
-        return;
-    /* The callback may have asked something itself: find the link again. */
-    for (link = &plane->asks; *link != ask; link = &(*link)->next)
-        ;
-    *link = ask->next;
-    free(ask);
+    ask->answering = true;
+    bool more = ask->fn(ask->arg, message);
+    ask->answering = false;
+    if (!more || !ask->fn)
+        forget(ask);
 }
 
 void plane_refusal(const struct ipc_message *message, struct err *err)

@@ -27,8 +27,9 @@ struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct
     NONNULL_AT(1, 3);
 
 struct ask; /* a question to the monitor that is open */
-/* The answer: a message of one of the types that message.h gives for the question, borrowed for the call.
- * NULL: the monitor has gone. Never called after ask_cancel. Returns true where more will follow (OP_RESULT). */
+/* The answer: a message of one of the types that message.h gives for the question, borrowed for the call. Never
+ * called after ask_cancel, and never where the monitor goes: the worker ends with it. Returns true where more will
+ * follow (OP_RESULT). */
 typedef bool (*ask_fn)(void *arg, const struct ipc_message *message);
 
 struct plane {
@@ -47,7 +48,7 @@ struct plane {
 
 /* Whether a question fits into one message. False: ERR_LIMIT. */
 bool plane_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL;
-/* Sends a question; fn gets its answer. NULL payload: none. */
+/* Sends a question; fn gets its answer. */
 struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
                       void *arg) MUSTUSE NONNULL;
 uint32_t ask_id(const struct ask *ask) NONNULL;
