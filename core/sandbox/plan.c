@@ -2,6 +2,7 @@
  * the agent. It starts nothing and asks nobody. */
 #include "core/sandbox/plan.h"
 
+#include "core/base/file.h"
 #include "core/base/mem.h"
 
 #include <errno.h>
@@ -61,6 +62,29 @@ static bool shows_home(const struct plan *plan, const char *path)
     return home[0] != '\0' && (plan_path_within(home, path) || plan_path_within(path, home));
 }
 
+/* Nor the socket of a container engine: who reaches it is root on the host. */
+static bool shows_engine(const char *path)
+{
+    static const char *const known[] = {"/run/docker.sock", "/run/containerd/containerd.sock",
+                                        "/run/podman/podman.sock", "/run/crio/crio.sock"};
+    static const char *const personal[] = {"docker.sock", "podman/podman.sock"};
+    const char *host = getenv("DOCKER_HOST"), *runtime = getenv("XDG_RUNTIME_DIR");
+    bool shown = false;
+
+    for (size_t i = 0; i < COUNT(known); i++)
+        shown = shown || plan_path_within(known[i], path);
+    for (size_t i = 0; i < COUNT(personal) && runtime != NULL && runtime[0] == '/'; i++) {
+        AUTOFREE char *joined = file_join(runtime, personal[i]);
+        AUTOFREE char *real = canonical(joined);
+        shown = shown || plan_path_within(real, path);
+    }
+    if (host != NULL && strncmp(host, "unix:///", 8) == 0) {
+        AUTOFREE char *real = canonical(host + 7);
+        shown = shown || plan_path_within(real, path);
+    }
+    return shown;
+}
+
 static bool refuse_workspace(const char *path, const char *why, struct err *err)
 {
     err_set(err, ERR_LAUNCH, "the workspace %s cannot be given to an agent: %s", path, why);
@@ -81,6 +105,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
         return refuse_workspace(real, "it is the whole host", err);
     if (shows_home(plan, real))
         return refuse_workspace(real, "it holds Aileron's own files, or lies in them", err);
+    if (shows_engine(real))
+        return refuse_workspace(real, "it holds the engine's socket, and so the host", err);
     if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
         return refuse_workspace(real, "it is the home directory or holds it", err);
     if (strpbrk(real, "\n\r") != NULL)
@@ -111,6 +137,8 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err)
     if (real == NULL)
         return true;
     AUTOFREE char *user_home = canonical(plan->user_home);
+    if (shows_engine(real))
+        return err_set(err, ERR_CONFIG, "the exposed path %s would show the engine's socket, and so the host", path);
     if (shows_home(plan, real) || (user_home[0] == '/' && plan_path_within(user_home, real)))
         return err_set(err, ERR_CONFIG, "the exposed path %s would show the home directory or Aileron's files",
                        path);

@@ -13,14 +13,6 @@ setup() {
     cd "$WORLD/ws"
 }
 
-# `! command` never fails a test unless it is its last line.
-lacks() { # TEXT in what
-    if grep -qF -- "$1" <<< "$2"; then
-        echo "found: $1"
-        return 1
-    fi
-}
-
 @test "E01: without proxy variables, and by address, there is no route and no waiting" {
     cat > attack.py <<'PY'
 import socket, time
@@ -111,7 +103,7 @@ PY
 
 @test "E04: a namespace of one's own leads nowhere" {
     run --separate-stderr inside sh -c 'unshare -rn sh -c "ip link set lo up; curl -sS --max-time 3 https://api.test/" 2>&1; true'
-    lacks '"login"' "$output"
+    absent -F '"login"' <<< "$output"
     run --separate-stderr inside sh -c 'unshare -rm mount -t tmpfs x /etc/aileron 2>/dev/null; head -c 27 /etc/aileron/ca.pem'
     [ "$output" = "-----BEGIN CERTIFICATE-----" ]
 }
@@ -127,9 +119,9 @@ PY
     echo "$HOST_MARKER" > "$WORLD/user/.netrc"
     HOME=$WORLD/user run inside sh -c "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; cat '$WORLD/user/.netrc' ~/.netrc /root/.* 2>&1;
         ls -la '$AILERON_HOME' /root /home /var/lib /srv /mnt 2>&1"
-    lacks "$HOST_MARKER" "$output"
-    lacks vault.json "$output"
-    lacks "$SECRET" "$output"
+    absent -F "$HOST_MARKER" <<< "$output"
+    absent -F vault.json <<< "$output"
+    absent -F "$SECRET" <<< "$output"
 }
 
 @test "C01: a sweep of everything that can be read finds no credential" {
