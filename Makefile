@@ -184,7 +184,8 @@ demo: all
 	@contrib/deps test
 	@tests/lib/demo
 bench: all
-	@tests/bench/run
+	@contrib/deps bench
+	@tests/lib/with-docker tests/bench/run
 
 .PHONY: fuzz fuzz-replay asan valgrind coverage analyze
 fuzz:

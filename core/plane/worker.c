@@ -87,6 +87,8 @@ static bool take_snapshot(struct worker *worker, int fd, struct err *err)
     }
     epoch_unref(plane->epoch);
     plane->epoch = epoch;
+    const uint64_t *limits = epoch->snapshot->rules->config->limits;
+    pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
     pool_empty(plane->pool); /* what they were verified against may have changed */
     return true;
 }
