@@ -263,7 +263,8 @@ static struct http2 *session_new(const struct http2_handler *handler, void *arg,
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW_BYTES},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, MSG_HEAD_BYTES},
-        {server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH, server ? HTTP2_STREAMS_MAX : 0},
+        {server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
+         server ? HTTP2_STREAMS_MAX : 0},
         {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* RFC 8441 3: a server's alone */
     };
     struct http2 *session = mem_alloc(sizeof(*session));

@@ -231,12 +231,14 @@ bool http2_respond(struct http2_stream *stream, const struct msg *msg, struct er
     put(&head, SPAN(":status"), span_of(head.status), false);
     if (!put_fields(&head, msg, NULL, err))
         return false;
-    if (msg->status < 200)
-        return nghttp2_submit_headers(nghttp2, NGHTTP2_FLAG_NONE, stream->id, NULL, head.items, head.count, NULL) == 0 ||
-               err_set(err, ERR_FAILED, "the stream is gone");
-    stream->ending = msg->framing == MSG_NONE;
-    return nghttp2_submit_response(nghttp2, stream->id, head.items, head.count, stream->ending ? NULL : &body) == 0 ||
-           err_set(err, ERR_FAILED, "the stream is gone");
+    int rc;
+    if (msg->status < 200) {
+        rc = nghttp2_submit_headers(nghttp2, NGHTTP2_FLAG_NONE, stream->id, NULL, head.items, head.count, NULL);
+    } else {
+        stream->ending = msg->framing == MSG_NONE;
+        rc = nghttp2_submit_response(nghttp2, stream->id, head.items, head.count, stream->ending ? NULL : &body);
+    }
+    return rc == 0 || err_set(err, ERR_FAILED, "the stream is gone");
 }
 
 void http2_reset(struct http2_stream *stream, enum http2_code code)
