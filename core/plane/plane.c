@@ -5,19 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const alpn[] = {"http/1.1", NULL};
+static struct stream_config *client_of(struct trust *trust, bool http1, struct err *err)
+{
+    static const char *const both[] = {"h2", "http/1.1", NULL};
+    struct stream_client_options options = {.trust = trust, .alpn = both + http1};
+    return stream_config_client(&options, err);
+}
 
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
 {
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
-    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn};
     if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
-        (epoch->client = stream_config_client(&options, err))) {
+        (epoch->client = client_of(epoch->trust, false, err)) &&
+        (epoch->client_http1 = client_of(epoch->trust, true, err))) {
         epoch->snapshot = snapshot;
         return epoch;
     }
+    stream_config_unref(epoch->client);
     trust_unref(epoch->trust);
     free(epoch);
     return NULL;
@@ -34,27 +40,27 @@ void epoch_unref(struct epoch *epoch)
     if (!epoch || --epoch->refs > 0)
         return;
     stream_config_unref(epoch->client);
+    stream_config_unref(epoch->client_http1);
     trust_unref(epoch->trust);
     snapshot_free(epoch->snapshot); /* last: trust borrows its roots */
     free(epoch);
 }
 
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err)
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err)
 {
     const struct snapshot *snapshot = epoch->snapshot;
     for (size_t i = 0; i < snapshot->upstream_root_count; i++) {
         if (!span_eqs(host, snapshot->upstream_roots[i].host))
             continue;
         struct trust *trust = trust_new();
-        struct stream_client_options options = {.trust = trust, .alpn = alpn};
         struct stream_config *config = NULL;
         if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_COPY, err) &&
             trust_add(trust, span_of(snapshot->upstream_roots[i].pem), TRUST_COPY, err))
-            config = stream_config_client(&options, err);
+            config = client_of(trust, http1, err);
         trust_unref(trust);
         return config;
     }
-    return stream_config_ref(epoch->client);
+    return stream_config_ref(http1 ? epoch->client_http1 : epoch->client);
 }
 
 /* ---- questions ---- */

@@ -121,10 +121,11 @@ static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
     tunnel_free(tunnel);
 }
 
-static void on_dialed(void *arg, struct conn *upstream, bool reused, const struct err *err)
+static void on_dialed(void *arg, const struct dial_result *result)
 {
     struct tunnel *tunnel = arg;
-    (void)reused;
+    const struct err *err = result->err;
+    struct conn *upstream = result->conn; /* plain: nothing else was asked for */
     tunnel->dial = NULL;
     if (err) {
         struct decision address = {.rule = err->code == ERR_DENIED ? "network.private" : NULL};
@@ -285,8 +286,8 @@ static void begin(void *arg)
     if (decision.action == POLICY_ALLOW) {
         record(tunnel, "allow", "tunnel", &decision, NULL);
         tunnel->state = TUNNEL_DIALING;
-        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &tunnel->host, tunnel->port, false, true,
-                                  on_dialed, tunnel);
+        struct dial_request request = {.host = &tunnel->host, .port = tunnel->port, .fresh = true};
+        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &request, on_dialed, tunnel);
         return;
     }
     err_set(&err, ERR_DENIED, "access to %s is denied by policy", tunnel->host.name);

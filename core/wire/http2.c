@@ -87,7 +87,11 @@ struct http2_stream *http2_find(struct http2 *session, int32_t id)
 void http2_stream_drop(struct http2_stream *stream)
 {
     struct http2 *session = stream->session;
-    nghttp2_session_set_stream_user_data(session->nghttp2, stream->id, NULL);
+    if (stream->lingering)
+        session->lingering--;
+    else
+        nghttp2_session_set_stream_user_data(session->nghttp2, stream->id, NULL);
+    stream->lingering = false;
     stream->gone = true;
     *stream->self = stream->next;
     if (stream->next)
@@ -97,8 +101,24 @@ void http2_stream_drop(struct http2_stream *stream)
     session->count--;
 }
 
+/* The closed streams whose last bytes were taken by now. */
+static void end_lingering(struct http2 *session)
+{
+    struct http2_stream *stream = session->streams;
+    while (session->lingering && stream) {
+        struct http2_stream *next = stream->next;
+        if (stream->lingering && stream->in.len == 0) {
+            http2_stream_drop(stream);
+            session->handler->closed(session->arg, stream, HTTP2_NO_ERROR);
+            next = session->streams; /* the handler may have ended others */
+        }
+        stream = next;
+    }
+}
+
 void http2_reap(struct http2 *session)
 {
+    end_lingering(session);
     while (session->freed) {
         struct http2_stream *stream = session->freed;
         session->freed = stream->next;
@@ -232,9 +252,14 @@ static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *a
 {
     struct http2 *session = arg;
     struct http2_stream *stream = http2_find(session, id);
-    (void)nghttp2;
     if (!stream)
         return 0;
+    if (code == HTTP2_NO_ERROR && stream->in.len > 0) {
+        nghttp2_session_set_stream_user_data(nghttp2, id, NULL);
+        stream->lingering = true;
+        session->lingering++;
+        return 0;
+    }
     http2_stream_drop(stream);
     session->handler->closed(session->arg, stream, code);
     return 0;
@@ -306,8 +331,8 @@ void http2_free(struct http2 *session)
         return;
     while (session->streams)
         http2_stream_drop(session->streams);
-    nghttp2_session_del(session->nghttp2);
     http2_reap(session);
+    nghttp2_session_del(session->nghttp2);
     free(session);
 }
 
@@ -349,6 +374,16 @@ void http2_goaway(struct http2 *session)
     session->going = true;
     nghttp2_submit_goaway(session->nghttp2, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(session->nghttp2), HTTP2_NO_ERROR, NULL, 0);
+}
+
+void http2_abort(struct http2 *session, enum http2_code code)
+{
+    while (session->streams) {
+        struct http2_stream *stream = session->streams;
+        http2_stream_drop(stream);
+        session->handler->closed(session->arg, stream, code);
+    }
+    http2_reap(session);
 }
 
 size_t http2_streams(const struct http2 *session)

@@ -3,8 +3,8 @@
  * and a strict reader would not, is refused here by a reset of its stream.
  *
  * The owner feeds http2_receive with what came, and sends what http2_next_bytes gives after each call of this
- * header, until there is none. Handler functions are called from within http2_receive and http2_next_bytes alone;
- * inside them every function but http2_free, http2_receive and http2_next_bytes may be called. */
+ * header, until there is none. Handler functions are called from within http2_receive, http2_next_bytes and http2_abort
+ * alone; inside them every function but http2_free and these three may be called. */
 #ifndef AILERON_WIRE_HTTP2_H
 #define AILERON_WIRE_HTTP2_H
 
@@ -53,7 +53,7 @@ struct http2_handler {
     void (*readable)(void *arg, struct http2_stream *stream);
     /* http2_room has grown. */
     void (*writable)(void *arg, struct http2_stream *stream);
-    /* The stream is over and gone after this call: code is HTTP2_NO_ERROR where both sides ended it. Not called
+    /* The stream is over (and all that came on it was taken), and is gone after this call: code is HTTP2_NO_ERROR where both sides ended it. Not called
      * for a stream that http2_reset or http2_free ended. */
     void (*closed)(void *arg, struct http2_stream *stream, uint32_t code);
 };
@@ -71,6 +71,8 @@ struct span http2_next_bytes(struct http2 *session) NONNULL;
 bool http2_over(const struct http2 *session) MUSTUSE NONNULL;
 /* No new streams; those that are open go on. */
 void http2_goaway(struct http2 *session) NONNULL;
+/* The connection is lost: every stream is closed (each handler is told) with this code; nothing is sent. */
+void http2_abort(struct http2 *session, enum http2_code code) NONNULL;
 size_t http2_streams(const struct http2 *session) MUSTUSE NONNULL;
 /* Client: another request can be sent now, by the peer's own limit and mood. */
 bool http2_can_request(const struct http2 *session) MUSTUSE NONNULL;
@@ -79,6 +81,7 @@ bool http2_can_request(const struct http2 *session) MUSTUSE NONNULL;
 
 void http2_set_owner(struct http2_stream *stream, void *owner) NONNULL_AT(1);
 void *http2_owner(const struct http2_stream *stream) NONNULL; /* NULL before one is set */
+struct msg *http2_msg(struct http2_stream *stream) NONNULL;          /* the peer's head, with its trailers */
 struct span http2_scheme(const struct http2_stream *stream) NONNULL; /* of a request that came */
 /* What an extended CONNECT asks for (RFC 8441); empty where the request is none. */
 struct span http2_protocol(const struct http2_stream *stream) NONNULL;
@@ -103,7 +106,7 @@ struct span http2_peek(const struct http2_stream *stream) NONNULL;
 void http2_consume(struct http2_stream *stream, size_t len) NONNULL;
 bool http2_ended(const struct http2_stream *stream) NONNULL; /* the peer's end came, and all was consumed */
 
-/* Ends the stream at once; it is gone after the handler's (or our caller's) return, and must not be used. */
+/* Ends the stream at once. Its memory lives until the next call from outside; it must not be used any more. */
 void http2_reset(struct http2_stream *stream, enum http2_code code) NONNULL;
 const char *http2_code_word(uint32_t code) MUSTUSE; /* "CANCEL", ...; "" where unknown */
 const char *http2_version(void) MUSTUSE;

@@ -20,7 +20,8 @@ struct http2_stream {
     bool refused;           /* the head that is coming: why stands in err, the rest of it is passed over */
     struct err *err;        /* on the heap: few heads are refused */
     bool remote_ended;
-    bool gone;              /* reset by us, or closed: no call any more */
+    bool gone;              /* dropped: no call any more */
+    bool lingering;         /* nghttp2 has closed it; the owner has not taken all that came */
     unsigned informational;
     struct buf in;          /* body bytes that the owner has not taken */
     struct buf out;         /* our body: what is not sent begins at out_at */
@@ -37,7 +38,7 @@ struct http2 {
     void *arg;
     bool server, failed, going;
     struct http2_stream *streams, *freed;
-    size_t count;
+    size_t count, lingering;
     unsigned control; /* frames since something was asked or answered */
     struct err err;   /* of a failure inside a callback */
     bool has_err;

@@ -127,7 +127,7 @@ static void resume(struct http2_stream *stream)
 
 size_t http2_room(const struct http2_stream *stream)
 {
-    return stream->gone || stream->ending ? 0 : HTTP2_OUT_BYTES - unsent(stream);
+    return stream->gone || stream->lingering || stream->ending ? 0 : HTTP2_OUT_BYTES - unsent(stream);
 }
 
 bool http2_write(struct http2_stream *stream, struct span data)
@@ -147,7 +147,7 @@ bool http2_write(struct http2_stream *stream, struct span data)
 
 bool http2_end(struct http2_stream *stream, const struct msg *msg, struct err *err)
 {
-    if (stream->gone || stream->ending)
+    if (stream->gone || stream->lingering || stream->ending)
         return true;
     if (msg && msg->trailers.count) {
         struct msg_field *items = arena_alloc(stream->arena, msg->trailers.count * sizeof(*items));
@@ -176,7 +176,7 @@ struct span http2_peek(const struct http2_stream *stream)
 void http2_consume(struct http2_stream *stream, size_t len)
 {
     buf_consume(&stream->in, len);
-    if (!stream->gone && len > 0)
+    if (!stream->gone && !stream->lingering && len > 0)
         nghttp2_session_consume_stream(stream->session->nghttp2, stream->id, len);
 }
 
@@ -225,7 +225,7 @@ bool http2_respond(struct http2_stream *stream, const struct msg *msg, struct er
     nghttp2_session *nghttp2 = stream->session->nghttp2;
     if (msg->status < 100 || msg->status > 599 || msg->status == 101)
         return err_set(err, ERR_DATA, "a status that HTTP/2 does not have");
-    if (stream->gone)
+    if (stream->gone || stream->lingering)
         return err_set(err, ERR_FAILED, "the stream is gone");
     snprintf(head.status, sizeof(head.status), "%u", msg->status);
     put(&head, SPAN(":status"), span_of(head.status), false);
@@ -245,7 +245,8 @@ void http2_reset(struct http2_stream *stream, enum http2_code code)
 {
     if (stream->gone)
         return;
-    nghttp2_submit_rst_stream(stream->session->nghttp2, NGHTTP2_FLAG_NONE, stream->id, code);
+    if (!stream->lingering)
+        nghttp2_submit_rst_stream(stream->session->nghttp2, NGHTTP2_FLAG_NONE, stream->id, code);
     http2_stream_drop(stream);
 }
 
@@ -259,6 +260,11 @@ void http2_set_owner(struct http2_stream *stream, void *owner)
 void *http2_owner(const struct http2_stream *stream)
 {
     return stream->owner;
+}
+
+struct msg *http2_msg(struct http2_stream *stream)
+{
+    return &stream->msg;
 }
 
 struct span http2_scheme(const struct http2_stream *stream)

@@ -273,6 +273,7 @@ static inline void world_load(struct world *world)
     epoch_unref(plane->epoch);
     plane->epoch = epoch;
     pool_empty(plane->pool);
+    pool_limits(plane->pool, epoch->snapshot->rules->config->limits[LIMIT_POOL_IDLE_MS], 64);
 }
 
 /* ---- the whole ---- */
@@ -291,6 +292,7 @@ static inline void world_start(struct world *world)
     assert_non_null(plane->loop);
     struct stream_server_options server = {.alpn = alpn};
     plane->server = stream_config_server(&server, &err);
+    plane->server_api = stream_config_ref(plane->server);
     plane->resolver = resolver_new(plane->loop, &err);
     plane->pool = pool_new(plane->loop);
     assert_true(ipc_pair(fds, &err));
@@ -330,6 +332,7 @@ static inline void world_stop(struct world *world)
     ca_free(world->session_ca);
     ca_free(world->upstream_ca);
     stream_config_unref(plane->server);
+    stream_config_unref(plane->server_api);
     stream_config_unref(world->client_tls);
     stream_config_unref(world->upstream_tls);
     loop_free(plane->loop);
