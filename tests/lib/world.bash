@@ -101,7 +101,11 @@ world_stop() {
     [ -n "${WORLD:-}" ] || return 0
     aileron daemon stop > /dev/null 2>&1 || true
     exec 7>&-
-    if [ -n "${UPSTREAM_PID:-}" ]; then wait "$UPSTREAM_PID" 2> /dev/null || true; fi
+    # Not left to the end of its input: what a failed test left running may hold the other end.
+    if [ -n "${UPSTREAM_PID:-}" ]; then
+        kill "$UPSTREAM_PID" 2> /dev/null || true
+        wait "$UPSTREAM_PID" 2> /dev/null || true
+    fi
     if [ -n "${KEEP_WORLD:-}" ]; then echo "kept $WORLD" >&2; else rm -rf "$WORLD"; fi
     WORLD=
 }
