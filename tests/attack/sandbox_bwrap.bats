@@ -193,6 +193,36 @@ no_start() { # HOLE WORDS
     absent -F "$SECRET" <<< "$output"
 }
 
+@test "C01: proxies with a password, of the host's environment and of docker's configuration, stay outside" {
+    mkdir -p "$WORLD/dockerconfig"
+    proxy=http://me:$HOST_MARKER@127.0.0.1:9
+    printf '{"proxies": {"default": {"httpProxy": "%s", "httpsProxy": "%s", "ftpProxy": "%s", "allProxy": "%s", "noProxy": "%s"}}}' \
+        "$proxy" "$proxy" "$proxy" "$proxy" "$HOST_MARKER" > "$WORLD/dockerconfig/config.json"
+    DOCKER_CONFIG=$WORLD/dockerconfig FTP_PROXY=$proxy ftp_proxy=$proxy HTTP_PROXY=$proxy https_proxy=$proxy \
+        run inside sh -c 'env; tr "\0" "\n" < /proc/1/environ'
+    grep -qx 'HTTP_PROXY=http://127.0.0.1:3128' <<< "$output"
+    absent -F "$HOST_MARKER" <<< "$output"
+}
+
+@test "C01: an engine's socket cannot be reached" {
+    [ "$(id -u)" -eq 0 ] || skip "needs root to put a socket where an engine's is"
+    real=/run/aileron-test.$BATS_ROOT_PID.sock
+    /usr/bin/python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(9); time.sleep(60)' "$real" 3>&- &
+    wait_for test -S "$real"
+    run --separate-stderr inside python3 -c '
+import glob, socket, sys
+paths = sys.argv[1:] + glob.glob("/run/**/*.sock", recursive=True) + glob.glob("/tmp/**/*sock*", recursive=True)
+for path in set(paths) - {"/run/aileron/session.sock"}:
+    s = socket.socket(socket.AF_UNIX)
+    try: s.connect(path); print("REACHED", path)
+    except OSError: pass
+print("done")' "$real" /run/docker.sock /var/run/docker.sock /run/containerd/containerd.sock /run/podman/podman.sock
+    kill $!
+    rm "$real"
+    [ "$output" = done ]
+}
+
 @test "C01: a sweep of everything that can be read finds no credential" {
     inside curl -sS https://api.test/user > /dev/null
     run --separate-stderr inside sh -c "grep -rlF '$SECRET' / --exclude-dir=usr --exclude-dir=proc --exclude-dir=lib 2>/dev/null;
