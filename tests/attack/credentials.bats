@@ -1,6 +1,7 @@
 # Getting a credential, or using it elsewhere: rows C01, C03, C05, C10, C11 and C12 of the threats, and F02 of a worker,
 # performed against the real program.
 load ../lib/world.bash
+bats_require_minimum_version 1.5.0
 ENGINE=bwrap
 
 setup_file() {
@@ -170,6 +171,37 @@ print(talk(b"AILERON " + token + b" api\r\n" + get))'
     [ "$(grep -c ' 403 ' <<< "$output")" -eq 2 ]
     [ "$(grep -c ' 407 ' <<< "$output")" -eq 1 ]
     [ "$(grep -c ' 200 ' <<< "$output")" -eq 1 ]
+}
+
+@test "C11 the token of another session gets nothing, while that lives and after its end" {
+    (cd "$WORLD/ws" && exec aileron launch --sandbox=bwrap -- sh -c 'echo "$AILERON_TOKEN" > theirs.new; mv theirs.new theirs
+        while [ ! -e end ]; do sleep 0.05; done') 2> /dev/null 3>&- &
+    wait_for test -e "$WORLD/ws/theirs"
+    cat > "$WORLD/ws/ask.py" <<'PY'
+import os, socket, ssl, sys
+def ask(token): # by the line that our own programs write, and by TLS with a bearer token
+    for tls in (False, True):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(10)
+        s.connect("/run/aileron/session.sock")
+        get = "GET /v1/session HTTP/1.1\r\nHost: aileron.internal\r\nAuthorization: Bearer %s\r\n\r\n" % token
+        if tls:
+            context = ssl.create_default_context(cafile="/etc/aileron/ca.pem")
+            s = context.wrap_socket(s, server_hostname="aileron.internal")
+        else:
+            get = "AILERON %s api\r\n" % token + get
+        s.sendall(get.encode())
+        print(s.recv(65536).split(b"\r\n")[0].decode())
+ask(open("theirs").read().strip() if sys.argv[1:] else os.environ["AILERON_TOKEN"])
+PY
+    run --separate-stderr inside sh -c 'python3 ask.py theirs; touch end; sleep 1; python3 ask.py theirs; echo own
+        python3 ask.py'
+    wait $!
+    rm -f "$WORLD"/ws/{theirs,end,ask.py}
+    [ "$status" -eq 0 ]
+    echo "$output"
+    [ "$(grep -c '^HTTP/1.1 403 ' <<< "$output")" -eq 4 ]
+    [ "$(sed -n '/^own$/,$p' <<< "$output" | grep -c '^HTTP/1.1 200 ')" -eq 2 ]
 }
 
 @test "C12 an entry that is missing, or a locked vault: refused, never sent without" {

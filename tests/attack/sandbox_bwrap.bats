@@ -42,7 +42,7 @@ PY
         python3 attack.py
     [ "$status" -eq 0 ]
     [ "$output" = done ]
-    run ! inside curl -sS --max-time 5 --noproxy '*' https://1.1.1.1/
+    run -7 inside curl -sS --max-time 5 --noproxy '*' https://1.1.1.1/ # 7: no connection; 28 would be a wait
 }
 
 @test "E02: a raw socket by name is captured, and policy applies" {
