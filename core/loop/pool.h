@@ -7,12 +7,6 @@
 
 #include "core/loop/conn.h"
 
-enum {
-    POOL_IDLE_MS = 30000,
-    POOL_PER_KEY = 8,
-    POOL_MAX = 64 /* in all; the longest idle one goes first */
-};
-
 struct pool_key {
     struct span host; /* canonical */
     uint16_t port;
@@ -23,9 +17,11 @@ struct pool_key {
 struct pool;
 struct pool *pool_new(struct loop *loop) MUSTUSE NONNULL;
 void pool_free(struct pool *pool); /* closes all; NULL is fine */
+/* How long a connection is kept, and how many: beyond it the longest idle one goes. Until the first call none are. */
+void pool_limits(struct pool *pool, uint64_t idle_ms, uint64_t most) NONNULL;
 /* The one that was put last; the caller owns it and sets its handler at once. NULL: none. */
 struct conn *pool_take(struct pool *pool, const struct pool_key *key) MUSTUSE NONNULL;
-/* Takes the connection; closes it where it is not at rest or a bound is reached. */
+/* Takes the connection; closes it where it is not at rest. */
 void pool_put(struct pool *pool, const struct pool_key *key, struct conn *conn) NONNULL;
 /* Closes all: after a reload of what connections depend on. */
 void pool_empty(struct pool *pool) NONNULL;

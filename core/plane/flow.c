@@ -68,13 +68,13 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     task_cancel(&flow->task);
     dial_cancel(flow->dial);
     ask_cancel(flow->ask);
-    conn_close(flow->upstream);
+    if (flow->carrier)
+        flow->carrier->drop(flow);
     http1_free(flow->parser);
     arena_free(flow->arena);
     epoch_unref(flow->epoch);
     flow->dial = NULL;
     flow->ask = NULL;
-    flow->upstream = NULL;
     loop_defer(flow->plane->loop, free, flow);
 }
 
@@ -171,18 +171,22 @@ static void on_waiting(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
-static void on_dialed(void *arg, struct conn *conn, bool reused, const struct err *err)
+static void on_dialed(void *arg, const struct dial_result *result)
 {
     struct flow *flow = arg;
+    const struct err *err = result->err;
     flow->dial = NULL;
     if (err) {
         flow_refuse(flow, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502,
                     err->code == ERR_DENIED ? "network.private" : NULL, NULL);
         return;
     }
-    flow->upstream = conn;
-    flow->reused = reused;
-    conn_set_handler(conn, on_waiting, flow);
+    flow->reused = result->reused;
+    flow->upstream = result->conn;
+    flow->trunk = result->trunk;
+    flow->carrier = result->trunk ? &flow_http2 : &flow_http1;
+    if (flow->upstream)
+        conn_set_handler(flow->upstream, on_waiting, flow);
     if (flow->decision.binding)
         ask_credential(flow);
     else
@@ -191,18 +195,32 @@ static void on_dialed(void *arg, struct conn *conn, bool reused, const struct er
 
 void flow_dial(struct flow *flow, bool fresh)
 {
+    struct dial_request request = {.host = &flow->target->host, .port = flow->target->port,
+                                   .tls = flow->target->scheme == TARGET_HTTPS, .fresh = fresh,
+                                   .http1 = flow->http1_wanted};
     flow_set_state(flow, FLOW_DIALING);
-    flow->dial = dial_start(flow->plane, flow->epoch, &flow->target->host, flow->target->port,
-                            flow->target->scheme == TARGET_HTTPS, fresh, on_dialed, flow);
+    flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
 }
 
-/* A kept connection that the peer had closed already is not an answer: once more over a new one, if nothing
- * of the body has gone and no byte of an answer has come. */
+/* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. */
+static bool is_idempotent(struct span method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+    for (size_t i = 0; i < COUNT(methods); i++)
+        if (span_eqs(method, methods[i]))
+            return true;
+    return false;
+}
+
+/* A kept connection that the peer had closed already is not an answer: once more over a new one, where nothing
+ * has gone, or what has gone may go twice, and no byte of an answer has come. */
 void flow_lost(struct flow *flow, const struct err *err)
 {
-    if (flow->reused && !flow->fresh_tried && !flow->answered && !flow->body_begun) {
-        conn_close(flow->upstream);
-        flow->upstream = NULL;
+    bool again = flow->state == FLOW_ASKING || (!flow->body_begun && is_idempotent(flow->request->method));
+    if (((again && flow->reused) || (flow->untouched && !flow->body_begun)) && !flow->fresh_tried &&
+        !flow->answered) {
+        flow->carrier->drop(flow);
+        flow->carrier = NULL;
         flow->fresh_tried = true;
         flow_dial(flow, true);
         return;
@@ -291,6 +309,7 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .binding_name = request->binding, .captured = request->captured,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
+    flow->http1_wanted = request->msg->upgrade;
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;

@@ -105,7 +105,7 @@ static void secure_api(struct front *front)
     struct stream_io io = conn_stream_io(front->conn);
     struct leaf *leaf = ca_leaf(front->plane->ca, TUNNEL_OWN_NAME, &err);
     if (leaf)
-        stream = stream_server(front->plane->server, leaf, &io, &err);
+        stream = stream_server(front->plane->server_api, leaf, &io, &err);
     leaf_unref(leaf);
     if (!stream) {
         front_close(front);

@@ -5,19 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const alpn[] = {"http/1.1", NULL};
+static struct stream_config *client_of(struct trust *trust, bool http1, struct err *err)
+{
+    static const char *const both[] = {"h2", "http/1.1", NULL};
+    struct stream_client_options options = {.trust = trust, .alpn = both + http1};
+    return stream_config_client(&options, err);
+}
 
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
 {
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
-    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn};
     if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
-        (epoch->client = stream_config_client(&options, err))) {
+        (epoch->client = client_of(epoch->trust, false, err)) &&
+        (epoch->client_http1 = client_of(epoch->trust, true, err))) {
         epoch->snapshot = snapshot;
         return epoch;
     }
+    stream_config_unref(epoch->client);
     trust_unref(epoch->trust);
     free(epoch);
     return NULL;
@@ -34,37 +40,48 @@ void epoch_unref(struct epoch *epoch)
     if (!epoch || --epoch->refs > 0)
         return;
     stream_config_unref(epoch->client);
+    stream_config_unref(epoch->client_http1);
     trust_unref(epoch->trust);
     snapshot_free(epoch->snapshot); /* last: trust borrows its roots */
     free(epoch);
 }
 
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err)
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err)
 {
     const struct snapshot *snapshot = epoch->snapshot;
     for (size_t i = 0; i < snapshot->upstream_root_count; i++) {
         if (!span_eqs(host, snapshot->upstream_roots[i].host))
             continue;
         struct trust *trust = trust_new();
-        struct stream_client_options options = {.trust = trust, .alpn = alpn};
         struct stream_config *config = NULL;
         if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_COPY, err) &&
             trust_add(trust, span_of(snapshot->upstream_roots[i].pem), TRUST_COPY, err))
-            config = stream_config_client(&options, err);
+            config = client_of(trust, http1, err);
         trust_unref(trust);
         return config;
     }
-    return stream_config_ref(epoch->client);
+    return stream_config_ref(http1 ? epoch->client_http1 : epoch->client);
 }
 
 /* ---- questions ---- */
 
 struct ask {
+    struct plane *plane;
     struct ask *next;
     uint32_t id;
-    ask_fn fn; /* NULL: cancelled */
+    ask_fn fn; /* NULL: cancelled, while its answer is being given */
     void *arg;
+    bool answering;
 };
+
+static void forget(struct ask *ask)
+{
+    struct ask **link = &ask->plane->asks;
+    while (*link != ask)
+        link = &(*link)->next;
+    *link = ask->next;
+    free(ask);
+}
 
 bool plane_fits(const json_t *payload, struct err *err)
 {
@@ -78,7 +95,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
                       void *arg)
 {
     struct ask *ask = mem_alloc(sizeof(*ask));
-    *ask = (struct ask){.next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
+    *ask = (struct ask){.plane = plane, .next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
     plane->asks = ask;
     struct buf text CLEANUP(buf_wipe);
     buf_init(&text, IPC_PAYLOAD_MAX);
@@ -97,26 +114,26 @@ uint32_t ask_id(const struct ask *ask)
 
 void ask_cancel(struct ask *ask)
 {
-    if (ask)
+    if (!ask)
+        return;
+    if (ask->answering)
         ask->fn = NULL;
+    else
+        forget(ask); /* at once: the monitor answers no question that it was told to drop */
 }
 
 void plane_answer(struct plane *plane, const struct ipc_message *message)
 {
-    struct ask **link = &plane->asks;
-    while (*link && (*link)->id != message->id)
-        link = &(*link)->next;
-    struct ask *ask = *link;
+    struct ask *ask = plane->asks;
+    while (ask && ask->id != message->id)
+        ask = ask->next;
     if (!ask)
         return;
-    bool more = ask->fn && ask->fn(ask->arg, message);
-    if (more && ask->fn)
-        return;
-    /* The callback may have asked something itself: find the link again. */
-    for (link = &plane->asks; *link != ask; link = &(*link)->next)
-        ;
-    *link = ask->next;
-    free(ask);
+    ask->answering = true;
+    bool more = ask->fn(ask->arg, message);
+    ask->answering = false;
+    if (!more || !ask->fn)
+        forget(ask);
 }
 
 void plane_refusal(const struct ipc_message *message, struct err *err)

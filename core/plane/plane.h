@@ -16,29 +16,39 @@
 struct epoch {
     struct snapshot *snapshot;
     struct trust *trust;          /* the system's roots and tls.ca_file */
-    struct stream_config *client; /* verifies upstreams against trust */
+    struct stream_config *client; /* verifies upstreams against trust; offers h2 and http/1.1 */
+    struct stream_config *client_http1; /* the same, but offers http/1.1 alone: for upgrades */
     unsigned refs;
 };
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err) MUSTUSE NONNULL; /* takes it on success */
 struct epoch *epoch_ref(struct epoch *epoch) MUSTUSE NONNULL;
 void epoch_unref(struct epoch *epoch); /* NULL is fine */
 /* The config for an upstream: its own roots where the configuration names a ca_file. A reference. */
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err) MUSTUSE
-    NONNULL_AT(1, 3);
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err) MUSTUSE
+    NONNULL_AT(1, 4);
 
 struct ask; /* a question to the monitor that is open */
-/* The answer: a message of one of the types that message.h gives for the question, borrowed for the call.
- * NULL: the monitor has gone. Never called after ask_cancel. Returns true where more will follow (OP_RESULT). */
+/* The answer: a message of one of the types that message.h gives for the question, borrowed for the call. Never
+ * called after ask_cancel, and never where the monitor goes: the worker ends with it. Returns true where more will
+ * follow (OP_RESULT). */
 typedef bool (*ask_fn)(void *arg, const struct ipc_message *message);
+
+enum { PLANE_PLACES = 256 };
+struct trunk;
+struct dial;
 
 struct plane {
     struct loop *loop;
     struct ipc *ipc;
     struct epoch *epoch; /* the newest */
     struct ca *ca;
-    struct stream_config *server; /* towards the sandbox: ALPN http/1.1 */
+    struct stream_config *server;     /* towards the sandbox, for an upstream's name: h2 and http/1.1 */
+    struct stream_config *server_api; /* for our own name: http/1.1 */
     struct resolver *resolver;
     struct pool *pool;
+    struct trunk *trunks; /* HTTP/2 connections to upstreams, shared by requests */
+    struct dial *dials;   /* under way that others may wait for */
+    uint64_t http1_places[PLANE_PLACES]; /* hashes of where HTTP/2 was not agreed: nobody waits for a dial there */
     struct ask *asks;
     uint32_t last_ask;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */
@@ -47,7 +57,7 @@ struct plane {
 
 /* Whether a question fits into one message. False: ERR_LIMIT. */
 bool plane_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL;
-/* Sends a question; fn gets its answer. NULL payload: none. */
+/* Sends a question; fn gets its answer. */
 struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
                       void *arg) MUSTUSE NONNULL;
 uint32_t ask_id(const struct ask *ask) NONNULL;

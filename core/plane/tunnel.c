@@ -74,12 +74,19 @@ static void record(struct tunnel *tunnel, const char *decision, const char *mode
     plane_record(tunnel->plane, event);
 }
 
+static void make_denial(struct tunnel *tunnel, const struct decision *by, const struct err *err, int status)
+{
+    struct denial *denial = &tunnel->denial;
+    denial_from_err(denial, err, status);
+    denial->id = tunnel->id;
+    snprintf(denial->rule, sizeof(denial->rule), "%s", by && by->rule ? by->rule : "");
+    snprintf(denial->reason, sizeof(denial->reason), "%s", by && by->reason ? by->reason : "");
+}
+
 /* A refusal in the clear: the answer to a CONNECT; a captured connection has nobody to tell and is closed. */
-static void refuse(struct tunnel *tunnel, const struct err *err, int status)
+static void refuse(struct tunnel *tunnel)
 {
     struct buf out CLEANUP(buf_clear);
-    denial_from_err(&tunnel->denial, err, status);
-    tunnel->denial.id = tunnel->id;
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
     if (tunnel->captured || !denial_answer(&tunnel->denial, true, &out) ||
         !conn_write(tunnel->conn, out.data, out.len)) {
@@ -114,14 +121,17 @@ static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
     tunnel_free(tunnel);
 }
 
-static void on_dialed(void *arg, struct conn *upstream, bool reused, const struct err *err)
+static void on_dialed(void *arg, const struct dial_result *result)
 {
     struct tunnel *tunnel = arg;
-    (void)reused;
+    const struct err *err = result->err;
+    struct conn *upstream = result->conn; /* plain: nothing else was asked for */
     tunnel->dial = NULL;
     if (err) {
-        record(tunnel, "deny", "tunnel", NULL, err);
-        refuse(tunnel, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
+        struct decision address = {.rule = err->code == ERR_DENIED ? "network.private" : NULL};
+        record(tunnel, "deny", "tunnel", &address, err);
+        make_denial(tunnel, &address, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
+        refuse(tunnel);
         return;
     }
     if (!established(tunnel)) {
@@ -276,23 +286,20 @@ static void begin(void *arg)
     if (decision.action == POLICY_ALLOW) {
         record(tunnel, "allow", "tunnel", &decision, NULL);
         tunnel->state = TUNNEL_DIALING;
-        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &tunnel->host, tunnel->port, false, true,
-                                  on_dialed, tunnel);
+        struct dial_request request = {.host = &tunnel->host, .port = tunnel->port, .fresh = true};
+        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &request, on_dialed, tunnel);
         return;
     }
     err_set(&err, ERR_DENIED, "access to %s is denied by policy", tunnel->host.name);
     err_hint(&err, "This is policy, not a network fault: another way to the same host is denied too. Ask "
                    "the user to change policy.yaml");
     record(tunnel, "deny", "tunnel", &decision, &err);
-    denial_from_err(&tunnel->denial, &err, 403);
-    tunnel->denial.id = tunnel->id;
-    snprintf(tunnel->denial.rule, sizeof(tunnel->denial.rule), "%s", decision.rule);
-    snprintf(tunnel->denial.reason, sizeof(tunnel->denial.reason), "%s", decision.reason);
+    make_denial(tunnel, &decision, &err, 403);
     tunnel->refused = true;
     if (tunnel->port == 443)
         open_inside(tunnel); /* no client shows the body of a refused CONNECT (HACKING) */
     else
-        refuse(tunnel, &err, 403);
+        refuse(tunnel);
 }
 
 void tunnel_start(struct plane *plane, struct conn *conn, const struct target_host *host, uint16_t port,

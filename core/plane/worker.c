@@ -20,7 +20,7 @@ struct worker {
     int status;
 };
 
-static const char *const server_alpn[] = {"http/1.1", NULL};
+static const char *const server_alpn[] = {"h2", "http/1.1", NULL};
 
 static void stop(struct worker *worker, int status)
 {
@@ -87,6 +87,8 @@ static bool take_snapshot(struct worker *worker, int fd, struct err *err)
     }
     epoch_unref(plane->epoch);
     plane->epoch = epoch;
+    const uint64_t *limits = epoch->snapshot->rules->config->limits;
+    pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
     pool_empty(plane->pool); /* what they were verified against may have changed */
     return true;
 }
@@ -179,7 +181,7 @@ static const struct ipc_handler ipc_handler = {.message = on_message, .gone = on
 static bool prepare(struct worker *worker, struct err *err)
 {
     struct plane *plane = &worker->plane;
-    struct stream_server_options options = {.alpn = server_alpn};
+    struct stream_server_options options = {.alpn = server_alpn}, api_options = {.alpn = server_alpn + 1};
     log_open("worker", LOG_WARN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* the terminal's; the monitor decides when a worker ends */
@@ -189,7 +191,8 @@ static bool prepare(struct worker *worker, struct err *err)
     if (!plane->loop)
         return false;
     plane->server = stream_config_server(&options, err);
-    plane->resolver = plane->server ? resolver_new(plane->loop, err) : NULL;
+    plane->server_api = plane->server ? stream_config_server(&api_options, err) : NULL;
+    plane->resolver = plane->server_api ? resolver_new(plane->loop, err) : NULL;
     if (!plane->resolver)
         return false;
     plane->pool = pool_new(plane->loop);

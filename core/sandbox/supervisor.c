@@ -123,8 +123,11 @@ static void set_state(struct supervisor *self, enum supervisor_state state)
 
 static void signal_agent(const struct supervisor *self, int signo)
 {
-    if (self->agent > 0)
-        kill(-self->agent, signo);
+    if (self->agent <= 0)
+        return;
+    kill(-self->agent, signo);
+    if (signo == SIGHUP || signo == SIGTERM) /* what is stopped would never see them: as a terminal's hang-up does */
+        kill(-self->agent, SIGCONT);
 }
 
 static void agent_stopped(struct supervisor *self)
@@ -197,7 +200,6 @@ static void on_poll(void *arg)
     fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\n");
     set_state(self, ENDING);
     signal_agent(self, SIGTERM);
-    signal_agent(self, SIGCONT);
     timer_start(&self->grace, SUPERVISOR_GRACE_MS);
 }
 

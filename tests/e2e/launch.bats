@@ -49,10 +49,19 @@ no_sessions() { [ "$(session_count)" -eq 0 ]; }
 
 # ---- Ctrl-Z
 
+# The sleep runs before "up" is said: a dash that is stopped in the middle of its vfork would wait for ever.
 @test "Ctrl-Z suspends the launcher under a shell, and fg goes on" {
-    run -0 terminal 'expect:# ' 'send:aileron launch -- sh -c "echo u''p; sleep 2; echo awa''ke"\n' 'expect:sealed' \
+    run -0 terminal 'expect:# ' 'send:aileron launch -- sh -c "sleep 2 & echo u''p; wait; echo awa''ke"\n' 'expect:sealed' \
         'expect:up' 'send:\x1a' 'expect:Stopped' 'send:stty -a | grep -c -- " icanon"\n' 'expect:1' \
         'send:fg\n' 'expect:awake' 'expect:# ' 'send:exit 0\n' -- env PS1='# ' bash --norc --noprofile -i
+}
+
+@test "a terminal that hangs up ends a sandbox that is suspended" {
+    run -99 terminal 'expect:# ' 'send:aileron launch -- sh -c "echo u''p; exec sleep 4141"\n' 'expect:sealed' \
+        'expect:up' 'wait:0.2' 'send:\x1a' 'expect:Stopped' 'expect:never' -- env PS1='# ' bash --norc --noprofile -i
+    gone() { ! pgrep -f 'sleep 4141' > /dev/null; }
+    wait_for gone
+    wait_for no_sessions
 }
 
 # ---- what it refuses
@@ -116,14 +125,15 @@ refuses() { # STATUS TEXT COMMAND...
 @test "an ordinary user launches too, and is himself inside" {
     [ "$(id -u)" -eq 0 ] || skip "needs root to become somebody else"
     chmod 755 "$WORLD"
-    install -d -m 700 -o 4321 -g 4321 "$WORLD/u" "$WORLD/u/home" "$WORLD/u/p"
+    # His home has a short name: the paths of sockets in it are bounded.
+    install -d -m 700 -o 4321 -g 4321 "$WORLD/u" "$WORLD/u/p"
     cp -r "$ROOT/build/bin" "$WORLD/u/bin"
-    as() { env -i HOME="$WORLD/u/home" PATH="$WORLD/u/bin:/usr/bin:/bin" setpriv --reuid 4321 --regid 4321 --clear-groups "$@"; }
+    as() { env -i HOME="$WORLD/u" PATH="$WORLD/u/bin:/usr/bin:/bin" setpriv --reuid 4321 --regid 4321 --clear-groups "$@"; }
     chown -R 4321:4321 "$WORLD/u/bin"
     cd "$WORLD/u/p"
     run --separate-stderr as aileron launch -- sh -c 'id -u; id -g; touch made'
-    as aileron daemon stop
     [ "$status" -eq 0 ]
+    as aileron daemon stop
     [ "$output" = $'4321\n4321' ]
     [ "$(stat -c %u made)" = 4321 ]
 }

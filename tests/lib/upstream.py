@@ -32,6 +32,7 @@ class Service(http.server.BaseHTTPRequestHandler):
     git_root = ""
     secret = ""
     log_lock = threading.Lock()
+    released = threading.Event()
 
     def log_message(self, *unused):
         pass
@@ -111,6 +112,11 @@ class Service(http.server.BaseHTTPRequestHandler):
             self.answer(302, b"", [("Location", query["to"])])
         elif url.path == "/stream":
             self.stream(int(query.get("count", 5)), float(query.get("delay", 0.1)))
+        elif url.path == "/held":
+            self.held()
+        elif url.path == "/release":
+            self.released.set()
+            self.answer(200, {"released": True})
         elif url.path == "/close":
             self.send_response(200)
             self.send_header("Content-Length", "1000000")
@@ -154,6 +160,18 @@ class Service(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(delay)
         self.wfile.write(b"0\r\n\r\n")
+
+    def held(self):
+        """Begins an answer, and ends it once somebody asks for /release: no test has to race a clock."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        self.wfile.write(b"held ")
+        self.wfile.flush()
+        self.released.wait(60)
+        self.released.clear()
+        self.wfile.write(b"free\n")
 
     def git(self, url):
         """git http-backend as a CGI program, behind basic authentication."""
