@@ -190,7 +190,8 @@ static int start_and_attend(struct launch *launch, struct err *err)
 {
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
-    struct attend attend = {.control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
+    struct guard guard;
+    struct attend attend = {.guard = &guard, .control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session};
     int ends[2] = {-1, -1}, status = -1;
     bool own_tty = launch->plan.tty && !launch->engine->own_terminal;
@@ -200,6 +201,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
         return -1;
     }
     launch->plan.control_fd = ends[1];
+    guard_start(&guard, launch->plan.tty ? STDIN_FILENO : -1);
     if (launch->engine->build(&launch->plan, &run, err) && (!own_tty || tty_open(&tty, STDIN_FILENO, err))) {
         if (own_tty)
             add_terminal(&run, &tty);
@@ -217,6 +219,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
     }
     launch->plan.control_fd = -1;
     tty_close(&tty);
+    guard_stop(&guard);
     file_close_ptr(&ends[0]);
     file_close_ptr(&ends[1]);
     engine_run_clear(&run);

@@ -114,6 +114,13 @@ static bool inject(struct flow *flow, const struct ipc_message *message, struct 
     return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
 }
 
+/* What is wrong with an entry is the host's affair: 400 would blame the client, 404 and 409 would read as the
+ * upstream's answer. 0: as the code has it. */
+static int refusal_status(enum err_code code)
+{
+    return code == ERR_NOT_FOUND || code == ERR_CONFLICT || code == ERR_DATA ? 403 : 0;
+}
+
 static bool on_credential(void *arg, const struct ipc_message *message)
 {
     struct flow *flow = arg;
@@ -122,8 +129,7 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     flow->ask = NULL;
     if (message->type == MESSAGE_REFUSED) {
         plane_refusal(message, &err);
-        /* A missing entry is the host's affair: 404 would read as the upstream's answer. */
-        flow_refuse(flow, &err, err.code == ERR_NOT_FOUND ? 403 : 0, flow->decision.rule, NULL);
+        flow_refuse(flow, &err, refusal_status(err.code), flow->decision.rule, NULL);
     } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
         if (message->type != MESSAGE_CREDENTIAL)
             err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");

@@ -257,7 +257,10 @@ static bool add_environment(const struct plan *plan, const char *socket_path, st
             return err_set(err, ERR_LAUNCH, "the environment is too large");
         engine_run_add(run, "--env=%s", name);
     }
-    return use_socket(run, socket_path) || err_set(err, ERR_LAUNCH, "the environment is too large");
+    /* The user's own configuration of docker would add its proxies' variables, which may hold a password. */
+    AUTOFREE char *none = mem_printf("%s/run/docker", plan->aileron_home);
+    return (use_socket(run, socket_path) && env_set(&run->env, "DOCKER_CONFIG", none)) ||
+           err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
 static bool build(const struct plan *plan, struct engine_run *run, struct err *err)
@@ -271,8 +274,11 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     engine_run_add(run, "run");
     engine_run_add(run, "--rm");
     engine_run_add(run, "--interactive");
-    if (plan->tty)
+    if (plan->tty) {
         engine_run_add(run, "--tty");
+        /* docker would keep Ctrl-P back until the next key, and detach at Ctrl-P Ctrl-Q. No terminal sends these. */
+        engine_run_add(run, "--detach-keys=\xff,\xfe");
+    }
     engine_run_add(run, "--name=aileron-%s", plan->session_id);
     engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
     add_isolation(plan, run);

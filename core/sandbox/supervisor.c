@@ -62,7 +62,9 @@ static bool set_up_network(struct supervisor *self, struct err *err)
     const struct supervisor_spec *spec = self->spec;
     bool given = spec->port_count > 0;
 
-    if (!spec->open && (!netlink_loopback_up(err) || !netlink_loopback_address(htonl(0x7f400001), 10, err)))
+    /* First of all: where the engine gave us a network that is not our own, nothing of it is to be changed. */
+    if (!spec->open && (!fence_check_outside(err) || !netlink_loopback_up(err) ||
+                        !netlink_loopback_address(htonl(0x7f400001), 10, err)))
         return false;
     self->capture = capture_open(self->loop, given ? spec->ports : usual,
                                  given ? spec->port_count : COUNT(usual), !spec->open, err);

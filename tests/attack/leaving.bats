@@ -25,6 +25,7 @@ cannot() { # COMMAND...
     cannot python3 -c 'import socket; socket.create_connection(("1.1.1.1", 443), 10)'
     grep -qi 'unreachable' <<< "$output"
     cannot curl -sS --noproxy '*' -m 10 https://1.1.1.1/
+    grep -q '^curl: (7)' <<< "$output"
 }
 
 @test "E01 unsetting the proxy variables changes nothing" {

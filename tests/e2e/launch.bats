@@ -1,5 +1,5 @@
-# Launch: what it says, its exit status, its terminal, its signals, what it refuses, and what becomes of a sandbox
-# when the daemon, a worker, the launcher or the supervisor is killed. Under bwrap, which every machine can have.
+# Launch: what it says, how it is suspended, what it refuses. Under bwrap, which every machine can have; what is so
+# under either engine stands in life_bwrap.bats.
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 
@@ -15,7 +15,6 @@ setup() {
 }
 
 terminal() { "$TESTS_LIB/terminal.py" "$@"; }
-daemon_pid() { cat "$AILERON_HOME/run/daemon.pid"; }
 session_count() { ls "$AILERON_HOME/run/sessions" | wc -l; }
 no_sessions() { [ "$(session_count)" -eq 0 ]; }
 
@@ -48,28 +47,7 @@ no_sessions() { [ "$(session_count)" -eq 0 ]; }
     grep -q 'npm install -g @anthropic-ai/claude-code' <<< "$output"
 }
 
-# ---- standard streams, terminal, signals
-
-@test "standard streams are the command's own" {
-    run bash -c 'printf "a\nb\n" | aileron launch -- sh -c "cat; echo to-stderr >&2; test -t 1 || echo no-tty" 2> err'
-    [ "$status" -eq 0 ]
-    [ "$output" = $'a\nb\nno-tty' ]
-    grep -qx to-stderr err
-}
-
-@test "a terminal: size, resize, job control" {
-    run terminal 'size:33x77' 'expect:$ ' 'send:stty size\n' 'expect:33 77' 'size:44x88' 'wait:0.3' \
-        'send:stty size\n' 'expect:44 88' 'send:sleep 100\n' 'wait:0.5' 'send:\x1a' 'expect:Stopped' \
-        'send:fg\n' 'wait:0.3' 'send:\x03' 'expect:$ ' 'send:exit 7\n' -- \
-        aileron launch -- env PS1='$ ' bash --norc --noprofile
-    [ "$status" -eq 7 ]
-    grep -q 'modes restored' <<< "$output"
-}
-
-@test "Ctrl-C ends a plain program with 130" {
-    run -130 terminal 'expect:up' 'wait:0.2' 'send:\x03' -- aileron launch -- sh -c 'echo up; exec sleep 100'
-    grep -q 'modes restored' <<< "$output"
-}
+# ---- Ctrl-Z
 
 # The sleep runs before "up" is said: a dash that is stopped in the middle of its vfork would wait for ever.
 @test "Ctrl-Z suspends the launcher under a shell, and fg goes on" {
@@ -84,19 +62,6 @@ no_sessions() { [ "$(session_count)" -eq 0 ]; }
     gone() { ! pgrep -f 'sleep 4141' > /dev/null; }
     wait_for gone
     wait_for no_sessions
-}
-
-@test "signals to the launcher reach the command" {
-    run -143 terminal 'expect:up' 'signal:TERM' -- aileron launch -- sh -c 'echo up; exec sleep 100'
-    grep -q 'modes restored' <<< "$output"
-    aileron launch -- sh -c 'trap "echo got; exit 5" USR1; echo up; while :; do sleep 0.05; done' > out 2>&1 &
-    pid=$!
-    wait_for grep -q up out
-    kill -USR1 $pid
-    status=0
-    wait $pid || status=$?
-    [ "$status" -eq 5 ]
-    grep -q got out
 }
 
 # ---- what it refuses
@@ -171,57 +136,4 @@ refuses() { # STATUS TEXT COMMAND...
     as aileron daemon stop
     [ "$output" = $'4321\n4321' ]
     [ "$(stat -c %u made)" = 4321 ]
-}
-
-# ---- what dies
-
-@test "F01: the daemon is killed: the sandbox goes on, the next request works, the record verifies" {
-    aileron launch -- sh -c 'curl -sS https://api.test/user; echo; touch first; while [ ! -e go ]; do sleep 0.05; done
-        curl -sS https://api.test/user' > out 2>&1 &
-    pid=$!
-    wait_for test -e first
-    old=$(daemon_pid)
-    kill -9 "$old"
-    another_daemon() { [ -s "$AILERON_HOME/run/daemon.pid" ] && [ "$(daemon_pid)" != "$old" ]; }
-    wait_for another_daemon
-    printf '%s' "$AILERON_VAULT_PASSPHRASE" | aileron vault unlock > /dev/null
-    touch go
-    wait $pid
-    [ "$(grep -c '"login": "octo"' out)" -eq 2 ]
-    aileron audit verify
-    rm -f go first
-}
-
-@test "F02: a worker is killed: the sandbox goes on" {
-    aileron launch -- sh -c 'touch first; while [ ! -e go ]; do sleep 0.05; done; curl -sS https://api.test/user' > out 2>&1 &
-    pid=$!
-    wait_for test -e first
-    kill -9 "$(pgrep -P "$(daemon_pid)" -f 'aileron worker')"
-    touch go
-    wait $pid
-    grep -q '"login": "octo"' out
-    rm -f go first
-}
-
-@test "F02: the launcher is killed: the sandbox goes with it, and the session ends" {
-    aileron launch -- sh -c 'touch first; exec sleep 4242' 2> /dev/null &
-    pid=$!
-    wait_for test -e first
-    kill -9 $pid
-    gone() { ! pgrep -f 'sleep 4242' > /dev/null; }
-    wait_for gone
-    wait_for no_sessions
-    rm -f first
-}
-
-@test "F02: the supervisor is killed: the launcher says so by its status, and the session ends" {
-    aileron launch -- sh -c 'touch first; exec sleep 4343' 2> /dev/null &
-    pid=$!
-    wait_for test -e first
-    kill -9 "$(pgrep -f 'aileron-proxy run .*sleep 4343' | tail -1)"
-    status=0
-    wait $pid || status=$?
-    [ "$status" -eq 137 ]
-    wait_for no_sessions
-    rm -f first
 }
