@@ -2,6 +2,7 @@
  * nothing of requests. */
 #include "core/plane/dial.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,15 @@ static uint64_t limit_of(const struct dial *dial, enum limit limit)
     return dial->epoch->snapshot->rules->config->limits[limit];
 }
 
+/* Of a saved TLS session. Which roots it was verified against is the session's own to know. */
+enum { PLACE_BYTES = sizeof(((struct target_host *)NULL)->name) + sizeof(":65535") };
+
+static struct span place_of(const struct target_host *host, uint16_t port, char text[PLACE_BYTES])
+{
+    int len = snprintf(text, PLACE_BYTES, "%s:%u", host->name, port);
+    return (struct span){text, (size_t)len};
+}
+
 static void connect_next(struct dial *dial);
 
 static void secure(struct dial *dial)
@@ -69,7 +79,12 @@ static void secure(struct dial *dial)
         return;
     }
     struct stream_io io = conn_stream_io(dial->conn);
-    struct stream *stream = stream_client(config, dial->host.name, SPAN(""), &io, &dial->err);
+    char place[PLACE_BYTES];
+    struct buf saved CLEANUP(buf_wipe);
+    struct span session = {NULL, 0};
+    if (resume_take(dial->plane->resume, place_of(&dial->host, dial->port, place), &saved))
+        session = (struct span){(const char *)saved.data, saved.len};
+    struct stream *stream = stream_client(config, dial->host.name, session, &io, &dial->err);
     stream_config_unref(config);
     if (!stream) {
         dial_fail(dial);
@@ -213,6 +228,16 @@ void dial_cancel(struct dial *dial)
 {
     if (dial)
         dial_end(dial);
+}
+
+void dial_remember(struct plane *plane, const struct target_host *host, uint16_t port, struct conn *conn)
+{
+    char place[PLACE_BYTES];
+    struct buf saved CLEANUP(buf_wipe);
+    struct stream *stream = conn_stream(conn);
+    buf_init(&saved, 0);
+    if (stream && stream_session_save(stream, &saved))
+        resume_put(plane->resume, place_of(host, port, place), &saved);
 }
 
 void dial_keep(struct plane *plane, const struct target_host *host, uint16_t port, bool tls,

@@ -15,6 +15,9 @@ struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct t
                         uint16_t port, bool tls, bool fresh, dial_fn fn, void *arg) MUSTUSE
     NONNULL_AT(1, 2, 3, 7);
 void dial_cancel(struct dial *dial); /* NULL is fine */
+/* Keeps the connection's TLS session, where the upstream gave one that is not kept yet (with TLS 1.3 it comes with an
+ * answer's first bytes), so that the next connection to the same place resumes it. */
+void dial_remember(struct plane *plane, const struct target_host *host, uint16_t port, struct conn *conn) NONNULL;
 /* Gives a connection at rest back for the next request to the same place. */
 void dial_keep(struct plane *plane, const struct target_host *host, uint16_t port, bool tls,
                struct conn *conn) NONNULL;

@@ -112,6 +112,7 @@ static void finish(struct flow *flow)
     struct conn *conn = flow->upstream;
     flow->upstream = NULL;
     conn_deadline(conn, 0);
+    dial_remember(flow->plane, &flow->target->host, flow->target->port, conn);
     /* An answer before the request's end leaves the connection in a state that no other request may see. */
     if (flow->answer.keep_alive && flow->body_done && !flow->answer.upgrade)
         dial_keep(flow->plane, &flow->target->host, flow->target->port,

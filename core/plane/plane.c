@@ -12,10 +12,12 @@ struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
-    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn};
+    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn,
+                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
     if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
         (epoch->client = stream_config_client(&options, err))) {
         epoch->snapshot = snapshot;
+        epoch->own = mem_array(snapshot->upstream_root_count + 1, sizeof(struct stream_config *));
         return epoch;
     }
     trust_unref(epoch->trust);
@@ -33,10 +35,26 @@ void epoch_unref(struct epoch *epoch)
 {
     if (!epoch || --epoch->refs > 0)
         return;
+    for (size_t i = 0; i < epoch->snapshot->upstream_root_count; i++)
+        stream_config_unref(epoch->own[i]);
+    free(epoch->own);
     stream_config_unref(epoch->client);
     trust_unref(epoch->trust);
     snapshot_free(epoch->snapshot); /* last: trust borrows its roots */
     free(epoch);
+}
+
+static struct stream_config *config_with(const struct snapshot *snapshot, const char *pem, struct err *err)
+{
+    struct trust *trust = trust_new();
+    struct stream_client_options options = {.trust = trust, .alpn = alpn,
+                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
+    struct stream_config *config = NULL;
+    if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
+        trust_add(trust, span_of(pem), TRUST_BORROW, err))
+        config = stream_config_client(&options, err);
+    trust_unref(trust);
+    return config;
 }
 
 struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err)
@@ -45,14 +63,9 @@ struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct
     for (size_t i = 0; i < snapshot->upstream_root_count; i++) {
         if (!span_eqs(host, snapshot->upstream_roots[i].host))
             continue;
-        struct trust *trust = trust_new();
-        struct stream_client_options options = {.trust = trust, .alpn = alpn};
-        struct stream_config *config = NULL;
-        if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_COPY, err) &&
-            trust_add(trust, span_of(snapshot->upstream_roots[i].pem), TRUST_COPY, err))
-            config = stream_config_client(&options, err);
-        trust_unref(trust);
-        return config;
+        if (!epoch->own[i])
+            epoch->own[i] = config_with(snapshot, snapshot->upstream_roots[i].pem, err);
+        return epoch->own[i] ? stream_config_ref(epoch->own[i]) : NULL;
     }
     return stream_config_ref(epoch->client);
 }

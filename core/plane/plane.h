@@ -10,6 +10,7 @@
 #include "core/loop/pool.h"
 #include "core/loop/resolve.h"
 #include "tls/ca.h"
+#include "tls/resume.h"
 
 /* One snapshot with what is derived from it. A reload makes a new one; a request keeps the one that it
  * began with until it ends. */
@@ -17,6 +18,7 @@ struct epoch {
     struct snapshot *snapshot;
     struct trust *trust;          /* the system's roots and tls.ca_file */
     struct stream_config *client; /* verifies upstreams against trust */
+    struct stream_config **own;   /* the same for each of snapshot->upstream_roots; NULL: not needed yet */
     unsigned refs;
 };
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err) MUSTUSE NONNULL; /* takes it on success */
@@ -39,6 +41,7 @@ struct plane {
     struct stream_config *server; /* towards the sandbox: ALPN http/1.1 */
     struct resolver *resolver;
     struct pool *pool;
+    struct resume *resume; /* TLS sessions of upstreams */
     struct ask *asks;
     uint32_t last_ask;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */

@@ -89,6 +89,7 @@ static bool take_snapshot(struct worker *worker, int fd, struct err *err)
     plane->epoch = epoch;
     const uint64_t *limits = epoch->snapshot->rules->config->limits;
     pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
+    resume_empty(plane->resume);
     pool_empty(plane->pool); /* what they were verified against may have changed */
     return true;
 }
@@ -195,6 +196,7 @@ static bool prepare(struct worker *worker, struct err *err)
     if (!plane->resolver)
         return false;
     plane->pool = pool_new(plane->loop);
+    plane->resume = resume_new();
     plane->ipc = ipc_new(plane->loop, WORKER_IPC_FD, &ipc_handler, worker);
     timer_init(&worker->timer, plane->loop, on_drain_tick, worker);
     timer_start(&worker->timer, WORKER_SNAPSHOT_MS);
