@@ -20,8 +20,8 @@ struct signal_row {
 
 struct loop {
     struct event_base *base;
-    struct event
-        tasks_event; /* a timer of zero: tasks run in the next round, after what is ready now */
+    struct event tasks_event; /* made active by hand: tasks run after what is ready now */
+    bool scheduled, running;
     struct task *first, *last;
     struct task fence; /* stands behind what runs in this round */
     struct signal_row signals[LOOP_SIGNALS_MAX];
@@ -55,13 +55,9 @@ static void run_task(struct task *task)
     fn(arg); /* may free what the task was embedded in */
 }
 
-/* Runs what was queued before now; what these tasks post waits for the next round, so that a task
- * which posts itself lets descriptors and timers have their turn. */
-static void on_tasks(evutil_socket_t fd, short what, void *arg)
+/* Runs what was queued before now; what these tasks post waits for the next round. */
+static void run_round(struct loop *loop)
 {
-    struct loop *loop = arg;
-    (void)fd;
-    (void)what;
     struct task *fence = &loop->fence;
     fence->queued = true;
     fence->prev = loop->last;
@@ -73,10 +69,25 @@ static void on_tasks(evutil_socket_t fd, short what, void *arg)
     while (loop->first != fence)
         run_task(loop->first);
     unlink_task(fence);
-    if (loop->first) {
-        static const struct timeval now = {0, 0};
-        event_add(&loop->tasks_event, &now);
-    }
+}
+
+/* A few rounds, since most of what a task posts is the next step of the same work and to ask the kernel between them
+ * finds nothing. A task which posts itself again and again lets descriptors and timers have their turn. */
+static void on_tasks(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval now = {0, 0};
+    struct loop *loop = arg;
+    (void)fd;
+    (void)what;
+    loop->scheduled = false;
+    loop->running = true;
+    for (int round = 0; round < LOOP_TASK_ROUNDS && loop->first; round++)
+        run_round(loop);
+    loop->running = false;
+    if (!loop->first)
+        return;
+    loop->scheduled = true;
+    event_add(&loop->tasks_event, &now);
 }
 
 void task_init(struct task *task, struct loop *loop, loop_fn fn, void *arg)
@@ -96,10 +107,10 @@ void task_post(struct task *task)
     else
         loop->first = task;
     loop->last = task;
-    if (!event_pending(&loop->tasks_event, EV_TIMEOUT, NULL)) {
-        static const struct timeval now = {0, 0};
-        event_add(&loop->tasks_event, &now);
-    }
+    if (loop->scheduled || loop->running)
+        return;
+    loop->scheduled = true;
+    event_active(&loop->tasks_event, EV_TIMEOUT, 0);
 }
 
 void task_cancel(struct task *task)
