@@ -34,6 +34,7 @@ struct exchange {
     bool keep;                   /* after this answer */
     bool pumping;
     struct task next;            /* the next request, in the loop's next round */
+    struct calm calm;
 };
 
 enum { LINGER_MS = 2000, HEAD_ROOM_BYTES = MSG_HEAD_BYTES + 1024 };
@@ -49,6 +50,7 @@ static void exchange_free(struct exchange *exchange)
 {
     exchange->state = EXCHANGE_OVER;
     task_cancel(&exchange->next);
+    calm_cancel(&exchange->calm);
     http1_free(exchange->parser);
     arena_free(exchange->arena);
     exchange->plane->connections--;
@@ -234,10 +236,11 @@ static void on_head(struct exchange *exchange)
     exchange->flow = flow_start(exchange->plane, &request, &exchange_client, exchange);
 }
 
-/* Room for the largest answer that is made of a head alone; without it no further request is read. */
-static bool has_head_room(const struct exchange *exchange)
+/* A further request is read where its answer's head has room and the record takes its lines. */
+static bool may_begin(struct exchange *exchange)
 {
-    return conn_room(exchange->conn) >= HEAD_ROOM_BYTES;
+    return conn_room(exchange->conn) >= HEAD_ROOM_BYTES &&
+           plane_calm(exchange->plane, &exchange->calm, &exchange->next);
 }
 
 /* One step on what has come. A body goes to the flow as far as it takes it. False: stop. */
@@ -245,8 +248,8 @@ static bool pump_once(struct exchange *exchange)
 {
     struct err err;
     struct span input = conn_peek(exchange->conn), body = {NULL, 0};
-    if (exchange->state == EXCHANGE_HEAD && !has_head_room(exchange))
-        return false; /* DRAINED goes on */
+    if (exchange->state == EXCHANGE_HEAD && input.len > 0 && !may_begin(exchange))
+        return false; /* DRAINED goes on, or the task */
     if (exchange->state == EXCHANGE_FLOW) {
         size_t room = exchange->flow ? flow_room(exchange->flow) : 0;
         if (exchange->request_done)

@@ -146,6 +146,51 @@ void plane_refusal(const struct ipc_message *message, struct err *err)
     err_hint(err, "%s", hint);
 }
 
+/* ---- a monitor that is slow ---- */
+
+enum { CALM_BYTES = IPC_QUEUE_BYTES / 8, CALM_RETRY_MS = 5 };
+
+void calm_cancel(struct calm *calm)
+{
+    if (!calm->link)
+        return;
+    *calm->link = calm->next;
+    if (calm->next)
+        calm->next->link = calm->link;
+    calm->link = NULL;
+}
+
+static void on_calm_time(void *arg)
+{
+    struct plane *plane = arg;
+    if (ipc_queued(plane->ipc) > CALM_BYTES) {
+        timer_start(&plane->calm_timer, CALM_RETRY_MS);
+        return;
+    }
+    while (plane->waiting) {
+        struct task *task = plane->waiting->task;
+        calm_cancel(plane->waiting);
+        task_post(task); /* it looks again: one of many may fill the channel */
+    }
+}
+
+bool plane_calm(struct plane *plane, struct calm *calm, struct task *task)
+{
+    if (ipc_queued(plane->ipc) <= CALM_BYTES)
+        return true;
+    if (calm->link)
+        return false;
+    if (!plane->waiting) {
+        timer_init(&plane->calm_timer, plane->loop, on_calm_time, plane);
+        timer_start(&plane->calm_timer, CALM_RETRY_MS);
+    }
+    *calm = (struct calm){.next = plane->waiting, .link = &plane->waiting, .task = task};
+    if (calm->next)
+        calm->next->link = &calm->next;
+    plane->waiting = calm;
+    return false;
+}
+
 void plane_record(struct plane *plane, json_t *event)
 {
     struct buf text CLEANUP(buf_clear);

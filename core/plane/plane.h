@@ -42,6 +42,8 @@ struct plane {
     struct pool *pool;
     struct ask *asks;
     uint32_t last_ask;
+    struct calm *waiting;     /* until the monitor has taken what is queued for it */
+    struct timer calm_timer;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */
     bool draining;
 };
@@ -54,6 +56,14 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
 uint32_t ask_id(const struct ask *ask) NONNULL;
 void ask_cancel(struct ask *ask); /* the answer, should it come, is dropped; NULL is fine */
 void plane_answer(struct plane *plane, const struct ipc_message *message) NONNULL; /* for the worker */
+/* What adds to the channel without the monitor's asking looks here first: the channel ends where too much waits in
+ * it, and the worker with it. False: too much waits now; task is posted when it is less. Once at a time. */
+struct calm {
+    struct calm *next, **link; /* link NULL: not waiting */
+    struct task *task;
+};
+bool plane_calm(struct plane *plane, struct calm *calm, struct task *task) MUSTUSE NONNULL;
+void calm_cancel(struct calm *calm) NONNULL;
 /* One line for the record; takes the reference to event. */
 void plane_record(struct plane *plane, json_t *event) NONNULL;
 /* An error of the monitor's REFUSED payload. */

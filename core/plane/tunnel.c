@@ -31,6 +31,7 @@ struct tunnel {
     struct denial denial; /* where refused: delivered inside */
     struct dial *dial;
     struct task begin;
+    struct calm calm;
     struct id id;
     uint64_t began_ms;
 };
@@ -41,6 +42,7 @@ static void tunnel_free(struct tunnel *tunnel)
 {
     tunnel->state = TUNNEL_OVER;
     task_cancel(&tunnel->begin);
+    calm_cancel(&tunnel->calm);
     dial_cancel(tunnel->dial);
     epoch_unref(tunnel->epoch);
     loop_defer(tunnel->plane->loop, free, tunnel);
@@ -271,6 +273,8 @@ static void begin(void *arg)
     struct match_query query = {.host = span_of(tunnel->host.name), .port = tunnel->port};
     struct decision decision;
     struct err err;
+    if (!plane_calm(tunnel->plane, &tunnel->calm, &tunnel->begin))
+        return;
     if (tunnel->own) {
         open_inside(tunnel);
         return;
