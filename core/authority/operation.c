@@ -214,6 +214,8 @@ static bool prepare(struct session *session, struct run *run, const json_t *args
 {
     const struct rules *rules = session->snapshot->rules;
 
+    if (!session_may_ask(session, err))
+        return false;
     run->tool = catalogue_find(rules->catalogue, run->row.connector, run->row.tool, run->row.operation,
                                &run->connector, err);
     if (run->tool == NULL)
