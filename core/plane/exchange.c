@@ -53,7 +53,7 @@ static void exchange_free(struct exchange *exchange)
     calm_cancel(&exchange->calm);
     http1_free(exchange->parser);
     arena_free(exchange->arena);
-    exchange->plane->connections--;
+    plane_leave(exchange->plane);
     loop_defer(exchange->plane->loop, free, exchange);
 }
 
@@ -210,6 +210,11 @@ static void on_head(struct exchange *exchange)
     exchange->state = EXCHANGE_FLOW;
     exchange->keep = exchange->request.keep_alive && !connect;
     conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
+    if (!plane_may_begin(exchange->plane, &err)) {
+        exchange->keep = false;
+        answer_err(exchange, &err, 403);
+        return;
+    }
     if (exchange->denial) {
         exchange->keep = false;
         answer_denial(exchange, exchange->denial);

@@ -57,6 +57,31 @@ struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct
     return stream_config_ref(epoch->client);
 }
 
+/* ---- the end ---- */
+
+void plane_leave(struct plane *plane)
+{
+    plane->connections--;
+    if (plane->connections == 0 && plane->drained)
+        task_post(plane->drained);
+}
+
+void plane_drain(struct plane *plane, struct task *drained)
+{
+    plane->draining = true;
+    plane->drained = drained;
+    if (plane->connections == 0)
+        task_post(drained);
+}
+
+bool plane_may_begin(const struct plane *plane, struct err *err)
+{
+    if (!plane->draining)
+        return true;
+    err_set(err, ERR_DENIED, "this session has ended");
+    return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+}
+
 /* ---- questions ---- */
 
 struct ask {

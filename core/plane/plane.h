@@ -46,7 +46,15 @@ struct plane {
     struct timer calm_timer;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */
     bool draining;
+    struct task *drained; /* posted when the last connection of a draining plane has gone; NULL: nobody waits */
 };
+
+/* A connection of the sandbox has gone. */
+void plane_leave(struct plane *plane) NONNULL;
+/* The session ends: what is under way is finished, and nothing new is begun on connections that are open. */
+void plane_drain(struct plane *plane, struct task *drained) NONNULL;
+/* False: the session has ended (ERR_DENIED). */
+bool plane_may_begin(const struct plane *plane, struct err *err) MUSTUSE NONNULL;
 
 /* Whether a question fits into one message. False: ERR_LIMIT. */
 bool plane_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL;

@@ -29,7 +29,7 @@ static void relay_close(struct relay *relay)
     task_cancel(&relay->begin);
     conn_close(relay->client.conn);
     conn_close(relay->upstream.conn);
-    relay->plane->connections--;
+    plane_leave(relay->plane);
     if (relay->over)
         relay->over(relay->arg, relay->client.moved_bytes, relay->upstream.moved_bytes);
     loop_defer(relay->plane->loop, free, relay);

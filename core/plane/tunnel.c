@@ -51,7 +51,7 @@ static void tunnel_free(struct tunnel *tunnel)
 static void tunnel_close(struct tunnel *tunnel)
 {
     conn_close(tunnel->conn);
-    tunnel->plane->connections--;
+    plane_leave(tunnel->plane);
     tunnel_free(tunnel);
 }
 
@@ -96,7 +96,7 @@ static void refuse(struct tunnel *tunnel)
         return;
     }
     conn_finish(tunnel->conn, LINGER_MS);
-    tunnel->plane->connections--;
+    plane_leave(tunnel->plane);
     tunnel_free(tunnel);
 }
 

@@ -51,6 +51,8 @@ struct world {
     struct upstream_port plain, tls;
     struct peer *peers;
     struct timer tick;
+    struct task drained_task;
+    bool drained;
     char *config, *policy, *bindings; /* the files, written at the next load */
 };
 
@@ -159,7 +161,8 @@ static inline void upstream_close(struct upstream_port *port)
         close(port->waiting[i]);
 }
 
-/* The next connection to the upstream; with TLS the certificate is for `host`. */
+/* The next connection to the upstream: NULL: without TLS. "bare": to the port for TLS, but the bytes are seen as they
+ * are. Else the certificate is for `host`. */
 static inline struct peer *upstream_accept(struct world *world, const char *name, const char *host)
 {
     struct upstream_port *port = host ? &world->tls : &world->plain;
@@ -171,7 +174,7 @@ static inline struct peer *upstream_accept(struct world *world, const char *name
     int fd = port->waiting[0];
     memmove(port->waiting, port->waiting + 1, --port->waiting_count * sizeof(port->waiting[0]));
     struct peer *peer = peer_new(&world->peers, name, world->plane.loop, fd);
-    if (host) {
+    if (host && strcmp(host, "bare") != 0) {
         struct stream_io io = conn_stream_io(peer->conn);
         struct leaf *leaf = ca_leaf(world->upstream_ca, host, &err);
         assert_non_null(leaf);
