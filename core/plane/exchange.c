@@ -415,7 +415,7 @@ static void on_upgraded(void *arg, struct conn *upstream)
     exchange->flow = NULL;
     plane->connections++; /* the relay's */
     exchange_free(exchange);
-    relay_start(plane, conn, upstream, NULL, NULL);
+    relay_start(plane, conn, upstream, NULL, NULL, NULL);
 }
 
 static const struct flow_client exchange_client = {

@@ -1,4 +1,4 @@
-/* Two halves of one type, used once in each direction. It looks at no byte. */
+/* Two halves of one type, used once in each direction. It looks at no byte itself: a gate may. */
 #include "core/plane/relay.h"
 
 #include <stdlib.h>
@@ -15,6 +15,7 @@ struct half {
 struct relay {
     struct plane *plane;
     struct half client, upstream;
+    relay_gate_fn gate; /* NULL: passed, or none */
     relay_fn over;
     void *arg;
     struct task begin;
@@ -35,9 +36,27 @@ static void relay_close(struct relay *relay)
     loop_defer(relay->plane->loop, free, relay);
 }
 
+/* False: nothing of the client's passes (yet). */
+static bool gate_open(struct half *from)
+{
+    struct relay *relay = from->relay;
+    struct span first = conn_peek(from->conn);
+    if (!relay->gate || from != &relay->client || first.len == 0)
+        return true;
+    enum relay_gate verdict = relay->gate(relay->arg, first);
+    if (verdict == RELAY_REFUSE || (verdict == RELAY_WAIT && conn_eof(from->conn)))
+        relay_close(relay);
+    if (verdict != RELAY_PASS)
+        return false;
+    relay->gate = NULL;
+    return true;
+}
+
 static void move(struct half *from)
 {
     struct half *to = from->other;
+    if (!gate_open(from))
+        return;
     for (;;) {
         struct span input = conn_peek(from->conn);
         size_t room = conn_room(to->conn);
@@ -94,10 +113,12 @@ static void half_init(struct half *half, struct relay *relay, struct conn *conn,
     conn_deadline(conn, config->limits[LIMIT_IDLE_MS]);
 }
 
-void relay_start(struct plane *plane, struct conn *client, struct conn *upstream, relay_fn over, void *arg)
+void relay_start(struct plane *plane, struct conn *client, struct conn *upstream, relay_gate_fn gate,
+                 relay_fn over, void *arg)
 {
     struct relay *relay = mem_alloc(sizeof(*relay));
     relay->plane = plane;
+    relay->gate = gate;
     relay->over = over;
     relay->arg = arg;
     half_init(&relay->client, relay, client, &relay->upstream);

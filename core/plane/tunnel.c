@@ -108,6 +108,45 @@ static bool established(struct tunnel *tunnel)
 
 /* ---- untouched ---- */
 
+/* E09: TLS only for exactly this name. */
+static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
+{
+    struct target_host named;
+    if (!hello->has_name)
+        return tunnel->host.is_ip ||
+               err_set(err, ERR_DENIED, "the client names no host in TLS (SNI) and asked for %s",
+                       tunnel->host.name);
+    if (!target_host_parse(span_of(hello->name), &named, err))
+        return false;
+    return target_host_equal(&named, &tunnel->host) ||
+           err_set(err, ERR_DENIED, "the client asked for %s and names %s in TLS (SNI)", tunnel->host.name,
+                   named.name);
+}
+
+/* Other protocols pass as they are; TLS for another name would reach it past the rules (through a host that serves
+ * many). */
+static enum relay_gate check_first(void *arg, struct span first)
+{
+    struct tunnel *tunnel = arg;
+    struct hello hello;
+    struct err err;
+    switch (tls_hello_parse((const uint8_t *)first.p, first.len, &hello)) {
+    case HELLO_MORE:
+        return RELAY_WAIT;
+    case HELLO_NOT_TLS:
+        return RELAY_PASS;
+    case HELLO_OK:
+        if (check_hello(tunnel, &hello, &err))
+            return RELAY_PASS;
+        break;
+    case HELLO_BAD:
+        err_set(&err, ERR_DENIED, "the client's TLS hello for %s is malformed", tunnel->host.name);
+        break;
+    }
+    record(tunnel, "deny", "tunnel", NULL, &err);
+    return RELAY_REFUSE;
+}
+
 static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
 {
     struct tunnel *tunnel = arg;
@@ -141,7 +180,8 @@ static void on_dialed(void *arg, struct conn *upstream, bool reused, const struc
         return;
     }
     tunnel->state = TUNNEL_RELAYING;
-    relay_start(tunnel->plane, tunnel->conn, upstream, on_relayed, tunnel);
+    conn_limits(tunnel->conn, HELLO_INPUT_MAX, 0);
+    relay_start(tunnel->plane, tunnel->conn, upstream, check_first, on_relayed, tunnel);
 }
 
 /* ---- opened ---- */
@@ -157,21 +197,6 @@ static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
     else
         exchange_start(tunnel->plane, tunnel->conn, &origin, tunnel->captured, true);
     tunnel_free(tunnel);
-}
-
-/* E08, E09: only TLS for exactly this name, or plain HTTP where the port is HTTP's. */
-static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
-{
-    struct target_host named;
-    if (!hello->has_name)
-        return tunnel->host.is_ip ||
-               err_set(err, ERR_DENIED, "the client names no host in TLS (SNI) and asked for %s",
-                       tunnel->host.name);
-    if (!target_host_parse(span_of(hello->name), &named, err))
-        return false;
-    return target_host_equal(&named, &tunnel->host) ||
-           err_set(err, ERR_DENIED, "the client asked for %s and names %s in TLS (SNI)", tunnel->host.name,
-                   named.name);
 }
 
 static void secure(struct tunnel *tunnel)
@@ -192,6 +217,7 @@ static void secure(struct tunnel *tunnel)
     conn_secure(tunnel->conn, stream, FIRST_BYTES_MS);
 }
 
+/* E08: only TLS, or plain HTTP where the port is not HTTPS's. */
 static void look(struct tunnel *tunnel)
 {
     struct span input = conn_peek(tunnel->conn);
