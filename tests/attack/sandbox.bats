@@ -180,3 +180,17 @@ PY
     [ "$status" -eq 0 ]
     [ "$output" = done ]
 }
+
+@test "A01: the control socket refuses a process of a sandbox, though it has its own user's id" {
+    aileron status > /dev/null
+    connect='import socket, sys
+s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect(sys.argv[1])
+try:
+    s.sendall(b"GET /v1/health HTTP/1.1\r\nHost: aileron\r\n\r\n"); print(s.recv(100))
+except OSError as e: print("refused", e)'
+    run -0 python3 -c "$connect" "$AILERON_HOME/run/control.sock"
+    grep -q 'HTTP/1.1 200' <<< "$output"
+    run -0 unshare --user --map-root-user --pid --fork python3 -c "$connect" "$AILERON_HOME/run/control.sock"
+    lacks HTTP "$output"
+    aileron audit list --event=control.denied | grep -q 'reason=a sandbox'
+}
