@@ -194,3 +194,22 @@ except OSError as e: print("refused", e)'
     lacks HTTP "$output"
     aileron audit list --event=control.denied | grep -q 'reason=a sandbox'
 }
+
+@test "C01: a home below a directory that is shown is not shown with it" {
+    [ -w /opt ] || skip "needs to make a directory in /opt"
+    shown=$(mktemp -d /opt/aileron-test.XXXXXX)
+    chmod 755 "$shown"
+    mkdir "$shown/app" "$shown/bin"
+    printf '#!/bin/sh\necho works' > "$shown/bin/tool"
+    chmod 755 "$shown/bin/tool"
+    echo "$HOST_MARKER" > "$shown/app/.netrc"
+    cp -r "$AILERON_HOME" "$shown/app/.aileron"
+    HOME=$shown/app AILERON_HOME=$shown/app/.aileron run inside sh -c \
+        "'$shown/bin/tool'; cat '$shown/app/.netrc'; ls -laR '$shown/app'; cat '$shown'/app/.aileron/*"
+    HOME=$shown/app AILERON_HOME=$shown/app/.aileron aileron daemon stop > /dev/null
+    rm -rf "$shown"
+    grep -qx works <<< "$output"
+    lacks "$HOST_MARKER" "$output"
+    lacks vault.json "$output"
+    lacks checksum "$output"
+}
