@@ -213,3 +213,15 @@ except OSError as e: print("refused", e)'
     lacks vault.json "$output"
     lacks checksum "$output"
 }
+
+@test "F10: a workspace that holds the engine's socket, or leads to it, is refused" {
+    mkdir -p "$WORLD/engine"
+    python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$WORLD/engine/docker.sock"
+    cd "$WORLD/engine"
+    DOCKER_HOST=unix://$WORLD/engine/docker.sock run -125 aileron launch --sandbox=bwrap -- true
+    grep -qF 'holds a socket that controls this host' <<< "$output"
+    ln -sfn "$WORLD/engine" "$WORLD/to-engine"
+    cd "$WORLD/to-engine"
+    DOCKER_HOST=unix://$WORLD/engine/docker.sock run -125 aileron launch --sandbox=bwrap -- true
+    [ "$(aileron sessions list 2> /dev/null | wc -l)" -eq 0 ]
+}
