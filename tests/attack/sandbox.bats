@@ -225,3 +225,17 @@ except OSError as e: print("refused", e)'
     DOCKER_HOST=unix://$WORLD/engine/docker.sock run -125 aileron launch --sandbox=bwrap -- true
     [ "$(aileron sessions list 2> /dev/null | wc -l)" -eq 0 ]
 }
+
+@test "C01: the host's proxies, with their passwords, are not put into a container" {
+    docker version > /dev/null 2>&1 || skip "no docker"
+    mkdir -p "$WORLD/docker"
+    proxy=http://user:$HOST_MARKER@proxy.example:3128
+    cat > "$WORLD/docker/config.json" <<JSON
+{"proxies": {"default": {"httpProxy": "$proxy", "httpsProxy": "$proxy", "ftpProxy": "$proxy", "allProxy": "$proxy"}}}
+JSON
+    IMAGE=$("$ROOT/tests/lib/image" scratch)
+    DOCKER_CONFIG=$WORLD/docker ENGINE=docker run -0 inside /busybox sh -c \
+        '/busybox env; /busybox cat /proc/1/environ /proc/self/environ 2> /dev/null | /busybox tr "\0" "\n"'
+    grep -qx HTTP_PROXY=http://127.0.0.1:3128 <<< "$output"
+    lacks "$HOST_MARKER" "$output"
+}
