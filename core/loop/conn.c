@@ -258,7 +258,7 @@ void conn_finish(struct conn *conn, uint64_t ms)
     conn->end_wanted = true;
     queue_clear(&conn->in);
     conn->limit_ms = ms;
-    conn->limit_at = clock_mono_ms() + ms;
+    conn->limit_at = clock_mono_ms() + (conn->deadline_ms ? conn->deadline_ms : CONN_STALL_MS);
     conn_set_state(conn, CONN_STATE_FINISHING);
     task_post(&conn->task);
 }

@@ -94,6 +94,16 @@ static void secure(struct dial *dial)
     conn_secure(dial->conn, stream, limit_of(dial, LIMIT_CONNECT_MS));
 }
 
+/* A kept connection that ends, or speaks, before it is handed over is none: begin() makes a new one. */
+static void on_pooled(struct conn *conn, enum conn_event event, void *arg)
+{
+    struct dial *dial = arg;
+    if (event == CONN_DRAINED)
+        return;
+    dial->conn = NULL;
+    conn_close(conn);
+}
+
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct dial *dial = arg;
@@ -219,7 +229,7 @@ struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct t
     if (!fresh)
         dial->conn = pool_take(plane->pool, &key);
     if (dial->conn)
-        conn_set_handler(dial->conn, on_conn, dial);
+        conn_set_handler(dial->conn, on_pooled, dial);
     task_post(&dial->task);
     return dial;
 }
@@ -240,9 +250,12 @@ void dial_remember(struct plane *plane, const struct target_host *host, uint16_t
         resume_put(plane->resume, place_of(host, port, place), &saved);
 }
 
-void dial_keep(struct plane *plane, const struct target_host *host, uint16_t port, bool tls,
-               struct conn *conn)
+void dial_keep(struct plane *plane, const struct epoch *epoch, const struct target_host *host, uint16_t port,
+               bool tls, struct conn *conn)
 {
     struct pool_key key = key_of(host, port, tls);
-    pool_put(plane->pool, &key, conn);
+    if (epoch == plane->epoch)
+        pool_put(plane->pool, &key, conn);
+    else
+        conn_close(conn);
 }

@@ -18,8 +18,9 @@ void dial_cancel(struct dial *dial); /* NULL is fine */
 /* Keeps the connection's TLS session, where the upstream gave one that is not kept yet (with TLS 1.3 it comes with an
  * answer's first bytes), so that the next connection to the same place resumes it. */
 void dial_remember(struct plane *plane, const struct target_host *host, uint16_t port, struct conn *conn) NONNULL;
-/* Gives a connection at rest back for the next request to the same place. */
-void dial_keep(struct plane *plane, const struct target_host *host, uint16_t port, bool tls,
-               struct conn *conn) NONNULL;
+/* Gives a connection at rest back for the next request to the same place. epoch: the one it was dialed under; where
+ * that is no longer the newest the connection is closed, since what let it be made may be gone. */
+void dial_keep(struct plane *plane, const struct epoch *epoch, const struct target_host *host, uint16_t port,
+               bool tls, struct conn *conn) NONNULL;
 
 #endif

@@ -190,11 +190,22 @@ void flow_dial(struct flow *flow, bool fresh)
                             flow->target->scheme == TARGET_HTTPS, fresh, on_dialed, flow);
 }
 
-/* A kept connection that the peer had closed already is not an answer: once more over a new one, if nothing
- * of the body has gone and no byte of an answer has come. */
+/* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. */
+static bool is_idempotent(struct span method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+    for (size_t i = 0; i < COUNT(methods); i++)
+        if (span_eqs(method, methods[i]))
+            return true;
+    return false;
+}
+
+/* A kept connection that the peer had closed already is not an answer: once more over a new one, where nothing
+ * has gone, or what has gone may go twice, and no byte of an answer has come. */
 void flow_lost(struct flow *flow, const struct err *err)
 {
-    if (flow->reused && !flow->fresh_tried && !flow->answered && !flow->body_begun) {
+    bool again = flow->state == FLOW_ASKING || (!flow->body_begun && is_idempotent(flow->request->method));
+    if (again && flow->reused && !flow->fresh_tried && !flow->answered) {
         conn_close(flow->upstream);
         flow->upstream = NULL;
         flow->fresh_tried = true;
@@ -244,6 +255,10 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
         *status = 414;
         return err_set(err, ERR_LIMIT, "a path of more than %d bytes cannot be sent with a credential",
                        FLOW_CREDENTIAL_PATH_BYTES);
+    }
+    if (decision->binding && span_eqs(flow->request->method, "TRACE")) { /* C06: it asks for what was put in */
+        err_set(err, ERR_DENIED, "TRACE would show the credential %s", decision->binding->name);
+        return err_hint(err, "Use another method");
     }
     if (decision->binding && flow->target->scheme != TARGET_HTTPS) { /* C05 */
         *status = 502;

@@ -65,8 +65,7 @@ size_t flow_room(const struct flow *flow)
 {
     if (flow->state != FLOW_FORWARDING || flow->body_done)
         return 0;
-    size_t room = conn_room(flow->upstream), frame = HTTP1_CHUNK_HEAD_BYTES + 2;
-    return room > frame ? room - frame : 0;
+    return http1_data_room(conn_room(flow->upstream));
 }
 
 void flow_body(struct flow *flow, struct span data)
@@ -96,7 +95,7 @@ void flow_body_end(struct flow *flow)
         return;
     struct buf last CLEANUP(buf_clear);
     struct err err;
-    buf_init(&last, 2 * HTTP1_TRAILER_BYTES);
+    buf_init(&last, HTTP1_LAST_CHUNK_BYTES);
     flow->body_begun = true;
     if (!http1_write_last_chunk(flow->request, &last, &err) || !write_buf(flow, &last))
         conn_shutdown(flow->upstream);
@@ -115,7 +114,7 @@ static void finish(struct flow *flow)
     dial_remember(flow->plane, &flow->target->host, flow->target->port, conn);
     /* An answer before the request's end leaves the connection in a state that no other request may see. */
     if (flow->answer.keep_alive && flow->body_done && !flow->answer.upgrade)
-        dial_keep(flow->plane, &flow->target->host, flow->target->port,
+        dial_keep(flow->plane, flow->epoch, &flow->target->host, flow->target->port,
                   flow->target->scheme == TARGET_HTTPS, conn);
     else
         conn_close(conn);

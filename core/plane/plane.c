@@ -70,14 +70,60 @@ struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct
     return stream_config_ref(epoch->client);
 }
 
+/* ---- the end ---- */
+
+void plane_leave(struct plane *plane)
+{
+    plane->connections--;
+    if (plane->connections == 0 && plane->drained)
+        task_post(plane->drained);
+}
+
+void plane_drain(struct plane *plane, struct task *drained)
+{
+    plane->draining = true;
+    plane->drained = drained;
+    if (plane->connections == 0)
+        task_post(drained);
+}
+
+bool plane_may_begin(const struct plane *plane, struct err *err)
+{
+    if (!plane->draining)
+        return true;
+    err_set(err, ERR_DENIED, "this session has ended");
+    return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+}
+
+void plane_follow(struct plane *plane, struct epoch *epoch)
+{
+    const uint64_t *limits = epoch->snapshot->rules->config->limits;
+    epoch_unref(plane->epoch);
+    plane->epoch = epoch;
+    pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
+    pool_empty(plane->pool);
+    resume_empty(plane->resume);
+}
+
 /* ---- questions ---- */
 
 struct ask {
+    struct plane *plane;
     struct ask *next;
     uint32_t id;
-    ask_fn fn; /* NULL: cancelled */
+    ask_fn fn; /* NULL: cancelled, while its answer is being given */
     void *arg;
+    bool answering;
 };
+
+static void forget(struct ask *ask)
+{
+    struct ask **link = &ask->plane->asks;
+    while (*link != ask)
+        link = &(*link)->next;
+    *link = ask->next;
+    free(ask);
+}
 
 bool plane_fits(const json_t *payload, struct err *err)
 {
@@ -91,7 +137,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
                       void *arg)
 {
     struct ask *ask = mem_alloc(sizeof(*ask));
-    *ask = (struct ask){.next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
+    *ask = (struct ask){.plane = plane, .next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
     plane->asks = ask;
     struct buf text CLEANUP(buf_wipe);
     buf_init(&text, IPC_PAYLOAD_MAX);
@@ -110,26 +156,26 @@ uint32_t ask_id(const struct ask *ask)
 
 void ask_cancel(struct ask *ask)
 {
-    if (ask)
+    if (!ask)
+        return;
+    if (ask->answering)
         ask->fn = NULL;
+    else
+        forget(ask); /* at once: the monitor answers no question that it was told to drop */
 }
 
 void plane_answer(struct plane *plane, const struct ipc_message *message)
 {
-    struct ask **link = &plane->asks;
-    while (*link && (*link)->id != message->id)
-        link = &(*link)->next;
-    struct ask *ask = *link;
+    struct ask *ask = plane->asks;
+    while (ask && ask->id != message->id)
+        ask = ask->next;
     if (!ask)
         return;
-    bool more = ask->fn && ask->fn(ask->arg, message);
-    if (more && ask->fn)
-        return;
-    /* The callback may have asked something itself: find the link again. */
-    for (link = &plane->asks; *link != ask; link = &(*link)->next)
-        ;
-    *link = ask->next;
-    free(ask);
+    ask->answering = true;
+    bool more = ask->fn(ask->arg, message);
+    ask->answering = false;
+    if (!more || !ask->fn)
+        forget(ask);
 }
 
 void plane_refusal(const struct ipc_message *message, struct err *err)
@@ -146,6 +192,51 @@ void plane_refusal(const struct ipc_message *message, struct err *err)
         return;
     err_set(err, err_from_word(code), "%s", text);
     err_hint(err, "%s", hint);
+}
+
+/* ---- a monitor that is slow ---- */
+
+enum { CALM_BYTES = IPC_QUEUE_BYTES / 8, CALM_RETRY_MS = 5 };
+
+void calm_cancel(struct calm *calm)
+{
+    if (!calm->link)
+        return;
+    *calm->link = calm->next;
+    if (calm->next)
+        calm->next->link = calm->link;
+    calm->link = NULL;
+}
+
+static void on_calm_time(void *arg)
+{
+    struct plane *plane = arg;
+    if (ipc_queued(plane->ipc) > CALM_BYTES) {
+        timer_start(&plane->calm_timer, CALM_RETRY_MS);
+        return;
+    }
+    while (plane->waiting) {
+        struct task *task = plane->waiting->task;
+        calm_cancel(plane->waiting);
+        task_post(task); /* it looks again: one of many may fill the channel */
+    }
+}
+
+bool plane_calm(struct plane *plane, struct calm *calm, struct task *task)
+{
+    if (ipc_queued(plane->ipc) <= CALM_BYTES)
+        return true;
+    if (calm->link)
+        return false;
+    if (!plane->waiting) {
+        timer_init(&plane->calm_timer, plane->loop, on_calm_time, plane);
+        timer_start(&plane->calm_timer, CALM_RETRY_MS);
+    }
+    *calm = (struct calm){.next = plane->waiting, .link = &plane->waiting, .task = task};
+    if (calm->next)
+        calm->next->link = &calm->next;
+    plane->waiting = calm;
+    return false;
 }
 
 void plane_record(struct plane *plane, json_t *event)

@@ -31,6 +31,7 @@ struct tunnel {
     struct denial denial; /* where refused: delivered inside */
     struct dial *dial;
     struct task begin;
+    struct calm calm;
     struct id id;
     uint64_t began_ms;
 };
@@ -41,6 +42,7 @@ static void tunnel_free(struct tunnel *tunnel)
 {
     tunnel->state = TUNNEL_OVER;
     task_cancel(&tunnel->begin);
+    calm_cancel(&tunnel->calm);
     dial_cancel(tunnel->dial);
     epoch_unref(tunnel->epoch);
     loop_defer(tunnel->plane->loop, free, tunnel);
@@ -49,7 +51,7 @@ static void tunnel_free(struct tunnel *tunnel)
 static void tunnel_close(struct tunnel *tunnel)
 {
     conn_close(tunnel->conn);
-    tunnel->plane->connections--;
+    plane_leave(tunnel->plane);
     tunnel_free(tunnel);
 }
 
@@ -74,12 +76,19 @@ static void record(struct tunnel *tunnel, const char *decision, const char *mode
     plane_record(tunnel->plane, event);
 }
 
+static void make_denial(struct tunnel *tunnel, const struct decision *by, const struct err *err, int status)
+{
+    struct denial *denial = &tunnel->denial;
+    denial_from_err(denial, err, status);
+    denial->id = tunnel->id;
+    snprintf(denial->rule, sizeof(denial->rule), "%s", by && by->rule ? by->rule : "");
+    snprintf(denial->reason, sizeof(denial->reason), "%s", by && by->reason ? by->reason : "");
+}
+
 /* A refusal in the clear: the answer to a CONNECT; a captured connection has nobody to tell and is closed. */
-static void refuse(struct tunnel *tunnel, const struct err *err, int status)
+static void refuse(struct tunnel *tunnel)
 {
     struct buf out CLEANUP(buf_clear);
-    denial_from_err(&tunnel->denial, err, status);
-    tunnel->denial.id = tunnel->id;
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
     if (tunnel->captured || !denial_answer(&tunnel->denial, true, &out) ||
         !conn_write(tunnel->conn, out.data, out.len)) {
@@ -87,7 +96,7 @@ static void refuse(struct tunnel *tunnel, const struct err *err, int status)
         return;
     }
     conn_finish(tunnel->conn, LINGER_MS);
-    tunnel->plane->connections--;
+    plane_leave(tunnel->plane);
     tunnel_free(tunnel);
 }
 
@@ -98,6 +107,45 @@ static bool established(struct tunnel *tunnel)
 }
 
 /* ---- untouched ---- */
+
+/* E09: TLS only for exactly this name. */
+static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
+{
+    struct target_host named;
+    if (!hello->has_name)
+        return tunnel->host.is_ip ||
+               err_set(err, ERR_DENIED, "the client names no host in TLS (SNI) and asked for %s",
+                       tunnel->host.name);
+    if (!target_host_parse(span_of(hello->name), &named, err))
+        return false;
+    return target_host_equal(&named, &tunnel->host) ||
+           err_set(err, ERR_DENIED, "the client asked for %s and names %s in TLS (SNI)", tunnel->host.name,
+                   named.name);
+}
+
+/* Other protocols pass as they are; TLS for another name would reach it past the rules (through a host that serves
+ * many). */
+static enum relay_gate check_first(void *arg, struct span first)
+{
+    struct tunnel *tunnel = arg;
+    struct hello hello;
+    struct err err;
+    switch (tls_hello_parse((const uint8_t *)first.p, first.len, &hello)) {
+    case HELLO_MORE:
+        return RELAY_WAIT;
+    case HELLO_NOT_TLS:
+        return RELAY_PASS;
+    case HELLO_OK:
+        if (check_hello(tunnel, &hello, &err))
+            return RELAY_PASS;
+        break;
+    case HELLO_BAD:
+        err_set(&err, ERR_DENIED, "the client's TLS hello for %s is malformed", tunnel->host.name);
+        break;
+    }
+    record(tunnel, "deny", "tunnel", NULL, &err);
+    return RELAY_REFUSE;
+}
 
 static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
 {
@@ -120,8 +168,10 @@ static void on_dialed(void *arg, struct conn *upstream, bool reused, const struc
     (void)reused;
     tunnel->dial = NULL;
     if (err) {
-        record(tunnel, "deny", "tunnel", NULL, err);
-        refuse(tunnel, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
+        struct decision address = {.rule = err->code == ERR_DENIED ? "network.private" : NULL};
+        record(tunnel, "deny", "tunnel", &address, err);
+        make_denial(tunnel, &address, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
+        refuse(tunnel);
         return;
     }
     if (!established(tunnel)) {
@@ -130,7 +180,8 @@ static void on_dialed(void *arg, struct conn *upstream, bool reused, const struc
         return;
     }
     tunnel->state = TUNNEL_RELAYING;
-    relay_start(tunnel->plane, tunnel->conn, upstream, on_relayed, tunnel);
+    conn_limits(tunnel->conn, HELLO_INPUT_MAX, 0);
+    relay_start(tunnel->plane, tunnel->conn, upstream, check_first, on_relayed, tunnel);
 }
 
 /* ---- opened ---- */
@@ -146,21 +197,6 @@ static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
     else
         exchange_start(tunnel->plane, tunnel->conn, &origin, tunnel->captured, true);
     tunnel_free(tunnel);
-}
-
-/* E08, E09: only TLS for exactly this name, or plain HTTP where the port is HTTP's. */
-static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
-{
-    struct target_host named;
-    if (!hello->has_name)
-        return tunnel->host.is_ip ||
-               err_set(err, ERR_DENIED, "the client names no host in TLS (SNI) and asked for %s",
-                       tunnel->host.name);
-    if (!target_host_parse(span_of(hello->name), &named, err))
-        return false;
-    return target_host_equal(&named, &tunnel->host) ||
-           err_set(err, ERR_DENIED, "the client asked for %s and names %s in TLS (SNI)", tunnel->host.name,
-                   named.name);
 }
 
 static void secure(struct tunnel *tunnel)
@@ -181,6 +217,7 @@ static void secure(struct tunnel *tunnel)
     conn_secure(tunnel->conn, stream, FIRST_BYTES_MS);
 }
 
+/* E08: only TLS, or plain HTTP where the port is not HTTPS's. */
 static void look(struct tunnel *tunnel)
 {
     struct span input = conn_peek(tunnel->conn);
@@ -262,6 +299,8 @@ static void begin(void *arg)
     struct match_query query = {.host = span_of(tunnel->host.name), .port = tunnel->port};
     struct decision decision;
     struct err err;
+    if (!plane_calm(tunnel->plane, &tunnel->calm, &tunnel->begin))
+        return;
     if (tunnel->own) {
         open_inside(tunnel);
         return;
@@ -284,15 +323,12 @@ static void begin(void *arg)
     err_hint(&err, "This is policy, not a network fault: another way to the same host is denied too. Ask "
                    "the user to change policy.yaml");
     record(tunnel, "deny", "tunnel", &decision, &err);
-    denial_from_err(&tunnel->denial, &err, 403);
-    tunnel->denial.id = tunnel->id;
-    snprintf(tunnel->denial.rule, sizeof(tunnel->denial.rule), "%s", decision.rule);
-    snprintf(tunnel->denial.reason, sizeof(tunnel->denial.reason), "%s", decision.reason);
+    make_denial(tunnel, &decision, &err, 403);
     tunnel->refused = true;
     if (tunnel->port == 443)
         open_inside(tunnel); /* no client shows the body of a refused CONNECT (HACKING) */
     else
-        refuse(tunnel, &err, 403);
+        refuse(tunnel);
 }
 
 void tunnel_start(struct plane *plane, struct conn *conn, const struct target_host *host, uint16_t port,

@@ -61,6 +61,31 @@ static bool shows_home(const struct plan *plan, const char *path)
     return home[0] != '\0' && (plan_path_within(home, path) || plan_path_within(path, home));
 }
 
+/* Sockets by which one is the host: engines, keys, the user's own services. Whatever holds one is not mounted, whether
+ * the engine is the one that is used or not. */
+static bool shows_socket(const char *path)
+{
+    static const char *const places[] = {"/run/docker.sock", "/run/podman/podman.sock",
+                                         "/run/containerd/containerd.sock"};
+    static const char *const variables[] = {"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DOCKER_HOST", "CONTAINER_HOST"};
+    static const char scheme[] = "unix://";
+
+    for (size_t i = 0; i < COUNT(places); i++) {
+        AUTOFREE char *real = realpath(places[i], NULL);
+        if (real != NULL && plan_path_within(real, path))
+            return true;
+    }
+    for (size_t i = 0; i < COUNT(variables); i++) {
+        const char *value = getenv(variables[i]);
+        if (value != NULL && strncmp(value, scheme, sizeof(scheme) - 1) == 0)
+            value += sizeof(scheme) - 1;
+        AUTOFREE char *real = value != NULL && value[0] == '/' ? realpath(value, NULL) : NULL;
+        if (real != NULL && plan_path_within(real, path))
+            return true;
+    }
+    return false;
+}
+
 static bool refuse_workspace(const char *path, const char *why, struct err *err)
 {
     err_set(err, ERR_LAUNCH, "the workspace %s cannot be given to an agent: %s", path, why);
@@ -83,6 +108,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
         return refuse_workspace(real, "it holds Aileron's own files, or lies in them", err);
     if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
         return refuse_workspace(real, "it is the home directory or holds it", err);
+    if (shows_socket(real))
+        return refuse_workspace(real, "it holds a socket that controls this host (an engine's, keys, services)", err);
     if (strpbrk(real, "\n\r") != NULL)
         return refuse_workspace("here", "its path has a line break in it", err);
     if (access(real, W_OK | X_OK) != 0) {
@@ -114,6 +141,8 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err)
     if (shows_home(plan, real) || (user_home[0] == '/' && plan_path_within(user_home, real)))
         return err_set(err, ERR_CONFIG, "the exposed path %s would show the home directory or Aileron's files",
                        path);
+    if (shows_socket(real))
+        return err_set(err, ERR_CONFIG, "the exposed path %s would show a socket that controls this host", path);
     /* At the place it is asked for, and at the place its symlinks lead to. */
     const char *both[] = {full, strcmp(full, real) != 0 ? real : NULL};
     for (size_t i = 0; i < COUNT(both) && both[i] != NULL; i++) {
