@@ -20,7 +20,8 @@ struct signal_row {
 
 struct loop {
     struct event_base *base;
-    struct event tasks_event; /* made active by hand: tasks run after what is ready now */
+    struct event tasks_event; /* tasks run when it is active: after what is ready now */
+    bool inside;              /* the loop has been entered: what posts now is one of its callbacks */
     bool scheduled, running;
     struct task *first, *last;
     struct task fence; /* stands behind what runs in this round */
@@ -71,11 +72,23 @@ static void run_round(struct loop *loop)
     unlink_task(fence);
 }
 
+/* From a callback: behind those that are due already. From outside: once the kernel has said what is ready. */
+static void schedule(struct loop *loop)
+{
+    static const struct timeval now = {0, 0};
+    if (loop->scheduled)
+        return;
+    loop->scheduled = true;
+    if (loop->inside && !loop->running)
+        event_active(&loop->tasks_event, EV_TIMEOUT, 0);
+    else
+        event_add(&loop->tasks_event, &now);
+}
+
 /* A few rounds, since most of what a task posts is the next step of the same work and to ask the kernel between them
  * finds nothing. A task which posts itself again and again lets descriptors and timers have their turn. */
 static void on_tasks(evutil_socket_t fd, short what, void *arg)
 {
-    static const struct timeval now = {0, 0};
     struct loop *loop = arg;
     (void)fd;
     (void)what;
@@ -83,11 +96,9 @@ static void on_tasks(evutil_socket_t fd, short what, void *arg)
     loop->running = true;
     for (int round = 0; round < LOOP_TASK_ROUNDS && loop->first; round++)
         run_round(loop);
+    if (loop->first)
+        schedule(loop);
     loop->running = false;
-    if (!loop->first)
-        return;
-    loop->scheduled = true;
-    event_add(&loop->tasks_event, &now);
 }
 
 void task_init(struct task *task, struct loop *loop, loop_fn fn, void *arg)
@@ -107,10 +118,8 @@ void task_post(struct task *task)
     else
         loop->first = task;
     loop->last = task;
-    if (loop->scheduled || loop->running)
-        return;
-    loop->scheduled = true;
-    event_active(&loop->tasks_event, EV_TIMEOUT, 0);
+    if (!loop->running)
+        schedule(loop);
 }
 
 void task_cancel(struct task *task)
@@ -188,12 +197,16 @@ void loop_free(struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
+    loop->inside = true;
     event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    loop->inside = false;
 }
 
 void loop_turn(struct loop *loop, bool wait)
 {
+    loop->inside = true;
     event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    loop->inside = false;
 }
 
 void loop_stop(struct loop *loop)
