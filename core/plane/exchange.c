@@ -349,6 +349,7 @@ static void on_answer_head(void *arg, struct msg *msg)
         exchange->keep = false;
     bool upstream_keeps = msg->keep_alive;
     msg->keep_alive = exchange->keep;
+    conn_cork(exchange->conn); /* what has come of the body goes in the same packet */
     bool written = write_head(exchange, msg);
     msg->keep_alive = upstream_keeps;
     if (!written)
@@ -376,6 +377,12 @@ static void on_answer_body(void *arg, struct span data)
     (void)written; /* not written: the connection has failed, and its event follows */
 }
 
+static void on_pause(void *arg)
+{
+    struct exchange *exchange = arg;
+    conn_uncork(exchange->conn);
+}
+
 static void on_answer_end(void *arg, const struct msg *msg)
 {
     struct exchange *exchange = arg;
@@ -388,6 +395,7 @@ static void on_answer_end(void *arg, const struct msg *msg)
         if (!http1_write_last_chunk(msg, &last, &err) || !conn_write(exchange->conn, last.data, last.len))
             exchange->keep = false;
     }
+    conn_uncork(exchange->conn);
     answer_over(exchange);
 }
 
@@ -413,13 +421,14 @@ static void on_upgraded(void *arg, struct conn *upstream)
     struct plane *plane = exchange->plane;
     struct conn *conn = exchange->conn;
     exchange->flow = NULL;
+    conn_uncork(conn);
     plane->connections++; /* the relay's */
     exchange_free(exchange);
     relay_start(plane, conn, upstream, NULL, NULL, NULL);
 }
 
 static const struct flow_client exchange_client = {
-    .head = on_answer_head, .room = on_room, .body = on_answer_body, .end = on_answer_end,
+    .head = on_answer_head, .room = on_room, .body = on_answer_body, .pause = on_pause, .end = on_answer_end,
     .refused = on_refused, .more = on_more, .upgraded = on_upgraded,
 };
 

@@ -201,6 +201,8 @@ static void pump(struct flow *flow)
     while (flow->state == FLOW_FORWARDING && pump_once(flow))
         ;
     flow->pumping = false;
+    if (flow->state == FLOW_FORWARDING && flow->client->pause)
+        flow->client->pause(flow->arg);
 }
 
 static void on_eof(struct flow *flow)
