@@ -289,14 +289,31 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
            ipc_send(session->worker->ipc, (uint16_t)type, (uint16_t)flags, id, payload, len, NULL, 0);
 }
 
+static bool write_message(const json_t *payload, struct buf *text, struct err *err)
+{
+    buf_init(text, IPC_PAYLOAD_MAX);
+    return json_write(payload, text) ||
+           err_set(err, ERR_LIMIT, "longer than the %d KiB of a message", IPC_PAYLOAD_MAX / 1024);
+}
+
+bool worker_fits(const json_t *payload, struct err *err)
+{
+    struct buf text CLEANUP(buf_wipe);
+
+    return write_message(payload, &text, err);
+}
+
 bool worker_send_json(struct session *session, enum message_type type, uint32_t id, const json_t *payload)
 {
-    struct buf text;
+    struct buf text CLEANUP(buf_clear);
+    struct err err = {0};
 
-    buf_init(&text, IPC_PAYLOAD_MAX);
-    bool good = json_write(payload, &text) && worker_send(session, type, 0, id, text.data, text.len);
-    buf_clear(&text);
-    return good;
+    if (write_message(payload, &text, &err))
+        return worker_send(session, type, 0, id, text.data, text.len);
+    err_wrap(&err, "the answer");
+    err_hint(&err, "Ask for less at once");
+    worker_refuse(session, id, &err, NULL, NULL);
+    return false;
 }
 
 void worker_refuse(struct session *session, uint32_t id, const struct err *err, const char *rule,

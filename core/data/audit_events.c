@@ -81,22 +81,22 @@ bool audit_event_check(const json_t *event, bool from_worker, struct err *err)
 {
     const char *word = json_string_value(json_object_get(event, "event"));
     const struct audit_event *row = word ? audit_event_find(word) : NULL;
-    char shown[128];
-    text_display(span_of(word ? word : ""), shown, sizeof shown);
-    if (!row || (from_worker && !row->from_worker))
+    char shown[128], field[128];
+    if (!row || (from_worker && !row->from_worker)) {
+        text_display(span_of(word ? word : ""), shown, sizeof shown);
         return err_set(err, ERR_DATA, "the record has no event '%s'%s", shown,
                        row ? " for a worker to send" : "");
+    }
     for (void *iter = json_object_iter((json_t *)(uintptr_t)event); iter;
          iter = json_object_iter_next((json_t *)(uintptr_t)event, iter)) {
         const char *key = json_object_iter_key(iter);
         const json_t *value = json_object_iter_value(iter);
-        char field[128];
+        bool known = field_known(row, key);
+        if (known && !json_is_object(value) && !json_is_array(value) && !json_is_null(value))
+            continue;
         text_display(span_of(key), field, sizeof field);
-        if (!field_known(row, key))
-            return err_set(err, ERR_DATA, "event '%s' has no field '%s' on the record", shown, field);
-        if (json_is_object(value) || json_is_array(value) || json_is_null(value))
-            return err_set(err, ERR_DATA, "field '%s' of event '%s' must be one plain value", field,
-                           shown);
+        return known ? err_set(err, ERR_DATA, "field '%s' of event '%s' must be one plain value", field, word)
+                     : err_set(err, ERR_DATA, "event '%s' has no field '%s' on the record", word, field);
     }
     return true;
 }

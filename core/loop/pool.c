@@ -113,7 +113,7 @@ struct conn *pool_take(struct pool *pool, const struct pool_key *key)
 
 void pool_put(struct pool *pool, const struct pool_key *key, struct conn *conn)
 {
-    if (pool->most == 0 || pool->idle_ms == 0 || !conn_at_rest(conn) || (key->tls && !conn_stream(conn))) {
+    if (pool->most == 0 || pool->idle_ms == 0 || !conn_quiet(conn) || (key->tls && !conn_stream(conn))) {
         conn_close(conn);
         return;
     }

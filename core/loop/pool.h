@@ -1,7 +1,7 @@
 /* Idle upstream connections of one worker, kept for the next request to the same place. A worker
  * serves one session, so no connection is ever seen by another (threat C14). Only connections at
  * rest may be put: the answer read to its end, nothing unsent, TLS verified for exactly the key's
- * host. One that gets bytes or its peer's end while idle is dropped. */
+ * host. One that gets bytes or its peer's end while idle, or had them already, is dropped. */
 #ifndef AILERON_LOOP_POOL_H
 #define AILERON_LOOP_POOL_H
 

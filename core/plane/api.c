@@ -244,6 +244,10 @@ static void on_request(struct service_request *req, void *arg)
         api_refuse(req, api->plane, &err, 403);
         return;
     }
+    if (!plane_may_begin(api->plane, &err)) {
+        api_refuse(req, api->plane, &err, 403);
+        return;
+    }
     for (size_t i = 0; i < COUNT(routes); i++) {
         if (span_eqs(service_method(req), routes[i].method) &&
             (routes[i].prefix ? span_starts(path, routes[i].path) : span_eqs(path, routes[i].path))) {
@@ -261,7 +265,7 @@ static void on_closed(struct service *service, void *arg)
 {
     struct api *api = arg;
     (void)service;
-    api->plane->connections--;
+    plane_leave(api->plane);
     free(api);
 }
 

@@ -22,11 +22,16 @@ struct run {
     struct target target;
     unsigned status;
     char content_type[128];
+    size_t kept_bytes; /* of the answer, given to the monitor */
+    struct task again; /* after the monitor was slow */
+    struct calm calm;
     bool begun;
 };
 
 static void run_free(struct run *run)
 {
+    task_cancel(&run->again);
+    calm_cancel(&run->calm);
     doc_clear(&run->start);
     arena_free(run->arena);
     loop_defer(run->plane->loop, free, run);
@@ -54,6 +59,18 @@ static void done(struct run *run, const char *state, const struct denial *denial
 
 /* ---- the answer ---- */
 
+/* The monitor takes no control characters and ends a worker that sends it any: a type that is not plain text in
+ * ASCII, or longer than any that is used, is left out. */
+static void keep_type(struct run *run, struct span type)
+{
+    if (type.len >= sizeof(run->content_type))
+        return;
+    for (size_t i = 0; i < type.len; i++)
+        if (type.p[i] < ' ' || type.p[i] >= 0x7f)
+            return;
+    memcpy(run->content_type, type.p, type.len);
+}
+
 static void on_head(void *arg, struct msg *msg)
 {
     struct run *run = arg;
@@ -63,7 +80,7 @@ static void on_head(void *arg, struct msg *msg)
     char status[16];
     run->status = msg->status;
     if (type.p)
-        snprintf(run->content_type, sizeof(run->content_type), "%.*s", SPAN_ARG(type));
+        keep_type(run, type);
     run->begun = true;
     if (!run->req)
         return;
@@ -73,19 +90,26 @@ static void on_head(void *arg, struct msg *msg)
     service_begin(run->req, 200, run->content_type[0] ? run->content_type : NULL);
 }
 
+/* One byte more than the monitor keeps tells it that there was more. */
+enum { KEPT_BYTES = MESSAGE_RESULT_BYTES + 1 };
+
 static size_t on_room(void *arg)
 {
     struct run *run = arg;
+    if (run->kept_bytes < KEPT_BYTES && !plane_calm(run->plane, &run->calm, &run->again))
+        return 0;
     return run->req && run->begun ? service_room(run->req) : MESSAGE_CHUNK_BYTES;
 }
 
 static void on_body(void *arg, struct span data)
 {
     struct run *run = arg;
-    for (size_t at = 0; at < data.len; at += MESSAGE_CHUNK_BYTES) {
-        size_t len = data.len - at < MESSAGE_CHUNK_BYTES ? data.len - at : MESSAGE_CHUNK_BYTES;
+    size_t left = KEPT_BYTES - run->kept_bytes, keep = data.len < left ? data.len : left;
+    for (size_t at = 0; at < keep; at += MESSAGE_CHUNK_BYTES) {
+        size_t len = keep - at < MESSAGE_CHUNK_BYTES ? keep - at : MESSAGE_CHUNK_BYTES;
         ipc_send(run->plane->ipc, MESSAGE_OP_BODY, 0, run->ask_id, data.p + at, len, NULL, 0);
     }
+    run->kept_bytes += keep;
     if (run->req && !service_chunk(run->req, data.p, data.len)) {
         service_abort(run->req); /* cannot be: the flow asked for room */
         run->req = NULL;
@@ -148,6 +172,13 @@ static void on_drained(struct service_request *req, void *arg)
 {
     struct run *run = arg;
     (void)req;
+    if (run->flow)
+        flow_drained(run->flow);
+}
+
+static void on_again(void *arg)
+{
+    struct run *run = arg;
     if (run->flow)
         flow_drained(run->flow);
 }
@@ -283,6 +314,7 @@ void api_run(struct plane *plane, struct service_request *req)
     struct run *run = mem_alloc(sizeof(*run));
     run->plane = plane;
     run->req = req;
+    task_init(&run->again, plane->loop, on_again, run);
     service_on_gone(req, on_gone, run);
     run->ask = plane_ask(plane, MESSAGE_OP_RUN, doc.root, on_answer, run);
     run->ask_id = ask_id(run->ask);

@@ -3,6 +3,7 @@
 #include "core/plane/dial.h"
 #include "core/plane/trunk.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ static bool others_may_wait(const struct dial *dial)
 }
 
 /* FNV-1a. A collision costs one more connection, or a little waiting. */
-static uint64_t place_of(const struct dial *dial)
+static uint64_t place_hash(const struct dial *dial)
 {
     uint64_t hash = 0xcbf29ce484222325u ^ dial->port;
     for (const char *c = dial->host.name; *c; c++)
@@ -62,7 +63,7 @@ static uint64_t place_of(const struct dial *dial)
 
 static bool speaks_http1(const struct dial *dial)
 {
-    uint64_t place = place_of(dial);
+    uint64_t place = place_hash(dial);
     return dial->plane->http1_places[place % PLANE_PLACES] == place;
 }
 
@@ -120,7 +121,7 @@ static void dial_succeed(struct dial *dial)
         result.trunk = trunk_new(dial->plane, dial->epoch, &dial->host, dial->port, result.conn);
         result.conn = NULL;
     } else if (others_may_wait(dial)) {
-        dial->plane->http1_places[place_of(dial) % PLANE_PLACES] = place_of(dial);
+        dial->plane->http1_places[place_hash(dial) % PLANE_PLACES] = place_hash(dial);
     }
     dial_give(dial, &result);
 }
@@ -137,6 +138,15 @@ static uint64_t limit_of(const struct dial *dial, enum limit limit)
     return dial->epoch->snapshot->rules->config->limits[limit];
 }
 
+/* Of a saved TLS session. Which roots it was verified against is the session's own to know. */
+enum { PLACE_BYTES = sizeof(((struct target_host *)NULL)->name) + sizeof(":65535") };
+
+static struct span place_of(const struct target_host *host, uint16_t port, char text[PLACE_BYTES])
+{
+    int len = snprintf(text, PLACE_BYTES, "%s:%u", host->name, port);
+    return (struct span){text, (size_t)len};
+}
+
 static void connect_next(struct dial *dial);
 
 static void secure(struct dial *dial)
@@ -148,7 +158,12 @@ static void secure(struct dial *dial)
         return;
     }
     struct stream_io io = conn_stream_io(dial->conn);
-    struct stream *stream = stream_client(config, dial->host.name, SPAN(""), &io, &dial->err);
+    char place[PLACE_BYTES];
+    struct buf saved CLEANUP(buf_wipe);
+    struct span session = {NULL, 0};
+    if (resume_take(dial->plane->resume, place_of(&dial->host, dial->port, place), &saved))
+        session = (struct span){(const char *)saved.data, saved.len};
+    struct stream *stream = stream_client(config, dial->host.name, session, &io, &dial->err);
     stream_config_unref(config);
     if (!stream) {
         dial_fail(dial);
@@ -325,6 +340,16 @@ void dial_cancel(struct dial *dial)
 {
     if (dial)
         dial_end(dial, NULL);
+}
+
+void dial_remember(struct plane *plane, const struct target_host *host, uint16_t port, struct conn *conn)
+{
+    char place[PLACE_BYTES];
+    struct buf saved CLEANUP(buf_wipe);
+    struct stream *stream = conn_stream(conn);
+    buf_init(&saved, 0);
+    if (stream && stream_session_save(stream, &saved))
+        resume_put(plane->resume, place_of(host, port, place), &saved);
 }
 
 void dial_keep(struct plane *plane, const struct epoch *epoch, const struct target_host *host, uint16_t port,

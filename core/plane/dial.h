@@ -31,6 +31,9 @@ typedef void (*dial_fn)(void *arg, const struct dial_result *result);
 struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct dial_request *request, dial_fn fn,
                         void *arg) MUSTUSE NONNULL_AT(1, 2, 3, 4);
 void dial_cancel(struct dial *dial); /* NULL is fine */
+/* Keeps the connection's TLS session, where the upstream gave one that is not kept yet (with TLS 1.3 it comes with an
+ * answer's first bytes), so that the next connection to the same place resumes it. */
+void dial_remember(struct plane *plane, const struct target_host *host, uint16_t port, struct conn *conn) NONNULL;
 /* Gives a connection at rest back for the next request to the same place. epoch: the one it was dialed under; where
  * that is no longer the newest the connection is closed, since what let it be made may be gone. */
 void dial_keep(struct plane *plane, const struct epoch *epoch, const struct target_host *host, uint16_t port,

@@ -34,6 +34,7 @@ struct exchange {
     bool keep;                   /* after this answer */
     bool pumping;
     struct task next;            /* the next request, in the loop's next round */
+    struct calm calm;
 };
 
 enum { LINGER_MS = 2000, HEAD_ROOM_BYTES = MSG_HEAD_BYTES + 1024 };
@@ -49,9 +50,10 @@ static void exchange_free(struct exchange *exchange)
 {
     exchange->state = EXCHANGE_OVER;
     task_cancel(&exchange->next);
+    calm_cancel(&exchange->calm);
     http1_free(exchange->parser);
     arena_free(exchange->arena);
-    exchange->plane->connections--;
+    plane_leave(exchange->plane);
     loop_defer(exchange->plane->loop, free, exchange);
 }
 
@@ -117,6 +119,10 @@ static bool target_as_proxy(struct exchange *exchange, int *status, struct err *
     *status = 400;
     if (!target_parse_absolute(msg->target, exchange->arena, &exchange->target, err))
         return false;
+    if (strcmp(exchange->target.host.name, TUNNEL_OWN_NAME) == 0) { /* whoever else has the name gets no token */
+        err_set(err, ERR_DATA, "the session API is not served in plain text");
+        return err_hint(err, "Use https://" TUNNEL_OWN_NAME);
+    }
     if (exchange->target.scheme == TARGET_HTTPS) {
         err_set(err, ERR_DATA, "an https URL cannot be asked for in plain text");
         return err_hint(err, "Use CONNECT, as every client does with HTTPS_PROXY");
@@ -168,6 +174,11 @@ static void on_head(struct exchange *exchange)
     exchange->state = EXCHANGE_FLOW;
     exchange->keep = exchange->request.keep_alive && !connect;
     conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
+    if (!plane_may_begin(exchange->plane, &err)) {
+        exchange->keep = false;
+        answer_err(exchange, &err, 403);
+        return;
+    }
     if (exchange->denial) {
         exchange->keep = false;
         answer_denial(exchange, exchange->denial);
@@ -195,10 +206,11 @@ static void on_head(struct exchange *exchange)
     exchange->flow = flow_start(exchange->plane, &request, &exchange_client, exchange);
 }
 
-/* Room for the largest answer that is made of a head alone; without it no further request is read. */
-static bool has_head_room(const struct exchange *exchange)
+/* A further request is read where its answer's head has room and the record takes its lines. */
+static bool may_begin(struct exchange *exchange)
 {
-    return conn_room(exchange->conn) >= HEAD_ROOM_BYTES;
+    return conn_room(exchange->conn) >= HEAD_ROOM_BYTES &&
+           plane_calm(exchange->plane, &exchange->calm, &exchange->next);
 }
 
 /* One step on what has come. A body goes to the flow as far as it takes it. False: stop. */
@@ -206,8 +218,8 @@ static bool pump_once(struct exchange *exchange)
 {
     struct err err;
     struct span input = conn_peek(exchange->conn), body = {NULL, 0};
-    if (exchange->state == EXCHANGE_HEAD && !has_head_room(exchange))
-        return false; /* DRAINED goes on */
+    if (exchange->state == EXCHANGE_HEAD && input.len > 0 && !may_begin(exchange))
+        return false; /* DRAINED goes on, or the task */
     if (exchange->state == EXCHANGE_FLOW) {
         size_t room = exchange->flow ? flow_room(exchange->flow) : 0;
         if (exchange->request_done)
@@ -302,6 +314,7 @@ static void on_answer_head(void *arg, struct msg *msg)
         exchange->keep = false;
     bool upstream_keeps = msg->keep_alive;
     msg->keep_alive = exchange->keep;
+    conn_cork(exchange->conn); /* what has come of the body goes in the same packet */
     bool written = write_head(exchange, msg);
     msg->keep_alive = upstream_keeps;
     if (!written)
@@ -329,6 +342,12 @@ static void on_answer_body(void *arg, struct span data)
     (void)written; /* not written: the connection has failed, and its event follows */
 }
 
+static void on_pause(void *arg)
+{
+    struct exchange *exchange = arg;
+    conn_uncork(exchange->conn);
+}
+
 static void on_answer_end(void *arg, const struct msg *msg)
 {
     struct exchange *exchange = arg;
@@ -341,6 +360,7 @@ static void on_answer_end(void *arg, const struct msg *msg)
         if (!http1_write_last_chunk(msg, &last, &err) || !conn_write(exchange->conn, last.data, last.len))
             exchange->keep = false;
     }
+    conn_uncork(exchange->conn);
     answer_over(exchange);
 }
 
@@ -366,13 +386,14 @@ static void on_upgraded(void *arg, struct conn *upstream)
     struct plane *plane = exchange->plane;
     struct conn *conn = exchange->conn;
     exchange->flow = NULL;
+    conn_uncork(conn);
     plane->connections++; /* the relay's */
     exchange_free(exchange);
-    relay_start(plane, conn, upstream, NULL, NULL);
+    relay_start(plane, conn, upstream, NULL, NULL, NULL);
 }
 
 static const struct flow_client exchange_client = {
-    .head = on_answer_head, .room = on_room, .body = on_answer_body, .end = on_answer_end,
+    .head = on_answer_head, .room = on_room, .body = on_answer_body, .pause = on_pause, .end = on_answer_end,
     .refused = on_refused, .more = on_more, .upgraded = on_upgraded,
 };
 

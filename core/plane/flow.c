@@ -271,6 +271,10 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
         return err_set(err, ERR_LIMIT, "a path of more than %d bytes cannot be sent with a credential",
                        FLOW_CREDENTIAL_PATH_BYTES);
     }
+    if (decision->binding && span_eqs(flow->request->method, "TRACE")) { /* C06: it asks for what was put in */
+        err_set(err, ERR_DENIED, "TRACE would show the credential %s", decision->binding->name);
+        return err_hint(err, "Use another method");
+    }
     if (decision->binding && flow->target->scheme != TARGET_HTTPS) { /* C05 */
         *status = 502;
         err_set(err, ERR_DENIED, "the credential %s is never sent over plain http", decision->binding->name);

@@ -84,6 +84,7 @@ static void finish(struct flow *flow)
     struct conn *conn = flow->upstream;
     flow->upstream = NULL;
     conn_deadline(conn, 0);
+    dial_remember(flow->plane, &flow->target->host, flow->target->port, conn);
     /* An answer before the request's end leaves the connection in a state that no other request may see. */
     if (flow->answer.keep_alive && flow->body_done && !flow->answer.upgrade)
         dial_keep(flow->plane, flow->epoch, &flow->target->host, flow->target->port,
@@ -152,6 +153,8 @@ static void pump(struct flow *flow)
     while (flow->state == FLOW_FORWARDING && pump_once(flow))
         ;
     flow->pumping = false;
+    if (flow->state == FLOW_FORWARDING && flow->client->pause)
+        flow->client->pause(flow->arg);
 }
 
 static void on_eof(struct flow *flow)

@@ -95,6 +95,7 @@ static void drop(struct flow *flow)
 static void finish(struct flow *flow)
 {
     struct http2_stream *stream = flow->stream;
+    trunk_remember(flow->trunk);
     if (flow->body_done) {
         timer_stop(&flow->timer);
         http2_set_owner(stream, NULL);
@@ -124,6 +125,8 @@ static void pump(struct flow *flow)
     if (http2_ended(flow->stream)) {
         flow->answer.trailers = http2_msg(flow->stream)->trailers;
         finish(flow);
+    } else if (flow->client->pause) {
+        flow->client->pause(flow->arg);
     }
 }
 
@@ -136,8 +139,12 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
     moved(flow);
     flow->answered = true;
     flow->answer = *msg;
-    if (flow_take_head(flow) && ended)
+    if (!flow_take_head(flow))
+        return;
+    if (ended)
         finish(flow);
+    else if (flow->client->pause)
+        flow->client->pause(flow->arg);
 }
 
 static void on_readable(void *arg, struct http2_stream *stream)

@@ -27,7 +27,7 @@ static void front_free(struct front *front)
 static void front_close(struct front *front)
 {
     conn_close(front->conn);
-    front->plane->connections--;
+    plane_leave(front->plane);
     front_free(front);
 }
 
@@ -43,7 +43,7 @@ static void refuse(struct front *front, const struct err *err, int status)
         return;
     }
     conn_finish(front->conn, LINGER_MS);
-    front->plane->connections--;
+    plane_leave(front->plane);
     front_free(front);
 }
 

@@ -22,6 +22,8 @@ struct mux {
     struct denial denial;
     struct http2 *http2;
     struct task flush;
+    struct task resume; /* the record takes lines again */
+    struct calm calm;
 };
 
 /* One request. It lives as long as its stream. */
@@ -57,12 +59,14 @@ static void mux_end(struct mux *mux, bool linger)
         return;
     mux->conn = NULL;
     task_cancel(&mux->flush);
+    task_cancel(&mux->resume);
+    calm_cancel(&mux->calm);
     if (linger)
         conn_finish(conn, LINGER_MS);
     else
         conn_close(conn);
     http2_abort(mux->http2, HTTP2_CANCEL, true); /* the calls that are left end their flows */
-    mux->plane->connections--;
+    plane_leave(mux->plane);
     loop_defer(mux->plane->loop, mux_free, mux);
 }
 
@@ -95,7 +99,7 @@ static void receive(struct mux *mux)
 {
     struct span input = conn_peek(mux->conn);
     struct err err;
-    if (input.len == 0)
+    if (input.len == 0 || !plane_calm(mux->plane, &mux->calm, &mux->resume))
         return;
     bool good = http2_receive(mux->http2, input, &err);
     if (!mux->conn)
@@ -110,6 +114,11 @@ static void receive(struct mux *mux)
     denial_record(&denial, mux->plane);
     flush(mux); /* GOAWAY */
     mux_end(mux, true);
+}
+
+static void resume(void *arg)
+{
+    receive(arg);
 }
 
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
@@ -312,6 +321,10 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
     int status = 400;
     call->request = msg;
     call->request_done = ended;
+    if (!plane_may_begin(mux->plane, &err)) {
+        answer_err(call, &err, 403);
+        return;
+    }
     if (mux->refused) {
         answer_denial(call, &mux->denial);
         return;
@@ -378,6 +391,7 @@ void mux_start(struct plane *plane, struct conn *conn, const struct origin *orig
     }
     mux->http2 = http2_server(&handler, mux);
     task_init(&mux->flush, plane->loop, flush, mux);
+    task_init(&mux->resume, plane->loop, resume, mux);
     conn_set_handler(conn, on_conn, mux);
     conn_limits(conn, CONN_OUT_BYTES, 4 * CONN_OUT_BYTES);
     conn_deadline(conn, limit_of(mux, LIMIT_IDLE_MS));

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct stream_config *client_of(struct trust *trust, bool http1, struct err *err)
+static struct stream_config *client_of(const struct snapshot *snapshot, struct trust *trust, bool http1,
+                                       struct err *err)
 {
     static const char *const both[] = {"h2", "http/1.1", NULL};
-    struct stream_client_options options = {.trust = trust, .alpn = both + http1};
+    struct stream_client_options options = {.trust = trust, .alpn = both + http1,
+                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
     return stream_config_client(&options, err);
 }
 
@@ -18,9 +20,10 @@ struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
     epoch->refs = 1;
     epoch->trust = trust_new();
     if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
-        (epoch->client = client_of(epoch->trust, false, err)) &&
-        (epoch->client_http1 = client_of(epoch->trust, true, err))) {
+        (epoch->client = client_of(snapshot, epoch->trust, false, err)) &&
+        (epoch->client_http1 = client_of(snapshot, epoch->trust, true, err))) {
         epoch->snapshot = snapshot;
+        epoch->own = mem_array(2 * snapshot->upstream_root_count + 1, sizeof(struct stream_config *));
         return epoch;
     }
     stream_config_unref(epoch->client);
@@ -39,11 +42,25 @@ void epoch_unref(struct epoch *epoch)
 {
     if (!epoch || --epoch->refs > 0)
         return;
+    for (size_t i = 0; i < 2 * epoch->snapshot->upstream_root_count; i++)
+        stream_config_unref(epoch->own[i]);
+    free(epoch->own);
     stream_config_unref(epoch->client);
     stream_config_unref(epoch->client_http1);
     trust_unref(epoch->trust);
     snapshot_free(epoch->snapshot); /* last: trust borrows its roots */
     free(epoch);
+}
+
+static struct stream_config *config_with(const struct snapshot *snapshot, const char *pem, bool http1, struct err *err)
+{
+    struct trust *trust = trust_new();
+    struct stream_config *config = NULL;
+    if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
+        trust_add(trust, span_of(pem), TRUST_BORROW, err))
+        config = client_of(snapshot, trust, http1, err);
+    trust_unref(trust);
+    return config;
 }
 
 struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err)
@@ -52,15 +69,47 @@ struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool h
     for (size_t i = 0; i < snapshot->upstream_root_count; i++) {
         if (!span_eqs(host, snapshot->upstream_roots[i].host))
             continue;
-        struct trust *trust = trust_new();
-        struct stream_config *config = NULL;
-        if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_COPY, err) &&
-            trust_add(trust, span_of(snapshot->upstream_roots[i].pem), TRUST_COPY, err))
-            config = client_of(trust, http1, err);
-        trust_unref(trust);
-        return config;
+        struct stream_config **own = &epoch->own[2 * i + http1];
+        if (!*own)
+            *own = config_with(snapshot, snapshot->upstream_roots[i].pem, http1, err);
+        return *own ? stream_config_ref(*own) : NULL;
     }
     return stream_config_ref(http1 ? epoch->client_http1 : epoch->client);
+}
+
+/* ---- the end ---- */
+
+void plane_leave(struct plane *plane)
+{
+    plane->connections--;
+    if (plane->connections == 0 && plane->drained)
+        task_post(plane->drained);
+}
+
+void plane_drain(struct plane *plane, struct task *drained)
+{
+    plane->draining = true;
+    plane->drained = drained;
+    if (plane->connections == 0)
+        task_post(drained);
+}
+
+bool plane_may_begin(const struct plane *plane, struct err *err)
+{
+    if (!plane->draining)
+        return true;
+    err_set(err, ERR_DENIED, "this session has ended");
+    return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+}
+
+void plane_follow(struct plane *plane, struct epoch *epoch)
+{
+    const uint64_t *limits = epoch->snapshot->rules->config->limits;
+    epoch_unref(plane->epoch);
+    plane->epoch = epoch;
+    pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
+    pool_empty(plane->pool);
+    resume_empty(plane->resume);
 }
 
 /* ---- questions ---- */
@@ -150,6 +199,51 @@ void plane_refusal(const struct ipc_message *message, struct err *err)
         return;
     err_set(err, err_from_word(code), "%s", text);
     err_hint(err, "%s", hint);
+}
+
+/* ---- a monitor that is slow ---- */
+
+enum { CALM_BYTES = IPC_QUEUE_BYTES / 8, CALM_RETRY_MS = 5 };
+
+void calm_cancel(struct calm *calm)
+{
+    if (!calm->link)
+        return;
+    *calm->link = calm->next;
+    if (calm->next)
+        calm->next->link = calm->link;
+    calm->link = NULL;
+}
+
+static void on_calm_time(void *arg)
+{
+    struct plane *plane = arg;
+    if (ipc_queued(plane->ipc) > CALM_BYTES) {
+        timer_start(&plane->calm_timer, CALM_RETRY_MS);
+        return;
+    }
+    while (plane->waiting) {
+        struct task *task = plane->waiting->task;
+        calm_cancel(plane->waiting);
+        task_post(task); /* it looks again: one of many may fill the channel */
+    }
+}
+
+bool plane_calm(struct plane *plane, struct calm *calm, struct task *task)
+{
+    if (ipc_queued(plane->ipc) <= CALM_BYTES)
+        return true;
+    if (calm->link)
+        return false;
+    if (!plane->waiting) {
+        timer_init(&plane->calm_timer, plane->loop, on_calm_time, plane);
+        timer_start(&plane->calm_timer, CALM_RETRY_MS);
+    }
+    *calm = (struct calm){.next = plane->waiting, .link = &plane->waiting, .task = task};
+    if (calm->next)
+        calm->next->link = &calm->next;
+    plane->waiting = calm;
+    return false;
 }
 
 void plane_record(struct plane *plane, json_t *event)

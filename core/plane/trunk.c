@@ -3,13 +3,12 @@
 #include "core/plane/flow_private.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct trunk {
     struct plane *plane;
     struct epoch *epoch;
     struct trunk *next;
-    char host[256];
+    struct target_host host;
     uint16_t port;
     struct conn *conn; /* NULL: ended */
     struct http2 *http2;
@@ -130,8 +129,8 @@ struct trunk *trunk_new(struct plane *plane, struct epoch *epoch, const struct t
                         struct conn *conn)
 {
     struct trunk *trunk = mem_alloc(sizeof(*trunk));
-    *trunk = (struct trunk){.plane = plane, .epoch = epoch_ref(epoch), .port = port, .conn = conn, .refs = 2};
-    memcpy(trunk->host, host->name, sizeof(trunk->host));
+    *trunk = (struct trunk){.plane = plane, .epoch = epoch_ref(epoch), .host = *host, .port = port, .conn = conn,
+                            .refs = 2};
     trunk->http2 = http2_client(&flow_http2_events, trunk);
     trunk->next = plane->trunks;
     plane->trunks = trunk;
@@ -151,9 +150,15 @@ bool trunk_usable(const struct trunk *trunk)
 struct trunk *trunk_find(struct plane *plane, const struct target_host *host, uint16_t port)
 {
     for (struct trunk *trunk = plane->trunks; trunk; trunk = trunk->next)
-        if (trunk->port == port && strcmp(trunk->host, host->name) == 0 && trunk_usable(trunk))
+        if (trunk->port == port && target_host_equal(&trunk->host, host) && trunk_usable(trunk))
             return trunk_ref(trunk);
     return NULL;
+}
+
+void trunk_remember(struct trunk *trunk)
+{
+    if (trunk->conn)
+        dial_remember(trunk->plane, &trunk->host, trunk->port, trunk->conn);
 }
 
 struct http2 *trunk_session(struct trunk *trunk)

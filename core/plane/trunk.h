@@ -19,6 +19,8 @@ bool trunk_usable(const struct trunk *trunk) MUSTUSE NONNULL;
 struct http2 *trunk_session(struct trunk *trunk) NONNULL;
 /* After any call that may have given the session something to send. */
 void trunk_flush(struct trunk *trunk) NONNULL;
+/* Keeps its TLS session for the next connection to the same place. */
+void trunk_remember(struct trunk *trunk) NONNULL;
 /* Why it ended, where it did; never NULL. */
 const struct err *trunk_error(const struct trunk *trunk) NONNULL;
 

@@ -32,6 +32,7 @@ struct tunnel {
     struct denial denial; /* where refused: delivered inside */
     struct dial *dial;
     struct task begin;
+    struct calm calm;
     struct id id;
     uint64_t began_ms;
 };
@@ -42,6 +43,7 @@ static void tunnel_free(struct tunnel *tunnel)
 {
     tunnel->state = TUNNEL_OVER;
     task_cancel(&tunnel->begin);
+    calm_cancel(&tunnel->calm);
     dial_cancel(tunnel->dial);
     epoch_unref(tunnel->epoch);
     loop_defer(tunnel->plane->loop, free, tunnel);
@@ -50,7 +52,7 @@ static void tunnel_free(struct tunnel *tunnel)
 static void tunnel_close(struct tunnel *tunnel)
 {
     conn_close(tunnel->conn);
-    tunnel->plane->connections--;
+    plane_leave(tunnel->plane);
     tunnel_free(tunnel);
 }
 
@@ -95,7 +97,7 @@ static void refuse(struct tunnel *tunnel)
         return;
     }
     conn_finish(tunnel->conn, LINGER_MS);
-    tunnel->plane->connections--;
+    plane_leave(tunnel->plane);
     tunnel_free(tunnel);
 }
 
@@ -106,6 +108,45 @@ static bool established(struct tunnel *tunnel)
 }
 
 /* ---- untouched ---- */
+
+/* E09: TLS only for exactly this name. */
+static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
+{
+    struct target_host named;
+    if (!hello->has_name)
+        return tunnel->host.is_ip ||
+               err_set(err, ERR_DENIED, "the client names no host in TLS (SNI) and asked for %s",
+                       tunnel->host.name);
+    if (!target_host_parse(span_of(hello->name), &named, err))
+        return false;
+    return target_host_equal(&named, &tunnel->host) ||
+           err_set(err, ERR_DENIED, "the client asked for %s and names %s in TLS (SNI)", tunnel->host.name,
+                   named.name);
+}
+
+/* Other protocols pass as they are; TLS for another name would reach it past the rules (through a host that serves
+ * many). */
+static enum relay_gate check_first(void *arg, struct span first)
+{
+    struct tunnel *tunnel = arg;
+    struct hello hello;
+    struct err err;
+    switch (tls_hello_parse((const uint8_t *)first.p, first.len, &hello)) {
+    case HELLO_MORE:
+        return RELAY_WAIT;
+    case HELLO_NOT_TLS:
+        return RELAY_PASS;
+    case HELLO_OK:
+        if (check_hello(tunnel, &hello, &err))
+            return RELAY_PASS;
+        break;
+    case HELLO_BAD:
+        err_set(&err, ERR_DENIED, "the client's TLS hello for %s is malformed", tunnel->host.name);
+        break;
+    }
+    record(tunnel, "deny", "tunnel", NULL, &err);
+    return RELAY_REFUSE;
+}
 
 static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
 {
@@ -141,7 +182,8 @@ static void on_dialed(void *arg, const struct dial_result *result)
         return;
     }
     tunnel->state = TUNNEL_RELAYING;
-    relay_start(tunnel->plane, tunnel->conn, upstream, on_relayed, tunnel);
+    conn_limits(tunnel->conn, HELLO_INPUT_MAX, 0);
+    relay_start(tunnel->plane, tunnel->conn, upstream, check_first, on_relayed, tunnel);
 }
 
 /* ---- opened ---- */
@@ -163,21 +205,6 @@ static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
     tunnel_free(tunnel);
 }
 
-/* E08, E09: only TLS for exactly this name, or plain HTTP where the port is HTTP's. */
-static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
-{
-    struct target_host named;
-    if (!hello->has_name)
-        return tunnel->host.is_ip ||
-               err_set(err, ERR_DENIED, "the client names no host in TLS (SNI) and asked for %s",
-                       tunnel->host.name);
-    if (!target_host_parse(span_of(hello->name), &named, err))
-        return false;
-    return target_host_equal(&named, &tunnel->host) ||
-           err_set(err, ERR_DENIED, "the client asked for %s and names %s in TLS (SNI)", tunnel->host.name,
-                   named.name);
-}
-
 static void secure(struct tunnel *tunnel)
 {
     struct err err;
@@ -196,6 +223,7 @@ static void secure(struct tunnel *tunnel)
     conn_secure(tunnel->conn, stream, FIRST_BYTES_MS);
 }
 
+/* E08: only TLS, or plain HTTP where the port is not HTTPS's. */
 static void look(struct tunnel *tunnel)
 {
     struct span input = conn_peek(tunnel->conn);
@@ -277,6 +305,8 @@ static void begin(void *arg)
     struct match_query query = {.host = span_of(tunnel->host.name), .port = tunnel->port};
     struct decision decision;
     struct err err;
+    if (!plane_calm(tunnel->plane, &tunnel->calm, &tunnel->begin))
+        return;
     if (tunnel->own) {
         open_inside(tunnel);
         return;

@@ -16,6 +16,7 @@ struct worker {
     struct plane plane;
     struct listener *listener;
     struct timer timer; /* the first snapshot, then the drain */
+    struct task drained;
     bool ready;
     int status;
 };
@@ -85,11 +86,7 @@ static bool take_snapshot(struct worker *worker, int fd, struct err *err)
         epoch_unref(epoch);
         return false;
     }
-    epoch_unref(plane->epoch);
-    plane->epoch = epoch;
-    const uint64_t *limits = epoch->snapshot->rules->config->limits;
-    pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
-    pool_empty(plane->pool); /* what they were verified against may have changed */
+    plane_follow(plane, epoch);
     return true;
 }
 
@@ -134,15 +131,19 @@ static void on_drain_tick(void *arg)
     fatal(worker, &err, "cannot start");
 }
 
+static void on_drained(void *arg)
+{
+    stop(arg, 0);
+}
+
 static void drain(struct worker *worker)
 {
     struct plane *plane = &worker->plane;
-    plane->draining = true;
     listener_free(worker->listener);
     worker->listener = NULL;
-    if (plane->connections == 0 || !plane->epoch)
-        stop(worker, 0);
-    else
+    task_init(&worker->drained, plane->loop, on_drained, worker);
+    plane_drain(plane, &worker->drained);
+    if (plane->epoch)
         timer_start(&worker->timer, plane->epoch->snapshot->rules->config->limits[LIMIT_DRAIN_MS]);
 }
 
@@ -196,6 +197,7 @@ static bool prepare(struct worker *worker, struct err *err)
     if (!plane->resolver)
         return false;
     plane->pool = pool_new(plane->loop);
+    plane->resume = resume_new();
     plane->ipc = ipc_new(plane->loop, WORKER_IPC_FD, &ipc_handler, worker);
     timer_init(&worker->timer, plane->loop, on_drain_tick, worker);
     timer_start(&worker->timer, WORKER_SNAPSHOT_MS);

@@ -246,9 +246,21 @@ static void add_mounts(const struct plan *plan, struct engine_run *run)
     add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true);
 }
 
+/* docker itself would put in the host's proxies from its config.json, with whatever password is in their URLs; but
+ * not where a variable is given, and empty is given too. The supervisor sets what the agent needs of them. */
+static void add_no_proxies(struct engine_run *run)
+{
+    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY",
+                                        "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
+
+    for (size_t i = 0; i < COUNT(names); i++)
+        engine_run_add(run, "--env=%s=", names[i]);
+}
+
 static bool add_environment(const struct plan *plan, const char *socket_path, struct engine_run *run,
                             struct err *err)
 {
+    add_no_proxies(run);
     env_add_all(&run->env, environ);
     for (size_t i = 0; i < plan->env.count; i++) {
         const char *item = plan->env.items[i], *equals = strchr(item, '=');

@@ -62,25 +62,29 @@ static bool shows_home(const struct plan *plan, const char *path)
     return home[0] != '\0' && (plan_path_within(home, path) || plan_path_within(path, home));
 }
 
-/* Nor the socket of a container engine: who reaches it is root on the host. */
-static bool shows_engine(const char *path)
+/* Sockets by which one is the host: engines, keys, the user's own services. Whatever holds one is not mounted, whether
+ * the engine is the one that is used or not. */
+static bool shows_socket(const char *path)
 {
-    static const char *const known[] = {"/run/docker.sock", "/run/containerd/containerd.sock",
-                                        "/run/podman/podman.sock", "/run/crio/crio.sock"};
-    static const char *const personal[] = {"docker.sock", "podman/podman.sock"};
-    const char *host = getenv("DOCKER_HOST"), *runtime = getenv("XDG_RUNTIME_DIR");
+    static const char *const places[] = {"/run/docker.sock", "/run/podman/podman.sock",
+                                         "/run/containerd/containerd.sock", "/run/crio/crio.sock"};
+    static const char *const variables[] = {"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DOCKER_HOST", "CONTAINER_HOST"};
+    static const char scheme[] = "unix://";
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
     bool shown = false;
 
-    for (size_t i = 0; i < COUNT(known); i++)
-        shown = shown || plan_path_within(known[i], path);
-    for (size_t i = 0; i < COUNT(personal) && runtime != NULL && runtime[0] == '/'; i++) {
-        AUTOFREE char *joined = file_join(runtime, personal[i]);
-        AUTOFREE char *real = canonical(joined);
-        shown = shown || plan_path_within(real, path);
+    for (size_t i = 0; i < COUNT(places); i++) /* one that is not there now may come while the sandbox runs */
+        shown = shown || plan_path_within(places[i], path);
+    for (size_t i = 0; i < COUNT(variables); i++) {
+        const char *value = getenv(variables[i]);
+        if (value != NULL && strncmp(value, scheme, sizeof(scheme) - 1) == 0)
+            value += sizeof(scheme) - 1;
+        AUTOFREE char *real = value != NULL && value[0] == '/' ? canonical(value) : NULL;
+        shown = shown || (real != NULL && plan_path_within(real, path));
     }
-    if (host != NULL && strncmp(host, "unix:///", 8) == 0) {
-        AUTOFREE char *real = canonical(host + 7);
-        shown = shown || plan_path_within(real, path);
+    if (runtime != NULL && runtime[0] == '/') {
+        AUTOFREE char *real = canonical(runtime), *podman = file_join(real, "podman/podman.sock");
+        shown = shown || plan_path_within(podman, path);
     }
     return shown;
 }
@@ -105,10 +109,11 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
         return refuse_workspace(real, "it is the whole host", err);
     if (shows_home(plan, real))
         return refuse_workspace(real, "it holds Aileron's own files, or lies in them", err);
-    if (shows_engine(real))
-        return refuse_workspace(real, "it holds the engine's socket, and so the host", err);
     if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
         return refuse_workspace(real, "it is the home directory or holds it", err);
+    if (shows_socket(real))
+        return refuse_workspace(real, "it holds the engine's socket, or another that controls this host (keys, "
+                                      "services)", err);
     if (strpbrk(real, "\n\r") != NULL)
         return refuse_workspace("here", "its path has a line break in it", err);
     if (access(real, W_OK | X_OK) != 0) {
@@ -137,11 +142,11 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err)
     if (real == NULL)
         return true;
     AUTOFREE char *user_home = canonical(plan->user_home);
-    if (shows_engine(real))
-        return err_set(err, ERR_CONFIG, "the exposed path %s would show the engine's socket, and so the host", path);
     if (shows_home(plan, real) || (user_home[0] == '/' && plan_path_within(user_home, real)))
         return err_set(err, ERR_CONFIG, "the exposed path %s would show the home directory or Aileron's files",
                        path);
+    if (shows_socket(real))
+        return err_set(err, ERR_CONFIG, "the exposed path %s would show a socket that controls this host", path);
     /* At the place it is asked for, and at the place its symlinks lead to. */
     const char *both[] = {full, strcmp(full, real) != 0 ? real : NULL};
     for (size_t i = 0; i < COUNT(both) && both[i] != NULL; i++) {

@@ -43,8 +43,8 @@ void plan_init(struct plan *plan) NONNULL;
 void plan_clear(struct plan *plan) NONNULL;
 
 /* Canonicalises path and refuses what would hand the host to the agent (threat F10): /, an ancestor of the
- * home or of aileron_home, a place inside aileron_home, what holds a container engine's socket, a directory that
- * is not writable, a path that cannot be mounted; symlinks are resolved first. Sets workspace, uid and gid.
+ * home or of aileron_home, a place inside aileron_home, what holds the socket of an engine or of keys, a directory
+ * that is not writable, a path that cannot be mounted; symlinks are resolved first. Sets workspace, uid and gid.
  * user_home and aileron_home are set before. */
 bool plan_set_workspace(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
 /* Adds a path to be exposed read-only ("~/..." is the user's home). What does not exist is left out. Refused:

@@ -53,8 +53,8 @@ struct http2_handler {
     void (*readable)(void *arg, struct http2_stream *stream);
     /* http2_room has grown. */
     void (*writable)(void *arg, struct http2_stream *stream);
-    /* The stream is over (and all that came on it was taken), and is gone after this call: code is HTTP2_NO_ERROR where both sides ended it. Not called
-     * for a stream that http2_reset or http2_free ended. */
+    /* The stream is over (and all that came on it was taken), and is gone after this call: code is HTTP2_NO_ERROR
+     * where both sides ended it. Not called for a stream that http2_reset or http2_free ended. */
     void (*closed)(void *arg, struct http2_stream *stream, uint32_t code);
 };
 

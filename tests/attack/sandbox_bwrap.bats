@@ -272,3 +272,62 @@ PY
     [ "$status" -eq 0 ]
     [ "$output" = done ]
 }
+
+@test "A01: the control socket refuses a process of a sandbox, though it has its own user's id" {
+    aileron status > /dev/null
+    connect='import socket, sys
+s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect(sys.argv[1])
+try:
+    s.sendall(b"GET /v1/health HTTP/1.1\r\nHost: aileron\r\n\r\n"); print(s.recv(100))
+except OSError as e: print("refused", e)'
+    run -0 python3 -c "$connect" "$AILERON_HOME/run/control.sock"
+    grep -q 'HTTP/1.1 200' <<< "$output"
+    run -0 unshare --user --map-root-user --pid --fork python3 -c "$connect" "$AILERON_HOME/run/control.sock"
+    lacks HTTP "$output"
+    aileron audit list --event=control.denied | grep -q 'reason=a sandbox'
+}
+
+@test "C01: a home below a directory that is shown is not shown with it" {
+    [ -w /opt ] || skip "needs to make a directory in /opt"
+    shown=$(mktemp -d /opt/aileron-test.XXXXXX)
+    chmod 755 "$shown"
+    mkdir "$shown/app" "$shown/bin"
+    printf '#!/bin/sh\necho works' > "$shown/bin/tool"
+    chmod 755 "$shown/bin/tool"
+    echo "$HOST_MARKER" > "$shown/app/.netrc"
+    cp -r "$AILERON_HOME" "$shown/app/.aileron"
+    HOME=$shown/app AILERON_HOME=$shown/app/.aileron run inside sh -c \
+        "'$shown/bin/tool'; cat '$shown/app/.netrc'; ls -laR '$shown/app'; cat '$shown'/app/.aileron/*"
+    HOME=$shown/app AILERON_HOME=$shown/app/.aileron aileron daemon stop > /dev/null
+    rm -rf "$shown"
+    grep -qx works <<< "$output"
+    lacks "$HOST_MARKER" "$output"
+    lacks vault.json "$output"
+    lacks checksum "$output"
+}
+
+@test "F10: a workspace that holds the engine's socket, or leads to it, is refused" {
+    mkdir -p "$WORLD/engine"
+    python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$WORLD/engine/docker.sock"
+    cd "$WORLD/engine"
+    DOCKER_HOST=unix://$WORLD/engine/docker.sock run -125 aileron launch --sandbox=bwrap -- true
+    grep -qF 'socket, or another that controls this host' <<< "$output"
+    ln -sfn "$WORLD/engine" "$WORLD/to-engine"
+    cd "$WORLD/to-engine"
+    DOCKER_HOST=unix://$WORLD/engine/docker.sock run -125 aileron launch --sandbox=bwrap -- true
+    [ "$(aileron sessions list 2> /dev/null | wc -l)" -eq 0 ]
+}
+
+@test "C01: the host's proxies, with their passwords, are not put into a container" {
+    docker version > /dev/null 2>&1 || skip "no docker"
+    mkdir -p "$WORLD/docker"
+    proxy=http://user:$HOST_MARKER@proxy.example:3128
+    cat > "$WORLD/docker/config.json" <<JSON
+{"proxies": {"default": {"httpProxy": "$proxy", "httpsProxy": "$proxy", "ftpProxy": "$proxy", "allProxy": "$proxy"}}}
+JSON
+    IMAGE=$("$ROOT/tests/lib/image" scratch)
+    DOCKER_CONFIG=$WORLD/docker ENGINE=docker run -0 inside /busybox sh -c \
+        '/busybox env; /busybox cat /proc/1/environ /proc/self/environ 2> /dev/null | /busybox tr "\0" "\n"'
+    grep -qx HTTP_PROXY=http://127.0.0.1:3128 <<< "$output"
+    lacks "$HOST_MARKER" "$output"
+}

@@ -58,9 +58,10 @@ class Service(http.server.BaseHTTPRequestHandler):
             yield data
 
     def record(self, length, digest):
-        line = {"method": self.command, "path": self.path, "headers": self.headers.items(),
-                "tls": isinstance(self.connection, ssl.SSLSocket), "length": length, "sha256": digest,
-                "peer": self.client_address[1]}
+        tls = self.connection if isinstance(self.connection, ssl.SSLSocket) else None
+        line = {"method": self.command, "path": self.path, "headers": self.headers.items(), "tls": tls is not None,
+                "version": tls and tls.version(), "resumed": tls and tls.session_reused, "length": length,
+                "sha256": digest, "peer": self.client_address[1]}
         with self.log_lock, open(os.path.join(self.directory, "requests.log"), "a") as log:
             log.write(json.dumps(line) + "\n")
 

@@ -429,6 +429,27 @@ static inline void step_pause(struct script *script, const struct step *step)
     world_wait(script->world, step_number(script, step, 1));
 }
 
+static inline void note_drained(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static inline void step_drain(struct script *script, const struct step *step)
+{
+    struct world *world = script->world;
+    (void)step;
+    task_init(&world->drained_task, world->plane.loop, note_drained, &world->drained);
+    plane_drain(&world->plane, &world->drained_task);
+}
+
+static inline void step_drained(struct script *script, const struct step *step)
+{
+    bool wanted = strcmp(step->words[0], "drained") == 0;
+    if (!wanted)
+        world_wait(script->world, WORLD_QUIET_MS);
+    UNTIL(script, script->world->drained == wanted, "the plane is %s", wanted ? "not drained" : "drained already");
+}
+
 static const struct {
     const char *word;
     void (*run)(struct script *, const struct step *);
@@ -443,6 +464,7 @@ static const struct {
     {"state", step_operation},   {"repeat", step_repeat},       {"answers", step_answers},
     {"record", step_record},     {"unrecorded", step_unrecorded},
     {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
+    {"drain", step_drain},       {"drained", step_drained},     {"undrained", step_drained},
 };
 
 #endif

@@ -51,6 +51,8 @@ struct world {
     struct upstream_port plain, tls;
     struct peer *peers;
     struct timer tick;
+    struct task drained_task;
+    bool drained;
     char *config, *policy, *bindings; /* the files, written at the next load */
 };
 
@@ -159,7 +161,8 @@ static inline void upstream_close(struct upstream_port *port)
         close(port->waiting[i]);
 }
 
-/* The next connection to the upstream; with TLS the certificate is for `host`. */
+/* The next connection to the upstream: NULL: without TLS. "bare": to the port for TLS, but the bytes are seen as they
+ * are. Else the certificate is for `host`. */
 static inline struct peer *upstream_accept(struct world *world, const char *name, const char *host)
 {
     struct upstream_port *port = host ? &world->tls : &world->plain;
@@ -171,7 +174,7 @@ static inline struct peer *upstream_accept(struct world *world, const char *name
     int fd = port->waiting[0];
     memmove(port->waiting, port->waiting + 1, --port->waiting_count * sizeof(port->waiting[0]));
     struct peer *peer = peer_new(&world->peers, name, world->plane.loop, fd);
-    if (host) {
+    if (host && strcmp(host, "bare") != 0) {
         struct stream_io io = conn_stream_io(peer->conn);
         struct leaf *leaf = ca_leaf(world->upstream_ca, host, &err);
         assert_non_null(leaf);
@@ -270,10 +273,7 @@ static inline void world_load(struct world *world)
         plane->ca = ca_load(span_of(snapshot->ca_cert_pem), span_of(snapshot->ca_key_pem), &err);
     assert_non_null(plane->ca);
     assert_true(resolver_configure(plane->resolver, NULL, 0, &host, 1, &err));
-    epoch_unref(plane->epoch);
-    plane->epoch = epoch;
-    pool_empty(plane->pool);
-    pool_limits(plane->pool, epoch->snapshot->rules->config->limits[LIMIT_POOL_IDLE_MS], 64);
+    plane_follow(plane, epoch);
 }
 
 /* ---- the whole ---- */
@@ -295,6 +295,7 @@ static inline void world_start(struct world *world)
     plane->server_api = stream_config_ref(plane->server);
     plane->resolver = resolver_new(plane->loop, &err);
     plane->pool = pool_new(plane->loop);
+    plane->resume = resume_new();
     assert_true(ipc_pair(fds, &err));
     plane->ipc = ipc_new(plane->loop, fds[0], &worker, world);
     world->monitor = ipc_new(plane->loop, fds[1], &monitor, world);
@@ -323,6 +324,7 @@ static inline void world_stop(struct world *world)
     upstream_close(&world->tls);
     world_wait(world, 20); /* the plane sees the ends of its connections */
     pool_free(plane->pool);
+    resume_free(plane->resume);
     timer_stop(&world->tick);
     ipc_free(plane->ipc);
     ipc_free(world->monitor);

@@ -113,6 +113,24 @@ static void c13_refuses_what_no_rule_gives(void **state)
     assert_int_equal(count_lines(world, "credential", "decision", "allow"), 0);
 }
 
+/* The end of a session is the end of its authority, though its worker drains for some seconds more (C11). */
+static void c11_gives_nothing_after_the_sessions_end(void **state)
+{
+    struct world *world = *state;
+    static char payload[FRAME_BYTES];
+    size_t len;
+
+    expect_secret(world, ask_for("user/api", "api.test", "GET", "/user"), secret);
+    AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
+    json_decref(ask(world, "DELETE", path, NULL));
+    assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_SHUTDOWN);
+    expect_refused(world, ask_for("user/api", "api.test", "GET", "/user"), "denied");
+    tell_json(world, MESSAGE_OP_RUN, 9, json_pack("{s:s, s:s}", "tool", "svc", "operation", "get"));
+    json_t *answer = hear_json(world, MESSAGE_REFUSED, 9);
+    assert_string_equal(text_at(answer, "code"), "denied");
+    json_decref(answer);
+}
+
 static void c12_refuses_what_the_vault_cannot_give(void **state)
 {
     struct world *world = *state;
@@ -352,6 +370,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(gives_what_the_rules_give, setup, world_teardown),
         cmocka_unit_test_setup_teardown(c13_refuses_what_no_rule_gives, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(c11_gives_nothing_after_the_sessions_end, setup, world_teardown),
         cmocka_unit_test_setup_teardown(c12_refuses_what_the_vault_cannot_give, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f03_no_record_no_credential, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_breaks_the_protocol_is_replaced, setup, world_teardown),
