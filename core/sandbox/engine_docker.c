@@ -310,7 +310,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     }
     if (plan->network == PLAN_OPEN)
         engine_run_add(run, "--open");
-    engine_add_capture(plan, run);
+    engine_add_options(plan, run);
     engine_run_add(run, "--");
     for (size_t i = 0; i < plan->command_count; i++)
         engine_run_add(run, "%s", plan->command[i]);

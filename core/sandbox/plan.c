@@ -6,10 +6,13 @@
 #include "core/base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void plan_init(struct plan *plan)
@@ -95,13 +98,24 @@ static bool refuse_workspace(const char *path, const char *why, struct err *err)
     return err_hint(err, "Change to the project's own directory and launch again");
 }
 
+/* What is at a canonical path: no component may have become a symlink since it was made. */
+static bool look_at(const char *real, struct stat *st)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    CLEANUP(file_close_ptr) int fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
+
+    if (fd < 0 && errno == ENOSYS) /* before Linux 5.6 */
+        fd = open(real, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && fstat(fd, st) == 0;
+}
+
 bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
 {
     AUTOFREE char *real = realpath(path, NULL);
     AUTOFREE char *user_home = canonical(plan->user_home);
     struct stat st;
 
-    if (real == NULL || stat(real, &st) != 0)
+    if (real == NULL || !look_at(real, &st))
         return err_errno(err, ERR_LAUNCH, errno, "cannot use the workspace %s", path);
     if (!S_ISDIR(st.st_mode))
         return refuse_workspace(real, "it is no directory", err);
@@ -122,6 +136,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     }
     free(plan->workspace);
     plan->workspace = mem_strdup(real);
+    plan->workspace_dev = st.st_dev;
+    plan->workspace_ino = st.st_ino;
     /* Root acts for the owner; anyone else acts as himself, whoever owns the directory. */
     plan->uid = geteuid() == 0 ? st.st_uid : geteuid();
     plan->gid = geteuid() == 0 ? st.st_gid : getegid();

@@ -7,6 +7,8 @@
 #include "core/sandbox/env.h"
 #include "core/sandbox/layout.h"
 
+#include <sys/types.h>
+
 enum {
     PLAN_COMMAND_MAX = 4096, /* words of a command */
     PLAN_EXPOSE_MAX = 32     /* paths an agent's file exposes */
@@ -19,6 +21,8 @@ struct plan {
     char *aileron_home; /* never mounted */
     char *user_home;   /* the host user's home; may be NULL */
     char *workspace;   /* canonical */
+    dev_t workspace_dev; /* which directory that was: an engine mounts it by its name, later */
+    ino_t workspace_ino;
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
     char *image;       /* docker; NULL: none was named */

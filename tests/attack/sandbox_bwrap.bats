@@ -331,3 +331,20 @@ JSON
     grep -qx HTTP_PROXY=http://127.0.0.1:3128 <<< "$output"
     lacks "$HOST_MARKER" "$output"
 }
+
+@test "F10: a workspace that is replaced by a link while the sandbox is made is noticed, and nothing starts" {
+    mkdir -p "$WORLD/outer/project" "$WORLD/elsewhere" "$WORLD/racing"
+    echo "$HOST_MARKER" > "$WORLD/elsewhere/private"
+    # What an agent in a sandbox of the directory around it could do, at the worst moment: ahead of the mount.
+    cat > "$WORLD/racing/bwrap" <<SH
+#!/bin/sh
+mv "$WORLD/outer/project" "$WORLD/outer/moved"
+ln -s "$WORLD/elsewhere" "$WORLD/outer/project"
+exec /usr/bin/bwrap "\$@"
+SH
+    chmod 755 "$WORLD/racing/bwrap"
+    cd "$WORLD/outer/project"
+    PATH=$WORLD/racing:$PATH run -125 aileron launch --sandbox=bwrap -- cat private
+    lacks "$HOST_MARKER" "$output"
+    grep -qF 'is not the directory that was launched from' <<< "$output"
+}

@@ -98,6 +98,40 @@ PYTHON
     [ "$(grep -c 'for the test' <<< "$output")" -eq 0 ]
 }
 
+@test "the echo is off before the passphrase is asked for: nothing typed at once is shown, or lost" {
+    unset AILERON_VAULT_PASSPHRASE
+    aileron vault lock
+    run /usr/bin/python3 - << 'PYTHON'
+import os, select, signal, sys, termios, time
+signal.alarm(15)
+master, slave = os.openpty()
+termios.tcflow(slave, termios.TCOOFF) # a terminal that takes no output: the prompt waits, and what stands before it is done
+pid = os.fork()
+if pid == 0:
+    os.login_tty(slave)
+    os.execlp("aileron", "aileron", "vault", "unlock")
+end = time.monotonic() + 5
+while termios.tcgetattr(slave)[3] & termios.ECHO and time.monotonic() < end:
+    time.sleep(0.01)
+print("echo", bool(termios.tcgetattr(slave)[3] & termios.ECHO), "asked", bool(select.select([master], [], [], 0)[0]))
+os.write(master, b"a passphrase for the test\n")
+termios.tcflow(slave, termios.TCOON)
+os.close(slave)
+seen = b""
+try:
+    while chunk := os.read(master, 1024):
+        seen += chunk
+except OSError:
+    pass
+print(seen.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PYTHON
+    [ "$status" -eq 0 ]
+    grep -qx 'echo False asked False' <<< "$output"
+    grep -q 'The vault is unlocked' <<< "$output"
+    [ "$(grep -c 'for the test' <<< "$output")" -eq 0 ]
+}
+
 @test "C15: a damaged vault is told apart from a wrong passphrase, and left alone" {
     aileron daemon stop
     cp "$AILERON_HOME/vault.json" "$WORLD/good"

@@ -164,6 +164,14 @@ CASES
     [ "${lines[-1]}" = --- ]
 }
 
+@test "--drain prints all results, also where there are more than one list shows" {
+    run sandbox 'i=0; while [ $i -lt 105 ]; do svc stream --count 1 --delay 0 --idempotency-key many$i > /dev/full 2>&1; i=$((i + 1)); done
+        aileron-wait --drain | sort -u | wc -l; echo ---; aileron-wait --drain'
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" -eq 105 ]
+    [ "${lines[-1]}" = --- ]
+}
+
 @test "outside of a session the shim says so" {
     run aileron shim svc whoami
     [ "$status" -eq 69 ]
