@@ -141,14 +141,14 @@ CASES
 }
 
 @test "aileron-wait waits for what runs, and gives up in time" {
-    run sandbox 'svc stream --count 4 --delay 0.5 --idempotency-key slow > /dev/null & sleep 0.5
-        svc stream --count 4 --delay 0.5 --idempotency-key slow 2> pending; echo "still $?"
+    run sandbox 'svc stream --count 8 --delay 0.5 --idempotency-key slow > /dev/null & sleep 0.5
+        svc stream --count 8 --delay 0.5 --idempotency-key slow 2> pending; echo "still $?"
         id=$(grep -o "op_[0-9A-Z]*" pending | head -n 1)
         aileron-wait --timeout 1 "$id"; echo "timeout $?"
         aileron-wait "$id" > result; echo "done $?"; cat result; wait'
     grep -q 'still 75' <<< "$output"
     grep -q 'timeout 124' <<< "$output"
-    grep -q 'data: 3' <<< "$output"
+    grep -q 'data: 7' <<< "$output"
     grep -q 'done 0' <<< "$output"
 }
 
