@@ -206,7 +206,7 @@ static bool prepare(struct worker *worker, struct err *err)
 
 int worker_main(void)
 {
-    struct worker worker = {.status = 0};
+    static struct worker worker; /* until the very end: what it holds is no leak */
     struct err err;
     if (!prepare(&worker, &err))
         return err_print(&err, "aileron worker");

@@ -84,7 +84,7 @@ refuses() { # STATUS TEXT COMMAND...
 }
 
 @test "no engine" {
-    refuses 125 'Install bubblewrap' env PATH=/nonexistent "$ROOT/build/bin/aileron" launch -- true
+    refuses 125 'Install bubblewrap' env PATH=/nonexistent "$BIN/aileron" launch -- true
     refuses 125 'the engine docker cannot be used' env DOCKER_HOST=unix:///nonexistent aileron launch \
         --sandbox=docker --image=x -- true
     refuses 125 'A remote engine' env DOCKER_HOST=tcp://127.0.0.1:1 aileron launch --sandbox=docker --image=x -- true
@@ -127,7 +127,7 @@ refuses() { # STATUS TEXT COMMAND...
     chmod 755 "$WORLD"
     # His home has a short name: the paths of sockets in it are bounded.
     install -d -m 700 -o 4321 -g 4321 "$WORLD/u" "$WORLD/u/p"
-    cp -r "$ROOT/build/bin" "$WORLD/u/bin"
+    cp -r "$BIN" "$WORLD/u/bin"
     as() { env -i HOME="$WORLD/u" PATH="$WORLD/u/bin:/usr/bin:/bin" setpriv --reuid 4321 --regid 4321 --clear-groups "$@"; }
     chown -R 4321:4321 "$WORLD/u/bin"
     cd "$WORLD/u/p"

@@ -4,9 +4,11 @@
 #   WORLD        a private directory; WORLD/ws is the workspace, WORLD/up the upstream's directory
 #   SECRET       the credential that the upstream insists on: random, so that a sweep for it is certain
 #   upstream_log prints what the upstream saw
+#   BIN          the directory of the program under test
 
 TESTS_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$TESTS_LIB/../.." && pwd)
+BIN=${TEST_BIN:-$ROOT/build/bin}
 
 # What a developer's machine may carry must not decide a test.
 world_clean_environment() {
@@ -17,7 +19,7 @@ world_clean_environment() {
         AILERON_TOKEN AILERON_API_URL AILERON_SESSION_ID AILERON_TOOLS_FILE AILERON_SHIMS_DIR
     # Which docker is with-docker's to say: never the person's own, which may be another machine.
     export DOCKER_HOST="${TEST_DOCKER_HOST:-unix:///var/run/docker.sock}"
-    export PATH="$ROOT/build/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    export PATH="$BIN:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     export LC_ALL=C.UTF-8 GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
 }
 
@@ -108,15 +110,35 @@ world_bindings() {
 
 world_stop() {
     [ -n "${WORLD:-}" ] || return 0
-    aileron daemon stop > /dev/null 2>&1 || true
+    world_stop_daemon
     exec 7>&-
     # A process that a failed test left behind may hold the pipe open: the upstream is ended, too.
     for pid in ${UPSTREAM_PID:-} ${HTTP2_PID:-}; do
         kill "$pid" 2> /dev/null || true
         wait "$pid" 2> /dev/null || true
     done
+    world_keep_reports
     if [ -n "${KEEP_WORLD:-}" ]; then echo "kept $WORLD" >&2; else rm -rf "$WORLD"; fi
     WORLD=
+}
+
+# Its lock is free before its process ends, and a sanitizer looks for leaks last of all: in the workers of sessions
+# that have just ended, then in the daemon.
+world_stop_daemon() {
+    local daemon i
+    daemon=$(cat "$AILERON_HOME/run/daemon.pid" 2> /dev/null)
+    for i in $(seq 500); do [ -n "$daemon" ] && pgrep -P "$daemon" > /dev/null || break; sleep 0.02; done
+    aileron daemon stop > /dev/null 2>&1 || aileron daemon stop --force > /dev/null 2>&1 || true
+    for i in $(seq 500); do [ -n "$daemon" ] && kill -0 "$daemon" 2> /dev/null || break; sleep 0.02; done
+}
+
+# What a sanitizer wrote inside a sandbox (lib/sanitizer.c), for lib/run.
+world_keep_reports() {
+    [ -n "${SANITIZER_REPORTS:-}" ] || return 0
+    local report
+    find "$WORLD" -name '.sanitizer.*' | while read -r report; do
+        mv "$report" "$(mktemp -u "$SANITIZER_REPORTS/sandbox.XXXXXX")"
+    done
 }
 
 wait_for() { # COMMAND...: true within 10 seconds
