@@ -52,8 +52,20 @@ static void record_decision(struct flow *flow, const char *decision, const struc
     plane_record(flow->plane, event);
 }
 
+/* C06: a credential that came back is on the record, and did not reach the sandbox. */
+static void record_reflection(struct flow *flow)
+{
+    json_t *event = event_new(flow, "credential.reflected");
+    json_put(event, "binding", flow->decision.binding->name);
+    json_put(event, "place", flow->inbound.found ? "body" : "head");
+    json_put_int(event, "count", (int64_t)(flow->inbound.found + flow->reflected));
+    plane_record(flow->plane, event);
+}
+
 void flow_release(struct flow *flow, int status, const struct err *err)
 {
+    if (flow->secrets && flow->decision.binding && flow->inbound.found + flow->reflected > 0)
+        record_reflection(flow);
     json_t *event = event_new(flow, "network.end");
     json_put_int(event, "status", status);
     json_put_int(event, "bytes_out", (int64_t)flow->sent_bytes);
@@ -71,6 +83,10 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     if (flow->carrier)
         flow->carrier->drop(flow);
     http1_free(flow->parser);
+    needle_scan_clear(&flow->outbound);
+    needle_scan_clear(&flow->inbound);
+    needles_free(flow->secrets);
+    flow->secrets = NULL;
     arena_free(flow->arena);
     epoch_unref(flow->epoch);
     flow->dial = NULL;
@@ -111,6 +127,10 @@ static bool inject(struct flow *flow, const struct ipc_message *message, struct 
     if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
         return false;
     struct span secret = {(const char *)end + 1, message->len - head - 1};
+    needles_free(flow->secrets); /* of a try that failed */
+    flow->secrets = needles_new();
+    needles_add(flow->secrets, secret, 0);
+    needle_scan_init(&flow->inbound, flow->secrets);
     return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
 }
 
@@ -283,6 +303,48 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
     return true;
 }
 
+/* ---- stand-ins (design 8, threat C02) ---- */
+
+void flow_refuse_leak(struct flow *flow, unsigned tag, const char *place)
+{
+    const struct snapshot *snapshot = flow->epoch->snapshot;
+    const char *binding = snapshot->sentinels[tag].binding;
+    json_t *event = event_new(flow, "sentinel");
+    struct err err;
+    json_put(event, "decision", "deny");
+    json_put(event, "binding", binding);
+    json_put(event, "path", flow->target->path);
+    json_put(event, "place", place);
+    plane_record(flow->plane, event);
+    err_set(&err, ERR_DENIED, "the stand-in for %s does not belong in this request (%s)", binding, place);
+    err_hint(&err, "It is exchanged for the credential at its own hosts alone, in its own field. Send it nowhere else");
+    flow_refuse(flow, &err, 403, "sentinel", NULL);
+}
+
+/* False: the flow is over. */
+static bool guarded(struct flow *flow)
+{
+    const struct snapshot *snapshot = flow->epoch->snapshot;
+    const struct binding *own = flow->operation ? NULL : flow->decision.binding;
+    char place[GUARD_PLACE_BYTES];
+    unsigned tag;
+    if (own && own->env && guard_slot(snapshot, own, flow->request) == GUARD_OTHER) {
+        /* A token of the agent's own, where the stand-in could have been: it is passed on as it is. */
+        json_t *event = event_new(flow, "credential.own");
+            json_put(event, "binding", own->name);
+        json_put(event, "field", own->header);
+        plane_record(flow->plane, event);
+        flow->decision.binding = own = NULL;
+    }
+    if (guard_leak(flow->epoch->sentinels, flow->target, flow->request, own, place, &tag)) {
+        flow_refuse_leak(flow, tag, place);
+        return false;
+    }
+    if (flow->request->framing != MSG_NONE)
+        needle_scan_init(&flow->outbound, flow->epoch->sentinels);
+    return true;
+}
+
 static void begin(void *arg)
 {
     struct flow *flow = arg;
@@ -302,6 +364,8 @@ static void begin(void *arg)
         flow_refuse(flow, &err, status, flow->decision.rule, flow->decision.reason);
         return;
     }
+    if (flow->epoch->sentinels && !guarded(flow))
+        return;
     record_decision(flow, "allow", NULL);
     flow_dial(flow, false);
 }

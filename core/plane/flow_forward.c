@@ -30,26 +30,70 @@ void flow_forward(struct flow *flow)
         flow->client->more(flow->arg);
 }
 
+/* What a scan holds back needs room of its own, and a frame of its own at the end. */
+enum { SCAN_SLACK_BYTES = 64 };
+
+static size_t room_beside(size_t room, const struct needle_scan *scan)
+{
+    size_t taken = scan->needles ? needle_scan_held(scan) + SCAN_SLACK_BYTES : 0;
+    return room > taken ? room - taken : 0;
+}
+
 size_t flow_room(const struct flow *flow)
 {
-    return flow->state != FLOW_FORWARDING || flow->body_done ? 0 : flow->carrier->room(flow);
+    if (flow->state != FLOW_FORWARDING || flow->body_done || flow->leaking)
+        return 0;
+    return room_beside(flow->carrier->room(flow), &flow->outbound);
+}
+
+static void send_body(struct flow *flow, struct span data)
+{
+    /* Not written: the upstream has failed, and its event follows. */
+    if (data.len > 0 && flow->carrier->body(flow, data))
+        flow->sent_bytes += data.len;
+}
+
+static void refuse_leak(void *arg)
+{
+    struct flow *flow = arg;
+    if (flow->state == FLOW_FORWARDING)
+        flow_refuse_leak(flow, flow->outbound.tag, "body");
+}
+
+/* C02: nothing of it is sent, and the request is never completed. */
+static bool leaks(struct flow *flow)
+{
+    if (!flow->outbound.needles || flow->outbound.found == 0)
+        return false;
+    flow->leaking = true;
+    task_init(&flow->task, flow->plane->loop, refuse_leak, flow);
+    task_post(&flow->task); /* not from within: the client is in the middle of giving us its body */
+    return true;
 }
 
 void flow_body(struct flow *flow, struct span data)
 {
-    if (data.len == 0)
+    if (data.len == 0 || flow->leaking)
         return;
     flow->body_begun = true;
-    /* Not written: the upstream has failed, and its event follows. */
-    if (flow->carrier->body(flow, data))
-        flow->sent_bytes += data.len;
+    if (flow->outbound.needles)
+        needle_scan_next(&flow->outbound, data, &data);
+    if (!leaks(flow))
+        send_body(flow, data);
 }
 
 void flow_body_end(struct flow *flow)
 {
+    struct span rest = {NULL, 0};
     flow->body_done = true;
-    if (flow->state == FLOW_FORWARDING)
-        flow->carrier->body_end(flow);
+    if (flow->state != FLOW_FORWARDING || flow->leaking)
+        return;
+    if (flow->outbound.needles)
+        needle_scan_end(&flow->outbound, &rest);
+    if (leaks(flow))
+        return;
+    send_body(flow, rest);
+    flow->carrier->body_end(flow);
 }
 
 /* ---- the answer ---- */
@@ -58,6 +102,15 @@ void flow_finish(struct flow *flow)
 {
     const struct flow_client *client = flow->client;
     void *arg = flow->arg;
+    struct span rest = {NULL, 0};
+    if (flow->secrets)
+        needle_scan_end(&flow->inbound, &rest);
+    if (rest.len > 0)
+        client->body(arg, rest);
+    if (flow->state != FLOW_FORWARDING)
+        return;
+    if (flow->secrets)
+        flow->reflected += guard_mask(flow->secrets, &flow->answer.trailers, flow->arena);
     struct arena *arena = flow->arena;
     struct msg answer = flow->answer; /* its trailers live in the arena, which outlives the call */
     flow->arena = NULL;
@@ -71,14 +124,24 @@ bool flow_take_head(struct flow *flow)
     struct msg *answer = &flow->answer;
     flow->head_given = answer->status >= 200 || answer->status == 101;
     msg_strip_hop_by_hop(answer);
+    if (flow->secrets)
+        flow->reflected += guard_mask(flow->secrets, &answer->fields, flow->arena);
     flow->client->head(flow->arg, answer);
     return flow->state == FLOW_FORWARDING;
+}
+
+size_t flow_answer_room(const struct flow *flow)
+{
+    return room_beside(flow->client->room(flow->arg), &flow->inbound);
 }
 
 void flow_take_body(struct flow *flow, struct span data)
 {
     flow->received_bytes += data.len;
-    flow->client->body(flow->arg, data);
+    if (flow->secrets)
+        needle_scan_next(&flow->inbound, data, &data);
+    if (data.len > 0)
+        flow->client->body(flow->arg, data);
 }
 
 void flow_broken(struct flow *flow, struct err *err)

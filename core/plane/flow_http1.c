@@ -109,7 +109,7 @@ static bool pump_once(struct flow *flow)
 {
     struct err err;
     struct span input = conn_peek(flow->upstream), data = {NULL, 0};
-    size_t taken = flow->client->room(flow->arg), before;
+    size_t taken = flow_answer_room(flow), before;
     if (flow->head_given && input.len > taken)
         input.len = taken;
     before = input.len; /* 0 too: the end of an answer is told after its last byte */

@@ -111,7 +111,7 @@ static void pump(struct flow *flow)
     if (flow->pumping || !flow->head_given)
         return;
     flow->pumping = true;
-    while ((data = http2_peek(flow->stream)).len > 0 && (taken = flow->client->room(flow->arg)) > 0) {
+    while ((data = http2_peek(flow->stream)).len > 0 && (taken = flow_answer_room(flow)) > 0) {
         data.len = data.len < taken ? data.len : taken;
         flow_take_body(flow, data);
         if (flow->state != FLOW_FORWARDING)

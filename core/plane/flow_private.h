@@ -4,6 +4,7 @@
 
 #include "core/plane/dial.h"
 #include "core/plane/flow.h"
+#include "core/plane/guard.h"
 #include "core/plane/trunk.h"
 
 /* What the monitor records before it hands a credential out. */
@@ -66,6 +67,12 @@ struct flow {
     struct arena *arena;        /* of the answer's head */
     struct msg answer;
     uint64_t sent_bytes, received_bytes, began_ms;
+
+    struct needle_scan outbound; /* the request's body, for stand-ins */
+    struct needles *secrets;     /* the credential that was put in; NULL: none */
+    struct needle_scan inbound;  /* the answer's body, for it */
+    size_t reflected;            /* how often it came back in a head */
+    bool leaking;                /* a stand-in was found in the body: nothing more is sent */
 };
 
 const char *flow_mode(const struct flow *flow) NONNULL;
@@ -80,7 +87,12 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
 void flow_release(struct flow *flow, int status, const struct err *err) NONNULL_AT(1);
 void flow_lost(struct flow *flow, const struct err *err) NONNULL; /* the upstream failed: try afresh or refuse */
 
+/* A stand-in where it does not belong: on the record, and 403. place: for people. */
+void flow_refuse_leak(struct flow *flow, unsigned tag, const char *place) NONNULL;
+
 /* ---- for the carriers: the answer ---- */
+/* Bytes of the answer's body that flow_take_body takes now. */
+size_t flow_answer_room(const struct flow *flow) NONNULL;
 /* flow->answer is a head, 1xx or final. False: the flow is over. */
 bool flow_take_head(struct flow *flow) MUSTUSE NONNULL;
 void flow_take_body(struct flow *flow, struct span data) NONNULL; /* no more than the client's room */

@@ -1,5 +1,6 @@
 /* The shared parts of a worker: rules in force, questions to the monitor, lines for the record. */
 #include "core/plane/plane.h"
+#include "core/plane/guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
         (epoch->client = client_of(snapshot, epoch->trust, false, err)) &&
         (epoch->client_http1 = client_of(snapshot, epoch->trust, true, err))) {
         epoch->snapshot = snapshot;
+        epoch->sentinels = guard_sentinels(snapshot);
         epoch->own = mem_array(2 * snapshot->upstream_root_count + 1, sizeof(struct stream_config *));
         return epoch;
     }
@@ -48,6 +50,7 @@ void epoch_unref(struct epoch *epoch)
     stream_config_unref(epoch->client);
     stream_config_unref(epoch->client_http1);
     trust_unref(epoch->trust);
+    needles_free(epoch->sentinels);
     snapshot_free(epoch->snapshot); /* last: trust borrows its roots */
     free(epoch);
 }

@@ -14,12 +14,14 @@
 
 /* One snapshot with what is derived from it. A reload makes a new one; a request keeps the one that it
  * began with until it ends. */
+struct needles;
 struct epoch {
     struct snapshot *snapshot;
     struct trust *trust;          /* the system's roots and tls.ca_file */
     struct stream_config *client; /* verifies upstreams against trust; offers h2 and http/1.1 */
     struct stream_config *client_http1; /* the same, but offers http/1.1 alone: for upgrades */
     struct stream_config **own;   /* two for each of snapshot->upstream_roots, in that order; NULL: not needed yet */
+    struct needles *sentinels;    /* the session's stand-ins; NULL: it has none */
     unsigned refs;
 };
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err) MUSTUSE NONNULL; /* takes it on success */
