@@ -283,11 +283,12 @@ except OSError as e: print("refused", e)'
     run -0 python3 -c "$connect" "$AILERON_HOME/run/control.sock"
     grep -q 'HTTP/1.1 200' <<< "$output"
     run -0 unshare --user --map-root-user --pid --fork python3 -c "$connect" "$AILERON_HOME/run/control.sock"
-    lacks HTTP "$output"
+    absent -F HTTP <<< "$output"
     aileron audit list --event=control.denied | grep -q 'reason=a sandbox'
 }
 
 @test "C01: a home below a directory that is shown is not shown with it" {
+    [ "$ENGINE" = bwrap ] || skip "nothing of the host's directories is in a container"
     [ -w /opt ] || skip "needs to make a directory in /opt"
     shown=$(mktemp -d /opt/aileron-test.XXXXXX)
     chmod 755 "$shown"
@@ -301,9 +302,9 @@ except OSError as e: print("refused", e)'
     HOME=$shown/app AILERON_HOME=$shown/app/.aileron aileron daemon stop > /dev/null
     rm -rf "$shown"
     grep -qx works <<< "$output"
-    lacks "$HOST_MARKER" "$output"
-    lacks vault.json "$output"
-    lacks checksum "$output"
+    absent -F "$HOST_MARKER" <<< "$output"
+    absent -F vault.json <<< "$output"
+    absent -F checksum <<< "$output"
 }
 
 @test "F10: a workspace that holds the engine's socket, or leads to it, is refused" {
@@ -329,7 +330,7 @@ JSON
     DOCKER_CONFIG=$WORLD/docker ENGINE=docker run -0 inside /busybox sh -c \
         '/busybox env; /busybox cat /proc/1/environ /proc/self/environ 2> /dev/null | /busybox tr "\0" "\n"'
     grep -qx HTTP_PROXY=http://127.0.0.1:3128 <<< "$output"
-    lacks "$HOST_MARKER" "$output"
+    absent -F "$HOST_MARKER" <<< "$output"
 }
 
 @test "F10: a workspace that is replaced by a link while the sandbox is made is noticed, and nothing starts" {
@@ -345,6 +346,6 @@ SH
     chmod 755 "$WORLD/racing/bwrap"
     cd "$WORLD/outer/project"
     PATH=$WORLD/racing:$PATH run -125 aileron launch --sandbox=bwrap -- cat private
-    lacks "$HOST_MARKER" "$output"
+    absent -F "$HOST_MARKER" <<< "$output"
     grep -qF 'is not the directory that was launched from' <<< "$output"
 }

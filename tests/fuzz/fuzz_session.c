@@ -145,7 +145,9 @@ static void begin(void)
     require(snapshot && (plane.epoch = epoch_new(snapshot, &err)) != NULL);
     plane.ca = ca_load(span_of(snapshot->ca_cert_pem), span_of(snapshot->ca_key_pem), &err);
     plane.server = stream_config_server(&options, &err);
+    plane.server_api = stream_config_ref(plane.server);
     plane.resolver = resolver_new(loop, &err);
+    plane.resume = resume_new();
     require(plane.ca && plane.server && plane.resolver);
     upstream_tls = stream_config_server(&options, &err);
     upstream_leaf = ca_leaf(world.session->ca, "api.test", &err); /* of the one root that the world knows */
@@ -160,6 +162,8 @@ static void end(void)
     pool_free(plane.pool);
     resolver_free(plane.resolver);
     stream_config_unref(plane.server);
+    stream_config_unref(plane.server_api);
+    resume_free(plane.resume);
     ca_free(plane.ca);
     epoch_unref(plane.epoch);
     ipc_free(plane.ipc);
