@@ -1,6 +1,6 @@
 /* Writes refusals as JSON and as HTTP answers. It decides nothing. */
 #include "core/plane/denial.h"
-#include "core/data/json.h"
+#include "core/plane/plane.h"
 #include "core/wire/http1.h"
 
 #include <stdio.h>
@@ -26,17 +26,39 @@ bool denial_body(const struct denial *denial, struct buf *out)
     return json_write(root, out) && buf_adds(out, "\n");
 }
 
-bool denial_answer(const struct denial *denial, bool close, struct buf *out)
+bool denial_head(const struct denial *denial, size_t body_bytes, struct msg *msg, struct err *err)
+{
+    msg->framing = MSG_LENGTH;
+    msg->has_length = true;
+    msg->content_length = body_bytes;
+    return msg_response(msg, (unsigned)denial->status, span_of(http1_reason((unsigned)denial->status)), err) &&
+           msg_add(msg, SPAN("Content-Type"), SPAN("application/json"), err) &&
+           msg_add(msg, SPAN("X-Aileron-Denied"), span_of(denial->code), err) &&
+           (denial->status != 407 ||
+            msg_add(msg, SPAN("Proxy-Authenticate"), SPAN("Basic realm=\"aileron\""), err));
+}
+
+bool denial_answer(const struct denial *denial, bool close, bool head_only, struct buf *out)
 {
     struct buf body CLEANUP(buf_clear);
+    struct msg msg;
+    struct err err;
     buf_init(&body, DENIAL_BODY_BYTES);
-    if (!denial_body(denial, &body))
-        return false;
-    const char *challenge = denial->status == 407 ? "Proxy-Authenticate: Basic realm=\"aileron\"\r\n" : "";
-    return buf_printf(out,
-                      "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                      "X-Aileron-Denied: %s\r\n%s%s\r\n",
-                      denial->status, http1_reason((unsigned)denial->status), body.len, denial->code,
-                      challenge, close ? "Connection: close\r\n" : "") &&
-           buf_add(out, body.data, body.len);
+    struct arena *arena = arena_new(DENIAL_BODY_BYTES);
+    msg_init(&msg, arena);
+    bool done = denial_body(denial, &body) && denial_head(denial, body.len, &msg, &err);
+    msg.keep_alive = !close;
+    done = done && http1_write_response(&msg, out, &err) && (head_only || buf_add(out, body.data, body.len));
+    arena_free(arena);
+    return done;
+}
+
+void denial_record(const struct denial *denial, struct plane *plane)
+{
+    json_t *event = json_object();
+    json_put(event, "event", "session.denied");
+    json_put(event, "request", denial->id.text);
+    json_put(event, "code", denial->code);
+    json_put(event, "message", denial->message);
+    plane_record(plane, event);
 }

@@ -213,16 +213,18 @@ static bool is_idempotent(struct span method)
 }
 
 /* A kept connection that the peer had closed already is not an answer: once more over a new one, where nothing
- * has gone, or what has gone may go twice, and no byte of an answer has come. */
+ * has gone, or what has gone may go twice, and no byte of an answer has come. What the upstream refused without
+ * looking at it goes again as if it were new. */
 void flow_lost(struct flow *flow, const struct err *err)
 {
     bool again = flow->state == FLOW_ASKING || (!flow->body_begun && is_idempotent(flow->request->method));
-    if (((again && flow->reused) || (flow->untouched && !flow->body_begun)) && !flow->fresh_tried &&
-        !flow->answered) {
+    bool untouched = flow->untouched && !flow->body_begun && flow->refusals++ < FLOW_REFUSALS_MAX;
+    if ((untouched || (again && flow->reused && !flow->fresh_tried)) && !flow->answered) {
         flow->carrier->drop(flow);
         flow->carrier = NULL;
-        flow->fresh_tried = true;
-        flow_dial(flow, true);
+        flow->fresh_tried = flow->fresh_tried || !untouched;
+        flow->untouched = false;
+        flow_dial(flow, !untouched);
         return;
     }
     flow_refuse(flow, err, err->code == ERR_TIMEOUT ? 504 : 502, NULL, NULL);

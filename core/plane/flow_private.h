@@ -8,6 +8,7 @@
 
 /* What the monitor records before it hands a credential out. */
 enum { FLOW_CREDENTIAL_PATH_BYTES = 16 * 1024, FLOW_CREDENTIAL_METHOD_BYTES = 32 };
+enum { FLOW_REFUSALS_MAX = 3 };
 
 enum flow_state {
     FLOW_DECIDING,   /* until the loop's next round */
@@ -54,6 +55,7 @@ struct flow {
     uint64_t moved_ms;
     bool reused, fresh_tried;
     bool untouched;             /* the upstream says that it did nothing: it may be sent again */
+    unsigned refusals;          /* how often it said so */
     bool http1_wanted;          /* the upstream insists, or the request is an upgrade */
     bool body_done;             /* of the request */
     bool body_begun;            /* some of it was sent: it cannot be sent again */

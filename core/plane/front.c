@@ -35,15 +35,10 @@ static void refuse(struct front *front, const struct err *err, int status)
 {
     struct denial denial;
     struct buf out CLEANUP(buf_clear);
-    json_t *event = json_object();
     denial_from_err(&denial, err, status);
-    json_put(event, "event", "session.denied");
-    json_put(event, "request", denial.id.text);
-    json_put(event, "code", denial.code);
-    json_put(event, "message", denial.message);
-    plane_record(front->plane, event);
+    denial_record(&denial, front->plane);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
-    if (!denial_answer(&denial, true, &out) || !conn_write(front->conn, out.data, out.len)) {
+    if (!denial_answer(&denial, true, false, &out) || !conn_write(front->conn, out.data, out.len)) {
         front_close(front);
         return;
     }

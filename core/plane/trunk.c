@@ -50,7 +50,7 @@ static void trunk_end(struct trunk *trunk)
     task_cancel(&trunk->flush);
     conn_close(trunk->conn);
     trunk->conn = NULL;
-    http2_abort(trunk->http2, HTTP2_INTERNAL_ERROR);
+    http2_abort(trunk->http2, HTTP2_INTERNAL_ERROR, false);
     trunk_unref(trunk);
 }
 

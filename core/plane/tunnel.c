@@ -5,6 +5,7 @@
 #include "core/plane/denial.h"
 #include "core/plane/dial.h"
 #include "core/plane/exchange.h"
+#include "core/plane/mux.h"
 #include "core/plane/relay.h"
 #include "tls/hello.h"
 
@@ -88,7 +89,7 @@ static void refuse(struct tunnel *tunnel)
 {
     struct buf out CLEANUP(buf_clear);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
-    if (tunnel->captured || !denial_answer(&tunnel->denial, true, &out) ||
+    if (tunnel->captured || !denial_answer(&tunnel->denial, true, false, &out) ||
         !conn_write(tunnel->conn, out.data, out.len)) {
         tunnel_close(tunnel);
         return;
@@ -147,10 +148,14 @@ static void on_dialed(void *arg, const struct dial_result *result)
 
 static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
 {
-    struct exchange_origin origin = {.scheme = scheme, .host = tunnel->host, .port = tunnel->port};
+    struct origin origin = {.scheme = scheme, .host = tunnel->host, .port = tunnel->port};
+    struct stream *stream = conn_stream(tunnel->conn);
+    const char *alpn = stream ? stream_alpn(stream) : NULL;
     conn_deadline(tunnel->conn, 0);
     if (tunnel->own)
         api_start(tunnel->plane, tunnel->conn, false);
+    else if (alpn && strcmp(alpn, "h2") == 0)
+        mux_start(tunnel->plane, tunnel->conn, &origin, tunnel->captured, tunnel->refused ? &tunnel->denial : NULL);
     else if (tunnel->refused)
         exchange_refuse(tunnel->plane, tunnel->conn, &tunnel->denial);
     else
@@ -180,7 +185,7 @@ static void secure(struct tunnel *tunnel)
     struct stream_io io = conn_stream_io(tunnel->conn);
     struct leaf *leaf = ca_leaf(tunnel->plane->ca, tunnel->host.name, &err);
     if (leaf)
-        stream = stream_server(tunnel->plane->server, leaf, &io, &err);
+        stream = stream_server(tunnel->own ? tunnel->plane->server_api : tunnel->plane->server, leaf, &io, &err);
     leaf_unref(leaf);
     if (!stream) {
         record(tunnel, "deny", "intercept", NULL, &err);

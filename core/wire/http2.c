@@ -254,7 +254,7 @@ static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *a
     struct http2_stream *stream = http2_find(session, id);
     if (!stream)
         return 0;
-    if (code == HTTP2_NO_ERROR && stream->in.len > 0) {
+    if (code == HTTP2_NO_ERROR && stream->in.len > 0 && !session->server) {
         nghttp2_session_set_stream_user_data(nghttp2, id, NULL);
         stream->lingering = true;
         session->lingering++;
@@ -364,7 +364,8 @@ struct span http2_next_bytes(struct http2 *session)
 
 bool http2_over(const struct http2 *session)
 {
-    return !nghttp2_session_want_read(session->nghttp2) && !nghttp2_session_want_write(session->nghttp2);
+    return session->count == 0 && !nghttp2_session_want_read(session->nghttp2) &&
+           !nghttp2_session_want_write(session->nghttp2);
 }
 
 void http2_goaway(struct http2 *session)
@@ -376,14 +377,18 @@ void http2_goaway(struct http2 *session)
                           nghttp2_session_get_last_proc_stream_id(session->nghttp2), HTTP2_NO_ERROR, NULL, 0);
 }
 
-void http2_abort(struct http2 *session, enum http2_code code)
+void http2_abort(struct http2 *session, enum http2_code code, bool all)
 {
-    while (session->streams) {
-        struct http2_stream *stream = session->streams;
+    struct http2_stream *stream = session->streams;
+    while (stream) {
+        if (stream->lingering && !all) {
+            stream = stream->next;
+            continue;
+        }
         http2_stream_drop(stream);
         session->handler->closed(session->arg, stream, code);
+        stream = session->streams; /* the handler may have ended others */
     }
-    http2_reap(session);
 }
 
 size_t http2_streams(const struct http2 *session)

@@ -71,8 +71,9 @@ struct span http2_next_bytes(struct http2 *session) NONNULL;
 bool http2_over(const struct http2 *session) MUSTUSE NONNULL;
 /* No new streams; those that are open go on. */
 void http2_goaway(struct http2 *session) NONNULL;
-/* The connection is lost: every stream is closed (each handler is told) with this code; nothing is sent. */
-void http2_abort(struct http2 *session, enum http2_code code) NONNULL;
+/* The connection is lost: every stream is closed (each handler is told) with this code; nothing is sent. all: those
+ * too that came whole and are not read to their end; else these can be read on, and no handler is told of their end. */
+void http2_abort(struct http2 *session, enum http2_code code, bool all) NONNULL;
 size_t http2_streams(const struct http2 *session) MUSTUSE NONNULL;
 /* Client: another request can be sent now, by the peer's own limit and mood. */
 bool http2_can_request(const struct http2 *session) MUSTUSE NONNULL;

@@ -60,6 +60,15 @@ world_start() { # NAME...: names that the upstream has certificates for
     printf '%s' "$SECRET" | aileron vault put user/api > /dev/null || return 1
 }
 
+# The second upstream: HTTP/2, at http2.test.
+world_http2() {
+    node "$TESTS_LIB/upstream-http2.js" "$WORLD/up" < "$WORLD/up/stdin" > "$WORLD/up/http2-out" 2>&1 3>&- &
+    HTTP2_PID=$!
+    wait_for test -s "$WORLD/up/http2-port" || return 1
+    sed -i "s/\\(host: http2.test, address: \"127.0.0.1:\\)[0-9]*/\\1$(cat "$WORLD/up/http2-port")/" "$AILERON_HOME/config.yaml"
+    aileron policy reload > /dev/null
+}
+
 # The upstream's names are served at a port of its own on loopback: `address` says where a name is.
 world_config() {
     {
@@ -101,11 +110,11 @@ world_stop() {
     [ -n "${WORLD:-}" ] || return 0
     aileron daemon stop > /dev/null 2>&1 || true
     exec 7>&-
-    # Not left to the end of its input: what a failed test left running may hold the other end.
-    if [ -n "${UPSTREAM_PID:-}" ]; then
-        kill "$UPSTREAM_PID" 2> /dev/null || true
-        wait "$UPSTREAM_PID" 2> /dev/null || true
-    fi
+    # A process that a failed test left behind may hold the pipe open: the upstream is ended, too.
+    for pid in ${UPSTREAM_PID:-} ${HTTP2_PID:-}; do
+        kill "$pid" 2> /dev/null || true
+        wait "$pid" 2> /dev/null || true
+    done
     if [ -n "${KEEP_WORLD:-}" ]; then echo "kept $WORLD" >&2; else rm -rf "$WORLD"; fi
     WORLD=
 }
