@@ -149,7 +149,8 @@ static bool choose_engine(struct launch *launch, struct err *err)
         return err_hint(err, "Use --sandbox=docker --image=REF, or leave --network out");
     }
     if (launch->options.image != NULL && !launch->engine->needs_image) {
-        err_set(err, ERR_USAGE, "the engine %s takes no image (%s)", launch->engine->name,
+        bool asked = launch->why[0] == '\0'; /* else docker was passed over: not the person's mistake */
+        err_set(err, asked ? ERR_USAGE : ERR_UNAVAILABLE, "the engine %s takes no image (%s)", launch->engine->name,
                 launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
         return err_hint(err, "Leave --image out, or start the docker engine");
     }

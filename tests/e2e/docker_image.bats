@@ -122,6 +122,20 @@ DOCKERFILE
     [ "$(docker volume ls -q | wc -l)" -eq "$volumes" ]
 }
 
+@test "docker is taken by itself where an image is named, on the command line or in config.yaml" {
+    cd "$WORLD/ws"
+    run -3 aileron launch --image="$IMAGE" -- /busybox sh -c 'exit 3'
+    grep -q "^aileron: sandbox docker $IMAGE, network sealed, session " <<< "$output"
+    cp "$AILERON_HOME/config.yaml" "$WORLD/config"
+    echo "sandbox: { image: \"$IMAGE\" }" >> "$AILERON_HOME/config.yaml"
+    run aileron launch -- /busybox sh -c 'exit 4'
+    cp "$WORLD/config" "$AILERON_HOME/config.yaml"
+    [ "$status" -eq 4 ]
+    grep -q "^aileron: sandbox docker $IMAGE, " <<< "$output"
+    DOCKER_HOST=unix:///nonexistent run -125 aileron launch --image="$IMAGE" -- /busybox true
+    grep -q 'takes no image (docker: .*nonexistent' <<< "$output"
+}
+
 @test "nothing is left of a container, and the image is as it was" {
     before=$(docker image inspect -f '{{.Id}}' "$IMAGE")
     run inside /busybox sh -c 'echo x > /tmp/x'

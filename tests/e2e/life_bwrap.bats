@@ -83,9 +83,13 @@ nothing_is_left() { # REASON
 }
 
 @test "a terminal: size, resize, job control" {
-    run terminal 'size:33x77' 'expect:$ ' 'send:stty size\n' 'expect:33 77' 'size:44x88' 'wait:0.3' \
-        'send:stty size\n' 'expect:44 88' 'send:sleep 100\n' 'wait:0.5' 'send:\x1a' 'expect:Stopped' \
-        'send:fg\n' 'wait:0.3' 'send:\x03' 'expect:$ ' 'send:exit 7\n' -- env PS1='$ ' bash --norc --noprofile
+    # Each step waits for what the one before shows: an engine passes a new size on when it comes to it.
+    run terminal 'size:33x77' 'expect:$ ' 'send:until [ "$(stty size)" = "33 77" ]; do sleep 0.1; done; echo fir""st\n' \
+        'expect:first' 'size:44x88' 'send:until [ "$(stty size)" = "44 88" ]; do sleep 0.1; done; echo sec""ond\n' \
+        'expect:second' 'expect:$ ' 'send:sleep 100\n' 'wait:0.5' 'send:\x1a' 'expect:Stopped' 'expect:$ ' \
+        'send:fg\n' 'expect:fg' 'expect:sleep 100' 'wait:0.3' 'send:\x03' 'expect:$ ' 'send:exit 7\n' -- \
+        env PS1='$ ' bash --norc --noprofile
+    echo "$output"
     [ "$status" -eq 7 ]
     grep -q 'modes restored' <<< "$output"
 }
@@ -160,8 +164,11 @@ while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
 
 @test "F02: the launcher and the daemon are killed together: the next daemon clears up" {
     start "exec sleep $MARK"
-    kill -9 "$LAUNCHER" "$(daemon_pid)"
+    old=$(daemon_pid)
+    kill -9 "$LAUNCHER" "$old"
     launcher_ends 137
+    has_closed_all() { [ -z "$(ls "/proc/$old/fd" || true)" ]; } # else it is this one that is asked
+    wait_for has_closed_all
     aileron vault unlock > /dev/null
     nothing_is_left "launcher gone while the daemon was not running"
 }
