@@ -24,7 +24,7 @@ void api_refuse(struct service_request *req, struct plane *plane, const struct e
         json_put(event, "request", denial.id.text);
         json_put(event, "code", denial.code);
         json_put(event, "message", denial.message);
-        plane_record(plane, event);
+        lines_add(&plane->lines, event, false);
     }
     if (!denial_body(&denial, &body))
         service_abort(req);

@@ -115,7 +115,7 @@ static void answer_err(struct exchange *exchange, const struct err *err, int sta
     json_put(event, "request", denial.id.text);
     json_put(event, "code", denial.code);
     json_put(event, "message", denial.message);
-    plane_record(exchange->plane, event);
+    lines_add(&exchange->plane->lines, event, false);
     answer_denial(exchange, &denial);
 }
 

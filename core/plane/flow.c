@@ -49,7 +49,7 @@ static void record_decision(struct flow *flow, const char *decision, const struc
         json_put(event, "code", err_word(err->code));
         json_put(event, "message", err->message);
     }
-    plane_record(flow->plane, event);
+    lines_add(&flow->plane->lines, event, false);
 }
 
 void flow_release(struct flow *flow, int status, const struct err *err)
@@ -63,7 +63,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         json_put(event, "code", err_word(err->code));
         json_put(event, "message", err->message);
     }
-    plane_record(flow->plane, event);
+    lines_add(&flow->plane->lines, event, true);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
     dial_cancel(flow->dial);

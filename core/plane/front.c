@@ -41,7 +41,7 @@ static void refuse(struct front *front, const struct err *err, int status)
     json_put(event, "request", denial.id.text);
     json_put(event, "code", denial.code);
     json_put(event, "message", denial.message);
-    plane_record(front->plane, event);
+    lines_add(&front->plane->lines, event, false);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
     if (!denial_answer(&denial, true, &out) || !conn_write(front->conn, out.data, out.len)) {
         front_close(front);
