@@ -53,6 +53,7 @@ static void done(struct run *run, const char *state, const struct denial *denial
         json_object_set_new(value, "error", error);
     }
     buf_init(&text, IPC_PAYLOAD_MAX);
+    lines_flush(&run->plane->lines); /* how its request ended comes first */
     if (json_write(value, &text))
         ipc_send(run->plane->ipc, MESSAGE_OP_DONE, 0, run->ask_id, text.data, text.len, NULL, 0);
 }

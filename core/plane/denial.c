@@ -60,5 +60,5 @@ void denial_record(const struct denial *denial, struct plane *plane)
     json_put(event, "request", denial->id.text);
     json_put(event, "code", denial->code);
     json_put(event, "message", denial->message);
-    plane_record(plane, event);
+    lines_add(&plane->lines, event, false);
 }

@@ -49,7 +49,7 @@ static void record_decision(struct flow *flow, const char *decision, const struc
         json_put(event, "code", err_word(err->code));
         json_put(event, "message", err->message);
     }
-    plane_record(flow->plane, event);
+    lines_add(&flow->plane->lines, event, false);
 }
 
 /* C06: a credential that came back is on the record, and did not reach the sandbox. */
@@ -59,7 +59,7 @@ static void record_reflection(struct flow *flow)
     json_put(event, "binding", flow->decision.binding->name);
     json_put(event, "place", flow->inbound.found ? "body" : "head");
     json_put_int(event, "count", (int64_t)(flow->inbound.found + flow->reflected));
-    plane_record(flow->plane, event);
+    lines_add(&flow->plane->lines, event, false);
 }
 
 void flow_release(struct flow *flow, int status, const struct err *err)
@@ -75,7 +75,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         json_put(event, "code", err_word(err->code));
         json_put(event, "message", err->message);
     }
-    plane_record(flow->plane, event);
+    lines_add(&flow->plane->lines, event, true);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
     dial_cancel(flow->dial);
@@ -315,7 +315,7 @@ void flow_refuse_leak(struct flow *flow, unsigned tag, const char *place)
     json_put(event, "binding", binding);
     json_put(event, "path", flow->target->path);
     json_put(event, "place", place);
-    plane_record(flow->plane, event);
+    lines_add(&flow->plane->lines, event, false);
     err_set(&err, ERR_DENIED, "the stand-in for %s does not belong in this request (%s)", binding, place);
     err_hint(&err, "It is exchanged for the credential at its own hosts alone, in its own field. Send it nowhere else");
     flow_refuse(flow, &err, 403, "sentinel", NULL);
@@ -333,7 +333,7 @@ static bool guarded(struct flow *flow)
         json_t *event = event_new(flow, "credential.own");
             json_put(event, "binding", own->name);
         json_put(event, "field", own->header);
-        plane_record(flow->plane, event);
+        lines_add(&flow->plane->lines, event, false);
         flow->decision.binding = own = NULL;
     }
     if (guard_leak(flow->epoch->sentinels, flow->target, flow->request, own, place, &tag)) {

@@ -1,4 +1,4 @@
-/* The shared parts of a worker: rules in force, questions to the monitor, lines for the record. */
+/* The shared parts of a worker: rules in force, questions to the monitor. */
 #include "core/plane/plane.h"
 #include "core/plane/guard.h"
 
@@ -155,6 +155,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
      * monitor as an empty one, which it refuses. */
     if (!json_write(payload, &text))
         buf_clear(&text);
+    lines_flush(&plane->lines);
     ipc_send(plane->ipc, (uint16_t)type, 0, ask->id, text.data, text.len, NULL, 0);
     return ask;
 }
@@ -247,13 +248,4 @@ bool plane_calm(struct plane *plane, struct calm *calm, struct task *task)
         calm->next->link = &calm->next;
     plane->waiting = calm;
     return false;
-}
-
-void plane_record(struct plane *plane, json_t *event)
-{
-    struct buf text CLEANUP(buf_clear);
-    buf_init(&text, IPC_PAYLOAD_MAX);
-    if (json_write(event, &text))
-        ipc_send(plane->ipc, MESSAGE_RECORD, 0, 0, text.data, text.len, NULL, 0);
-    json_decref(event);
 }

@@ -9,6 +9,7 @@
 #include "core/loop/ipc.h"
 #include "core/loop/pool.h"
 #include "core/loop/resolve.h"
+#include "core/plane/lines.h"
 #include "tls/ca.h"
 #include "tls/resume.h"
 
@@ -54,6 +55,7 @@ struct plane {
     struct trunk *trunks;  /* HTTP/2 connections to upstreams, shared by requests */
     struct dial *dials;    /* under way that others may wait for */
     uint64_t http1_places[PLANE_PLACES]; /* hashes of where HTTP/2 was not agreed: nobody waits for a dial there */
+    struct lines lines; /* for the record */
     struct ask *asks;
     uint32_t last_ask;
     struct calm *waiting;     /* until the monitor has taken what is queued for it */
@@ -89,8 +91,6 @@ struct calm {
 };
 bool plane_calm(struct plane *plane, struct calm *calm, struct task *task) MUSTUSE NONNULL;
 void calm_cancel(struct calm *calm) NONNULL;
-/* One line for the record; takes the reference to event. */
-void plane_record(struct plane *plane, json_t *event) NONNULL;
 /* An error of the monitor's REFUSED payload. */
 void plane_refusal(const struct ipc_message *message, struct err *err) NONNULL;
 

@@ -74,7 +74,7 @@ static void record(struct tunnel *tunnel, const char *decision, const char *mode
         json_put(event, "code", err_word(err->code));
         json_put(event, "message", err->message);
     }
-    plane_record(tunnel->plane, event);
+    lines_add(&tunnel->plane->lines, event, false);
 }
 
 static void make_denial(struct tunnel *tunnel, const struct decision *by, const struct err *err, int status)
@@ -159,7 +159,7 @@ static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
     json_put_int(event, "bytes_out", (int64_t)sent_bytes);
     json_put_int(event, "bytes_in", (int64_t)received_bytes);
     json_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - tunnel->began_ms));
-    plane_record(tunnel->plane, event);
+    lines_add(&tunnel->plane->lines, event, true);
     tunnel_free(tunnel);
 }
 

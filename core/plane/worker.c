@@ -199,6 +199,7 @@ static bool prepare(struct worker *worker, struct err *err)
     plane->pool = pool_new(plane->loop);
     plane->resume = resume_new();
     plane->ipc = ipc_new(plane->loop, WORKER_IPC_FD, &ipc_handler, worker);
+    lines_init(&plane->lines, plane->loop, plane->ipc);
     timer_init(&worker->timer, plane->loop, on_drain_tick, worker);
     timer_start(&worker->timer, WORKER_SNAPSHOT_MS);
     return true;
@@ -211,6 +212,7 @@ int worker_main(void)
     if (!prepare(&worker, &err))
         return err_print(&err, "aileron worker");
     loop_run(worker.plane.loop);
+    lines_flush(&worker.plane.lines);
     ipc_flush(worker.plane.ipc, 1000);
     /* The process ends here: what it holds goes with it, keys are in memory that no one can read. */
     return worker.status;

@@ -77,6 +77,17 @@ static inline void world_wait(struct world *world, uint64_t ms)
 
 /* ---- the monitor ---- */
 
+/* A credential is asked for after the decision that gives it is on its way to the record. */
+static inline void assert_recorded(struct world *world, const json_t *question)
+{
+    const json_t *line;
+    size_t i;
+    json_array_foreach(world->records, i, line)
+        if (json_equal(json_object_get(line, "request"), json_object_get(question, "request")))
+            return;
+    fail_msg("a credential is asked for a request that is not on the record");
+}
+
 static inline void monitor_message(struct ipc *ipc, struct ipc_message *message, void *arg)
 {
     struct world *world = arg;
@@ -85,15 +96,21 @@ static inline void monitor_message(struct ipc *ipc, struct ipc_message *message,
         world->body_bytes += message->len;
         return;
     }
-    json_t *payload = json_loadb((const char *)message->data, message->len, 0, NULL);
     if (message->type == MESSAGE_RECORD) {
+        struct span rest = {(const char *)message->data, message->len}, line;
         struct err err;
-        assert_non_null(payload);
-        if (!audit_event_check(payload, true, &err))
-            fail_msg("a line that the monitor would not take: %s", err.message);
-        json_array_append_new(world->records, payload);
+        while (span_cut(&rest, '\n', &line)) {
+            json_t *event = json_loadb(line.p, line.len, 0, NULL);
+            assert_non_null(event);
+            if (!audit_event_check(event, true, &err))
+                fail_msg("a line that the monitor would not take: %s", err.message);
+            json_array_append_new(world->records, event);
+        }
         return;
     }
+    json_t *payload = json_loadb((const char *)message->data, message->len, 0, NULL);
+    if (message->type == MESSAGE_CREDENTIAL_ASK && !json_object_get(payload, "operation"))
+        assert_recorded(world, payload);
     struct question *question = mem_alloc(sizeof(*question)), **end = &world->questions;
     *question = (struct question){.type = message->type, .id = message->id, .payload = payload, .len = message->len};
     while (*end)
@@ -298,6 +315,7 @@ static inline void world_start(struct world *world)
     plane->resume = resume_new();
     assert_true(ipc_pair(fds, &err));
     plane->ipc = ipc_new(plane->loop, fds[0], &worker, world);
+    lines_init(&plane->lines, plane->loop, plane->ipc);
     world->monitor = ipc_new(plane->loop, fds[1], &monitor, world);
     world->records = json_array();
     timer_init(&world->tick, plane->loop, world_tick, world);
@@ -326,6 +344,7 @@ static inline void world_stop(struct world *world)
     pool_free(plane->pool);
     resume_free(plane->resume);
     timer_stop(&world->tick);
+    lines_clear(&plane->lines);
     ipc_free(plane->ipc);
     ipc_free(world->monitor);
     resolver_free(plane->resolver);

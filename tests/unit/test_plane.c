@@ -186,7 +186,7 @@ static void test_kept_connection_is_reset(void **state)
 
 static int deaf_fd; /* the monitor's end, read by nobody until deaf_hears */
 static bool channel_ended;
-static size_t heard_messages, heard_body_bytes;
+static size_t heard_lines, heard_body_bytes;
 
 static void channel_message(struct ipc *ipc, struct ipc_message *message, void *arg)
 {
@@ -211,9 +211,10 @@ static void make_deaf(void)
     assert_true(ipc_pair(fds, &err));
     ipc_free(world.plane.ipc);
     world.plane.ipc = ipc_new(world.plane.loop, fds[0], &handler, &world);
+    world.plane.lines.ipc = world.plane.ipc;
     deaf_fd = fds[1];
     channel_ended = false;
-    heard_messages = heard_body_bytes = 0;
+    heard_lines = heard_body_bytes = 0;
     world_wait(&world, 20); /* the old channel's end */
     world.plane_gone = false;
 }
@@ -226,7 +227,8 @@ static void deaf_hears(void)
     while ((n = recv(deaf_fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
         uint16_t type;
         memcpy(&type, bytes, sizeof(type));
-        heard_messages++;
+        for (ssize_t i = 8; type == MESSAGE_RECORD && i < n; i++)
+            heard_lines += bytes[i] == '\n';
         if (type == MESSAGE_OP_BODY)
             heard_body_bytes += (size_t)n - 8;
     }
@@ -322,13 +324,13 @@ static void test_requests_wait_for_the_record(void **state)
     world_wait(&world, 1000);
     assert_false(channel_ended);
     assert_true(client->said.len > 0);
-    for (uint64_t end = clock_mono_ms() + 4 * WORLD_MS; heard_messages < 2 * REQUESTS && clock_mono_ms() < end;) {
+    for (uint64_t end = clock_mono_ms() + 4 * WORLD_MS; heard_lines < 2 * REQUESTS && clock_mono_ms() < end;) {
         deaf_hears();
         world_turn(&world);
         answers_len += client->heard.len;
         buf_clear(&client->heard);
     }
-    assert_int_equal(heard_messages, 2 * REQUESTS); /* the decision and the end of each */
+    assert_int_equal(heard_lines, 2 * REQUESTS); /* the decision and the end of each */
     assert_true(answers_len > REQUESTS * 100);
     close(deaf_fd);
 }
