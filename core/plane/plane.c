@@ -12,7 +12,8 @@ struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
-    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn};
+    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn,
+                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
     if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
         (epoch->client = stream_config_client(&options, err))) {
         epoch->snapshot = snapshot;
@@ -46,7 +47,8 @@ struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct
         if (!span_eqs(host, snapshot->upstream_roots[i].host))
             continue;
         struct trust *trust = trust_new();
-        struct stream_client_options options = {.trust = trust, .alpn = alpn};
+        struct stream_client_options options = {.trust = trust, .alpn = alpn,
+                                                .tls13_only = snapshot->rules->config->tls.tls13_only};
         struct stream_config *config = NULL;
         if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_COPY, err) &&
             trust_add(trust, span_of(snapshot->upstream_roots[i].pem), TRUST_COPY, err))

@@ -115,7 +115,7 @@ static void test_client_gone_while_upstream_stalls(void **state)
     world.plane.connections++;
     exchange_start(&world.plane, conn, NULL, false, true);
     peer_say(client, head, sizeof(head) - 1);
-    struct peer *upstream = upstream_accept(&world, "u", NULL);
+    struct peer *upstream = upstream_accept(&world, "u", NULL, false);
     peer_hold(upstream, true);
     for (int quiet = 0; quiet < 50;) {
         loop_turn(world.plane.loop, false);
@@ -142,7 +142,7 @@ static void kept_connection_dies(bool reset)
                       answered[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
                       second[] = "POST http://plain.test/2 HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 0\r\n\r\n";
     peer_say(client, first, sizeof(first) - 1);
-    struct peer *upstream = upstream_accept(&world, "u", NULL);
+    struct peer *upstream = upstream_accept(&world, "u", NULL, false);
     peer_say(upstream, answered, sizeof(answered) - 1);
     while (pool_count(world.plane.pool) == 0)
         world_turn(&world);
@@ -150,7 +150,7 @@ static void kept_connection_dies(bool reset)
     while (pool_count(world.plane.pool) == 1)
         world_turn(&world); /* one round, no more */
     peer_close(upstream, reset);
-    struct peer *fresh = upstream_accept(&world, "v", NULL);
+    struct peer *fresh = upstream_accept(&world, "v", NULL, false);
     world_wait(&world, WORLD_QUIET_MS);
     assert_true(fresh->heard.len > 6 && memcmp(fresh->heard.data, "POST /2", 7) == 0);
 }
@@ -231,7 +231,7 @@ static struct peer *start_operation(struct peer *client)
     struct ipc_message message = {.type = MESSAGE_OP_START, .id = world.plane.last_ask,
                                   .data = (const uint8_t *)started, .len = sizeof(started) - 1};
     plane_answer(&world.plane, &message);
-    return upstream_accept(&world, "u", "api.test");
+    return upstream_accept(&world, "u", "api.test", false);
 }
 
 static void answer_with(struct peer *upstream, size_t len)
