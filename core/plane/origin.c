@@ -9,6 +9,8 @@ bool origin_target(const struct origin *origin, const struct msg *msg, struct ar
     *status = 400;
     if (msg->target.len == 0 || (msg->target.p[0] != '/' && !span_eqs(msg->target, "*")))
         return err_set(err, ERR_DATA, "only a path can be asked for on this connection");
+    if (span_eqs(msg->target, "*") && !span_eqs(msg->method, "OPTIONS")) /* 3.2.4; no rule about paths sees it */
+        return err_set(err, ERR_DATA, "only OPTIONS can be asked of *");
     if (!target_parse_origin(msg->target, arena, target, err))
         return false;
     target->scheme = origin->scheme;

@@ -93,7 +93,7 @@ static inline void step_secure(struct script *script, const struct step *step)
 
 static inline void step_accept(struct script *script, const struct step *step)
 {
-    upstream_accept(script->world, step->words[1], step->words[2]);
+    upstream_accept(script->world, step->words[1], step->words[2], step->words[3] != NULL);
 }
 
 static inline void step_send(struct script *script, const struct step *step)

@@ -47,7 +47,7 @@ struct world {
     uint64_t body_bytes;       /* of OP_BODY */
     bool monitor_gone, plane_gone;
     struct ca *session_ca, *upstream_ca;
-    struct stream_config *client_tls, *upstream_tls;
+    struct stream_config *client_tls, *upstream_tls, *upstream_tls12;
     struct upstream_port plain, tls;
     struct peer *peers;
     struct timer tick;
@@ -180,7 +180,7 @@ static inline void upstream_close(struct upstream_port *port)
 
 /* The next connection to the upstream: NULL: without TLS. "bare": to the port for TLS, but the bytes are seen as they
  * are. Else the certificate is for `host`. */
-static inline struct peer *upstream_accept(struct world *world, const char *name, const char *host)
+static inline struct peer *upstream_accept(struct world *world, const char *name, const char *host, bool tls12)
 {
     struct upstream_port *port = host ? &world->tls : &world->plain;
     struct err err;
@@ -195,7 +195,7 @@ static inline struct peer *upstream_accept(struct world *world, const char *name
         struct stream_io io = conn_stream_io(peer->conn);
         struct leaf *leaf = ca_leaf(world->upstream_ca, host, &err);
         assert_non_null(leaf);
-        struct stream *stream = stream_server(world->upstream_tls, leaf, &io, &err);
+        struct stream *stream = stream_server(tls12 ? world->upstream_tls12 : world->upstream_tls, leaf, &io, &err);
         leaf_unref(leaf);
         assert_non_null(stream);
         conn_secure(peer->conn, stream, WORLD_MS);
@@ -324,6 +324,8 @@ static inline void world_start(struct world *world)
     world->upstream_ca = ca_new("upstreams", &err);
     assert_true(world->session_ca && world->upstream_ca);
     world->upstream_tls = stream_config_server(&server, &err);
+    server.tls12_only = true;
+    world->upstream_tls12 = stream_config_server(&server, &err);
     struct trust *trust = trust_new();
     assert_true(trust_add(trust, span_of(ca_cert_pem(world->session_ca)), TRUST_COPY, &err));
     struct stream_client_options client = {.trust = trust, .alpn = alpn};
@@ -356,6 +358,7 @@ static inline void world_stop(struct world *world)
     stream_config_unref(plane->server_api);
     stream_config_unref(world->client_tls);
     stream_config_unref(world->upstream_tls);
+    stream_config_unref(world->upstream_tls12);
     loop_free(plane->loop);
     json_decref(world->records);
     while (world->questions) {
