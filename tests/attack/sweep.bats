@@ -127,7 +127,8 @@ sandboxed() {
     run sweep --tree "$AILERON_HOME" --tree "$WORLD/ws"
     echo "$output"
     [ "$status" -eq 0 ]
-    [ -s "$AILERON_HOME/state.db" ] && [ -s "$AILERON_HOME/run/daemon.log" ] && [ -s "$AILERON_HOME"/audit/*.jsonl ]
+    [ -s "$AILERON_HOME/state.db" ] && [ -s "$AILERON_HOME/run/daemon.log" ]
+    [ -s "$AILERON_HOME"/audit/*.jsonl ]
 }
 
 @test "C01 still not after the vault was locked, unlocked, read and written" {
@@ -149,7 +150,8 @@ sandboxed() {
     /*) where=$(dirname "$pattern") ;;
     *) where=/ ;;                # the directory that both run in
     esac
-    [ "$(readlink "/proc/$daemon/cwd")" = / ] && [ "$(readlink "/proc/$worker/cwd")" = / ]
+    [ "$(readlink "/proc/$daemon/cwd")" = / ]
+    [ "$(readlink "/proc/$worker/cwd")" = / ]
     for pid in $daemon $worker; do grep -q 'Max core file size *0 *0 ' "/proc/$pid/limits"; done
     # A process that forbids nothing leaves one, so that "none" means something. SEGV is a sanitizer's own.
     signal=SEGV
