@@ -127,7 +127,8 @@ sandboxed() {
     run sweep --tree "$AILERON_HOME" --tree "$WORLD/ws"
     echo "$output"
     [ "$status" -eq 0 ]
-    [ -s "$AILERON_HOME/state.db" ] && [ -s "$AILERON_HOME/run/daemon.log" ]
+    [ -s "$AILERON_HOME/state.db" ]
+    [ -s "$AILERON_HOME/run/daemon.log" ]
     [ -s "$AILERON_HOME"/audit/*.jsonl ]
 }
 
