@@ -143,7 +143,7 @@ static bool start_connect(struct exchange *exchange, int *status, struct err *er
     struct plane *plane = exchange->plane;
     plane->connections++; /* the tunnel's; exchange_free gives ours back */
     exchange_free(exchange);
-    tunnel_start(plane, conn, &host, port, false);
+    tunnel_start(plane, conn, &host, port, TUNNEL_CONNECT);
     return true;
 }
 

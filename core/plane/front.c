@@ -3,7 +3,9 @@
 #include "core/plane/api.h"
 #include "core/plane/denial.h"
 #include "core/plane/exchange.h"
+#include "core/plane/socks.h"
 #include "core/plane/tunnel.h"
+#include "core/wire/socks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,8 @@ static const char magic[] = "AILERON ";
 struct front {
     struct plane *plane;
     struct conn *conn;
-    bool securing;
+    bool securing; /* the session API is spoken to over TLS */
+    bool proxy;    /* proven; the first byte of what it says is awaited */
 };
 
 /* The connection has another owner now, or none. */
@@ -59,6 +62,22 @@ static bool parse_capture(struct span rest, struct target_host *host, uint16_t *
     return target_host_parse(name, host, err);
 }
 
+/* A proxy's client, whose first byte says which kind. */
+static void start_proxy(struct front *front)
+{
+    struct plane *plane = front->plane;
+    struct conn *conn = front->conn;
+    struct span input = conn_peek(conn);
+    if (input.len == 0)
+        return;
+    conn_deadline(conn, 0);
+    front_free(front);
+    if (input.p[0] == SOCKS_VERSION)
+        socks_start(plane, conn);
+    else
+        exchange_start(plane, conn, NULL, false, true);
+}
+
 static void take_preamble(struct front *front, struct span line)
 {
     struct plane *plane = front->plane;
@@ -75,8 +94,9 @@ static void take_preamble(struct front *front, struct span line)
     }
     conn_deadline(conn, 0);
     if (span_eqs(mode, "proxy")) {
-        front_free(front);
-        exchange_start(plane, conn, NULL, false, true);
+        front->proxy = true;
+        conn_deadline(conn, plane->epoch->snapshot->rules->config->limits[LIMIT_IDLE_MS]);
+        start_proxy(front);
     } else if (span_eqs(mode, "api")) {
         front_free(front);
         api_start(plane, conn, true);
@@ -87,7 +107,7 @@ static void take_preamble(struct front *front, struct span line)
         front_close(front); /* a captured program would not understand the answer */
     } else {
         front_free(front);
-        tunnel_start(plane, conn, &host, port, true);
+        tunnel_start(plane, conn, &host, port, TUNNEL_CAPTURED);
     }
 }
 
@@ -151,7 +171,9 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     struct front *front = arg;
     switch (event) {
     case CONN_READABLE:
-        if (!front->securing)
+        if (front->proxy)
+            start_proxy(front);
+        else if (!front->securing)
             look(front);
         return;
     case CONN_SECURED: {

@@ -1,5 +1,6 @@
 # Leaving the sandbox: rows E01 to E06 of the threats, performed against the real program.
 load ../lib/world.bash
+bats_require_minimum_version 1.5.0
 ENGINE=bwrap
 
 setup_file() {
@@ -102,4 +103,13 @@ for family, kind, proto, to in ((socket.AF_INET, socket.SOCK_DGRAM, 0, ("1.1.1.1
     [ "$(grep -c '"code":"denied"' <<< "$output")" -eq 2 ]
     grep -q 'metadata address' <<< "$output"
     grep -q 'private address' <<< "$output"
+}
+
+@test "E08 SOCKS5 on the relay is under the same policy, by name and by address" {
+    run -0 inside sh -c 'curl -sS --noproxy "" --proxy socks5h://127.0.0.1:3128 https://api.test/user
+        curl -sS --proxy socks5h://127.0.0.1:3128 https://forbidden.test/x
+        curl -sS --max-time 10 --proxy socks5h://127.0.0.1:3128 http://169.254.169.254:81/ || echo "status $?"'
+    grep -q '"login": "octo"' <<< "$output"
+    grep -q 'this host is not for agents' <<< "$output"
+    grep -q 'status 97' <<< "$output"
 }
