@@ -20,7 +20,7 @@ void api_refuse(struct service_request *req, struct plane *plane, const struct e
     denial_from_err(&denial, err, status);
     if (err->code == ERR_DENIED)
         denial_record(&denial, plane);
-    if (!denial_body(&denial, &body))
+    if (!denial_body(&denial, DENIAL_JSON, &body))
         service_abort(req);
     else
         service_reply(req, denial.status, "application/json", body.data, body.len);

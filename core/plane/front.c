@@ -41,7 +41,7 @@ static void refuse(struct front *front, const struct err *err, int status)
     denial_from_err(&denial, err, status);
     denial_record(&denial, front->plane);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
-    if (!denial_answer(&denial, true, false, &out) || !conn_write(front->conn, out.data, out.len)) {
+    if (!denial_answer(&denial, DENIAL_JSON, true, false, &out) || !conn_write(front->conn, out.data, out.len)) {
         front_close(front);
         return;
     }

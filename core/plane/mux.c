@@ -194,7 +194,8 @@ static void answer_denial(struct call *call, const struct denial *denial)
     buf_init(&body, DENIAL_BODY_BYTES);
     msg_init(&msg, arena);
     bool head_only = call->request && span_eqs(call->request->method, "HEAD");
-    bool done = denial_body(denial, &body) && denial_head(denial, body.len, &msg, &err);
+    enum denial_form form = call->request ? denial_form(msg_get(call->request, "accept")) : DENIAL_JSON;
+    bool done = denial_body(denial, form, &body) && denial_head(denial, form, body.len, &msg, &err);
     if (head_only)
         msg.framing = MSG_NONE;
     done = done && http2_respond(call->stream, &msg, &err) &&

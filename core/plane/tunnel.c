@@ -100,7 +100,7 @@ static bool write_refusal(const struct tunnel *tunnel, struct buf *out)
 {
     switch (tunnel->way) {
     case TUNNEL_CONNECT:
-        return denial_answer(&tunnel->denial, true, false, out);
+        return denial_answer(&tunnel->denial, DENIAL_JSON, true, false, out);
     case TUNNEL_SOCKS:
         return write_socks(tunnel->denial.status == 403 ? SOCKS_NOT_ALLOWED : SOCKS_HOST_UNREACHABLE, out);
     case TUNNEL_CAPTURED:
