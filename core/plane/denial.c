@@ -97,8 +97,8 @@ static bool write_html(const struct denial *denial, struct buf *out)
            write_escaped(denial->code, out) &&
            buf_adds(out, "</title>\n<meta name=\"viewport\" content=\"width=device-width\">\n"
                          "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;"
-                         "margin:3rem auto;"
-                         "padding:0 1rem;color-scheme:light dark}dt{font-weight:600}dd{margin:0 0 .75rem}</style>\n<h1>") &&
+                         "margin:3rem auto;padding:0 1rem;color-scheme:light dark}dt{font-weight:600}"
+                         "dd{margin:0 0 .75rem}</style>\n<h1>") &&
            write_escaped(denial->message, out) && buf_adds(out, "</h1>\n<dl>\n") &&
            write_row("Why", denial->reason, out) && write_row("Rule", denial->rule, out) &&
            write_row("What next", denial->next, out) && write_row("Code", denial->code, out) &&
