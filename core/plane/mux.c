@@ -134,11 +134,7 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
         return;
     case CONN_EOF:
         receive(mux);
-        if (http2_streams(mux->http2) > 0 && mux->conn) {
-            flush(mux); /* a client may half-close and read on */
-            return;
-        }
-        mux_end(mux, true);
+        mux_end(mux, true); /* nobody reads on: an answer needs windows, which would come the other way */
         return;
     case CONN_FAILED:
         mux_end(mux, false);
