@@ -15,12 +15,19 @@ static struct stream_config *client_of(const struct snapshot *snapshot, struct t
     return stream_config_client(&options, err);
 }
 
+/* A host may have no roots at all: nothing is trusted then, and the session runs all the same. */
+static bool trust_host(struct trust *trust, const struct snapshot *snapshot, struct err *err)
+{
+    return snapshot->roots_pem == NULL || snapshot->roots_pem[0] == '\0' ||
+           trust_add(trust, span_of(snapshot->roots_pem), TRUST_BORROW, err);
+}
+
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
 {
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
-    if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
+    if (trust_host(epoch->trust, snapshot, err) &&
         (epoch->client = client_of(snapshot, epoch->trust, false, err)) &&
         (epoch->client_http1 = client_of(snapshot, epoch->trust, true, err))) {
         epoch->snapshot = snapshot;
@@ -59,7 +66,7 @@ static struct stream_config *config_with(const struct snapshot *snapshot, const 
 {
     struct trust *trust = trust_new();
     struct stream_config *config = NULL;
-    if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
+    if (trust_host(trust, snapshot, err) &&
         trust_add(trust, span_of(pem), TRUST_BORROW, err))
         config = client_of(snapshot, trust, http1, err);
     trust_unref(trust);

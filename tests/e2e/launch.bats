@@ -120,6 +120,37 @@ refuses() { # STATUS TEXT COMMAND...
     refuses 125 'belongs to user 4321' env -C "$WORLD/theirs" aileron launch -- true
 }
 
+# ---- a bare host
+
+# The well-known places are covered in a mount namespace of the test's own.
+@test "a host without trusted certificates: a sandbox runs, what tls.ca_file vouches for is reached, nothing else is" {
+    [ "$(id -u)" -eq 0 ] || skip "needs root to hide the host's certificates"
+    bare() {
+        unshare -m bash -c 'for dir in /etc/ssl /etc/pki /var/lib/ca-certificates; do
+                [ ! -d $dir ] || mount -t tmpfs none $dir; done
+            exec "$@"' _ "$@"
+    }
+    aileron daemon stop
+    bare aileron vault unlock
+    run --separate-stderr bare aileron launch -- curl -sS https://api.test/user
+    aileron daemon stop
+    echo "$output $stderr"
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+    rm -rf "$WORLD/other"
+    mkdir -m 700 "$WORLD/other"
+    sed '/^tls:/d' "$AILERON_HOME/config.yaml" > "$WORLD/other/config.yaml"
+    cp "$AILERON_HOME/policy.yaml" "$AILERON_HOME/bindings.yaml" "$AILERON_HOME/vault.json" "$WORLD/other/"
+    export AILERON_HOME=$WORLD/other
+    bare aileron vault unlock
+    run --separate-stderr bare aileron launch -- curl -sS -w ' %{http_code}' https://api.test/user
+    aileron daemon stop
+    AILERON_HOME=$WORLD/home aileron vault unlock
+    [ "$status" -eq 0 ]
+    grep -q ' 502$' <<< "$output"
+    grep -q 'an authority that is not trusted' <<< "$output"
+}
+
 # ---- an ordinary user
 
 @test "an ordinary user launches too, and is himself inside" {
