@@ -11,6 +11,7 @@ static const struct audit_event events[] = {
     {"daemon.reload", FIELDS("ok", "message"), false},
     {"policy.load", FIELDS("file", "ok", "message", "rules", "bindings", "tools", "hash"), false},
     {"record.recovered", FIELDS("file", "bytes", "message"), false},
+    {"state.recovered", FIELDS("file", "sessions", "message"), false},
     /* Sessions and their workers. */
     {"session.start", FIELDS("agent", "command", "engine", "network", "enforced", "image",
                              "workspace", "uid", "pid", "tools"), false},
