@@ -139,7 +139,7 @@ def run_idle(world, peer, steady):
     before = {name: measure.memory(part)[0] for name, part in peer.parts.items()}
 
     def settled():
-        time.sleep(3)
+        time.sleep(8)  # connections rest after a second, and the heap is tidied some seconds later
         used = measure.cpu(pids(peer))
         time.sleep(2)
         used = measure.cpu(pids(peer)) - used
