@@ -60,7 +60,7 @@ fails() { # STATUS WORDS COMMAND...
     [ "$(grep -cF "$SECRET" <<< "$output")" -eq 0 ]
     [ "$(aileron vault get --reveal a/token)" = line ]
     [ "$(aileron vault get --reveal a/basic)" = pw ]
-    fails 64 -- '--reveal' aileron vault get a/token
+    fails 64 '--reveal' aileron vault get a/token
     aileron vault rm a/token
     fails 1 'no entry a/token' aileron vault get --reveal a/token
     aileron vault lock
@@ -227,8 +227,12 @@ PYTHON
 
 @test "the daemon: started once, stopped, refused where its home is not private" {
     aileron daemon stop
-    for i in 1 2 3 4 5 6; do aileron vault list > "$WORLD/list.$i" & done
-    wait
+    local listing=()
+    for i in 1 2 3 4 5 6; do
+        aileron vault list > "$WORLD/list.$i" &
+        listing+=($!)
+    done
+    wait "${listing[@]}" # the upstream is a child too
     for i in 1 2 3 4 5 6; do grep -q user/api "$WORLD/list.$i"; done
     [ "$(pgrep -fc "^aileron daemon --foreground" -u "$(id -u)")" -ge 1 ]
     fails 1 'runs already' aileron daemon --foreground
