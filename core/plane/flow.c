@@ -153,7 +153,7 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
         if (message->type != MESSAGE_CREDENTIAL)
             err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
-        flow_refuse(flow, &err, 0, flow->decision.rule, NULL);
+        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 0, flow->decision.rule, NULL);
     } else {
         flow_forward(flow); /* the head is written before value is wiped */
     }

@@ -338,6 +338,13 @@ static inline void monitor_say(struct script *script, enum message_type type, co
     assert_true(ipc_send(script->world->monitor, (uint16_t)type, 0, step_asked, data, len, NULL, 0));
 }
 
+/* result TEXT [more]: a piece of a kept result, and the last one without `more`. */
+static inline void step_result(struct script *script, const struct step *step)
+{
+    uint16_t flags = step->words[1] ? 0 : MESSAGE_LAST;
+    assert_true(ipc_send(script->world->monitor, MESSAGE_OP_RESULT, flags, step_asked, step->text, step->len, NULL, 0));
+}
+
 /* give "secret": the credential. */
 static inline void step_give(struct script *script, const struct step *step)
 {
@@ -358,11 +365,17 @@ static inline void step_refuse(struct script *script, const struct step *step)
     monitor_say(script, MESSAGE_REFUSED, text, strlen(text));
 }
 
-/* start "JSON" and state "JSON": answers to `run`. */
+/* start, state, listed, acked "JSON": the other answers. */
 static inline void step_operation(struct script *script, const struct step *step)
 {
-    bool start = strcmp(step->words[0], "start") == 0;
-    monitor_say(script, start ? MESSAGE_OP_START : MESSAGE_OP_STATE, step->text, step->len);
+    static const struct {
+        const char *word;
+        enum message_type type;
+    } types[] = {{"start", MESSAGE_OP_START}, {"state", MESSAGE_OP_STATE}, {"listed", MESSAGE_OP_LISTED},
+                 {"acked", MESSAGE_OP_ACKED}};
+    for (size_t i = 0; i < COUNT(types); i++)
+        if (strcmp(types[i].word, step->words[0]) == 0)
+            monitor_say(script, types[i].type, step->text, step->len);
 }
 
 /* The next line of the record with this event and these fields, in any order with others. */
@@ -461,6 +474,7 @@ static const struct {
     {"eof", step_eof},           {"cut", step_cut},             {"over", step_over},     {"quiet", step_quiet},
     {"answer", step_answer},     {"has", step_has},             {"hasnot", step_has},    {"ask", step_ask},
     {"unasked", step_unasked},   {"give", step_give},           {"refuse", step_refuse}, {"start", step_operation},
+    {"listed", step_operation},  {"acked", step_operation},     {"result", step_result},
     {"state", step_operation},   {"repeat", step_repeat},       {"answers", step_answers},
     {"record", step_record},     {"unrecorded", step_unrecorded},
     {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
