@@ -54,7 +54,7 @@ LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separ
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 MBEDTLS_LIBS := $(if $(filter mbedtls-own,$(DEPS)),-lmbedtls,-lmbedtls -lmbedx509 -lmbedcrypto)
-LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp -lllhttp $(MBEDTLS_LIBS) -lm
+LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp -lnghttp2 -lllhttp $(MBEDTLS_LIBS) -lm
 
 # The program is one static, position-independent file. Sanitizers and coverage need the dynamic linker.
 # absent.c replaces parts of libc and so belongs to the static program alone. With the sanitizers all but libc is
@@ -192,7 +192,8 @@ demo: all
 	@contrib/deps test
 	@tests/lib/demo
 bench: all
-	@tests/bench/run
+	@contrib/deps bench
+	@tests/lib/with-docker tests/bench/run
 
 .PHONY: fuzz fuzz-replay asan valgrind coverage analyze
 fuzz:

@@ -68,7 +68,8 @@ struct secret *secret_from_terminal(const char *prompt, size_t max, struct err *
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
     quiet.c_lflag |= ICANON;
-    bool good = file_write_all(fd, prompt, strlen(prompt), err) && tcsetattr(fd, TCSAFLUSH, &quiet) == 0 &&
+    /* Who answers at once must find the echo off, and the line that is read not thrown away. */
+    bool good = tcsetattr(fd, TCSAFLUSH, &quiet) == 0 && file_write_all(fd, prompt, strlen(prompt), err) &&
                 read_line(fd, line, sizeof line, &len);
     tcsetattr(fd, TCSAFLUSH, &before);
     good = file_write_all(fd, "\n", 1, err) && good;

@@ -180,11 +180,15 @@ static void on_accept(void *arg, int fd)
     pid_t pid = 0;
     uid_t uid = 0;
 
-    if (!proc_peer(fd, &pid, &uid) || uid != geteuid()) {
+    bool known = proc_peer(fd, &pid, &uid);
+    /* A bwrap sandbox's processes have our own user's id: should a mount ever show them this socket, it is of no
+     * use to them (A01). */
+    const char *why = !known || uid != geteuid() ? "another user" : !proc_is_beside_us(pid) ? "a sandbox" : NULL;
+    if (why != NULL) {
         json_t *event = record_event("control.denied", NULL);
         json_put_int(event, "uid", (int64_t)uid);
         json_put_int(event, "pid", pid);
-        json_put(event, "reason", "another user");
+        json_put(event, "reason", why);
         record_note(control->monitor->record, event);
         close(fd);
         return;

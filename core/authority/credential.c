@@ -51,7 +51,7 @@ static const struct binding *decide(struct session *session, const struct ask *a
     struct match_query query = {.host = span_of(ask->host), .port = (uint16_t)ask->port,
                                 .method = span_of(ask->method), .path = span_of(ask->path)};
 
-    if (!canonical(ask, &query.ambiguous, err))
+    if (!session_may_ask(session, err) || !canonical(ask, &query.ambiguous, err))
         return NULL;
     if (ask->operation != NULL) {
         if (!operation_credential(session, ask->operation, &query, decision, err))

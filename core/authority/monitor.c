@@ -234,6 +234,7 @@ static void finish(struct monitor *monitor)
 
     control_close(monitor->control);
     reload_close(monitor->reload);
+    operations_close(monitor->operations); /* who waits names a session: before those go */
     session_close_all(monitor);
     if (monitor->stopping) {
         json_t *event = record_event("daemon.stop", NULL);
@@ -244,7 +245,6 @@ static void finish(struct monitor *monitor)
             unlink(path);
         }
     }
-    operations_close(monitor->operations);
     vault_close(monitor->vault);
     rules_unref(monitor->rules);
     store_close(monitor->store);

@@ -209,11 +209,32 @@ static size_t count_running(const struct session *session)
     return count;
 }
 
+/* OP_START. Caller's reference. */
+static json_t *start_of(const struct run *run)
+{
+    json_t *start = json_object();
+
+    json_put(start, "id", run->row.id);
+    json_put(start, "method", run->request.method);
+    json_put(start, "host", run->request.host);
+    json_put_int(start, "port", run->request.port);
+    json_put(start, "path", run->request.path);
+    json_put(start, "query", run->request.query);
+    json_object_set(start, "headers", run->request.headers);
+    json_put(start, "body", run->request.body);
+    json_put(start, "rule", run->decision.rule);
+    if (run->decision.binding != NULL)
+        json_put(start, "binding", run->decision.binding->name);
+    return start;
+}
+
 /* Everything that can refuse before anything is written. */
 static bool prepare(struct session *session, struct run *run, const json_t *args, struct err *err)
 {
     const struct rules *rules = session->snapshot->rules;
 
+    if (!session_may_ask(session, err))
+        return false;
     run->tool = catalogue_find(rules->catalogue, run->row.connector, run->row.tool, run->row.operation,
                                &run->connector, err);
     if (run->tool == NULL)
@@ -233,6 +254,11 @@ static bool prepare(struct session *session, struct run *run, const json_t *args
                                 .method = span_of(run->request.method), .path = span_of(run->request.path)};
     if (!decide(session, run->tool, &query, &run->decision, err))
         return false;
+    json_t *start JSON_AUTO = start_of(run);
+    if (!worker_fits(start, err)) {
+        err_wrap(err, "the operation's request");
+        return err_hint(err, "Nothing was sent. Call it with less, or in several calls");
+    }
     if (count_running(session) < rules->config->limits[LIMIT_OPERATIONS])
         return true;
     err_set(err, ERR_LIMIT, "%zu operations of this session are running already", count_running(session));
@@ -255,24 +281,6 @@ static void track(struct session *session, uint32_t id, const struct run *run)
     buf_init(&running->result, MESSAGE_RESULT_BYTES);
     running->next = operations->running;
     operations->running = running;
-}
-
-static void send_start(struct session *session, uint32_t id, const struct run *run)
-{
-    json_t *start JSON_AUTO = json_object();
-
-    json_put(start, "id", run->row.id);
-    json_put(start, "method", run->request.method);
-    json_put(start, "host", run->request.host);
-    json_put_int(start, "port", run->request.port);
-    json_put(start, "path", run->request.path);
-    json_put(start, "query", run->request.query);
-    json_object_set(start, "headers", run->request.headers);
-    json_put(start, "body", run->request.body);
-    json_put(start, "rule", run->decision.rule);
-    if (run->decision.binding != NULL)
-        json_put(start, "binding", run->decision.binding->name);
-    worker_send_json(session, MESSAGE_OP_START, id, start);
 }
 
 /* Committed as running, then on the record, then told to the worker. */
@@ -299,7 +307,8 @@ static bool begin(struct session *session, uint32_t id, struct run *run, struct 
         return false;
     }
     track(session, id, run);
-    send_start(session, id, run);
+    json_t *start JSON_AUTO = start_of(run);
+    worker_send_json(session, MESSAGE_OP_START, id, start);
     return true;
 }
 

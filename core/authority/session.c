@@ -61,6 +61,11 @@ void session_set_state(struct session *session, enum session_state state)
         close_listener(session);
 }
 
+bool session_may_ask(const struct session *session, struct err *err)
+{
+    return session->state != SESSION_ENDING || err_set(err, ERR_DENIED, "this session has ended");
+}
+
 struct session *session_find(struct monitor *monitor, struct span id)
 {
     for (struct session *s = monitor->sessions; s != NULL; s = s->next)

@@ -53,6 +53,8 @@ void session_close_all(struct monitor *monitor) NONNULL;
 /* As the control API shows it; never the token. Caller's reference. */
 json_t *session_json(const struct session *session) MUSTUSE NONNULL;
 
+/* False: the session is ending, and its worker gets nothing any more; it only drains. */
+bool session_may_ask(const struct session *session, struct err *err) MUSTUSE NONNULL;
 void session_set_state(struct session *session, enum session_state state) NONNULL;
 /* The document for a worker, with the CA's key; out is initialised here, buf_wipe it. */
 bool session_snapshot_bytes(struct session *session, struct buf *out, struct err *err) MUSTUSE NONNULL;

@@ -28,8 +28,10 @@ pid_t worker_pid(const struct worker *worker) NONNULL;
 /* Answers to a worker's question; false where it is gone (which needs no care). */
 bool worker_send(struct session *session, enum message_type type, unsigned flags, uint32_t id,
                  const void *payload, size_t len) NONNULL_AT(1);
+/* What no message can hold is answered with a refusal instead: a question without an answer would hang. */
 bool worker_send_json(struct session *session, enum message_type type, uint32_t id, const json_t *payload)
     NONNULL;
+bool worker_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL; /* into one message; ERR_LIMIT */
 /* MESSAGE_REFUSED; rule and operation may be NULL. */
 void worker_refuse(struct session *session, uint32_t id, const struct err *err, const char *rule,
                    const char *operation) NONNULL_AT(1, 3);

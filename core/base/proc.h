@@ -33,6 +33,8 @@ char *proc_which(const char *name, const char *path) MUSTUSE NONNULL;
 /* flock: returns the fd, or -1 with ERR_CONFLICT where another holds it. */
 int proc_lock(const char *path, struct err *err) MUSTUSE NONNULL;
 bool proc_peer(int fd, pid_t *pid, uid_t *uid) MUSTUSE NONNULL; /* SO_PEERCRED */
+/* Whether a process is in our own PID namespace and not in one below it, as a sandbox's are; false where it is gone. */
+bool proc_is_beside_us(pid_t pid) MUSTUSE;
 bool proc_set_cloexec(int fd, bool on) MUSTUSE;
 bool proc_set_nonblock(int fd) MUSTUSE;
 /* Unix stream sockets, close-on-exec, blocking. listen: removes a stale socket (ERR_CONFLICT where one listens),

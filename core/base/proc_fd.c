@@ -2,6 +2,7 @@
 #include "core/base/proc.h"
 
 #include "core/base/file.h"
+#include "core/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { STATUS_BYTES = 16 * 1024 }; /* of /proc/PID/status */
 
 bool proc_set_cloexec(int fd, bool on)
 {
@@ -56,6 +59,33 @@ bool proc_peer(int fd, pid_t *pid, uid_t *uid)
     *pid = peer.pid;
     *uid = peer.uid;
     return true;
+}
+
+/* How many PID namespaces of those that /proc shows a process has a number in (proc(5), NSpid); 0: not known. */
+static size_t namespace_depth(pid_t pid)
+{
+    static const char name[] = "\nNSpid:";
+    AUTOFREE char *path = pid > 0 ? mem_printf("/proc/%ld/status", (long)pid) : mem_strdup("/proc/self/status");
+    struct buf text;
+    struct err ignored;
+    size_t depth = 0;
+    if (!file_read(path, STATUS_BYTES, &text, &ignored))
+        return 0;
+    const char *line = strstr(buf_cstr(&text), name);
+    if (line) {
+        line += sizeof(name) - 1;
+        struct span rest = {line, strcspn(line, "\n")}, number;
+        while (span_cut(&rest, '\t', &number))
+            depth += number.len > 0;
+    }
+    buf_clear(&text);
+    return depth;
+}
+
+bool proc_is_beside_us(pid_t pid)
+{
+    size_t its = pid > 0 ? namespace_depth(pid) : 0;
+    return its > 0 && its == namespace_depth(0);
 }
 
 /* ---- local sockets (unix(7)) ---- */

@@ -27,7 +27,8 @@ enum {
     CONN_BUFFER_MAX = 1024 * 1024, /* of either, by conn_limits */
     CONN_WORK_BYTES = 128 * 1024,  /* moved in one callback before others get their turn */
     CONN_REST_MS = 1000,           /* without traffic: TLS gives its record buffers back */
-    CONN_FINISH_BYTES = 256 * 1024 /* thrown away while conn_finish waits for the peer's end */
+    CONN_FINISH_BYTES = 256 * 1024, /* thrown away while conn_finish waits for the peer's end */
+    CONN_STALL_MS = 60000 /* conn_finish, without a deadline: for a peer that takes nothing */
 };
 
 struct conn;
@@ -89,9 +90,10 @@ void conn_deadline(struct conn *conn, uint64_t ms) NONNULL;
 
 /* Drops what is unsent, closes at once; memory goes in the loop's next round. NULL is fine. */
 void conn_close(struct conn *conn);
-/* Sends what is buffered, ends as conn_shutdown does, waits for the peer's end for at most ms (its
- * bytes are thrown away), then closes. For an answer that must arrive before the connection goes.
- */
+/* Sends what is buffered, however long that takes while the peer takes some of it within the
+ * deadline of conn_deadline (CONN_STALL_MS where there is none); ends as conn_shutdown does, waits
+ * for the peer's end for at most ms (its bytes are thrown away), then closes. For an answer that
+ * must arrive before the connection goes. */
 void conn_finish(struct conn *conn, uint64_t ms) NONNULL;
 
 const struct err *conn_error(const struct conn *conn) NONNULL; /* after FAILED; never NULL */
@@ -99,8 +101,9 @@ const struct err *conn_error(const struct conn *conn) NONNULL; /* after FAILED; 
 enum stream_cause conn_cause(const struct conn *conn) NONNULL;
 bool conn_eof(const struct conn *conn) NONNULL;       /* the peer's end was seen */
 bool conn_truncated(const struct conn *conn) NONNULL; /* ... without TLS's close_notify */
-/* Open, nothing unread, unsent, corked or about to be told: fit for a pool. Looks at the socket
- * too. */
+/* Open, nothing unread, unsent, corked or about to be told: fit for a pool. */
+bool conn_quiet(const struct conn *conn) NONNULL;
+/* The same, and nothing has come to the socket either: fit for the next request. */
 bool conn_at_rest(const struct conn *conn) NONNULL;
 /* NULL: plain. Both borrowed, to ask only. */
 struct stream *conn_stream(const struct conn *conn) NONNULL;

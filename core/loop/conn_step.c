@@ -155,9 +155,21 @@ static void connected(struct conn *conn)
     conn_raise(conn, CONN_CONNECTED);
 }
 
+/* Time for what is unsent begins anew with each byte that the peer takes; time to linger, with our end. */
+static void finish_sending(struct conn *conn, size_t *budget)
+{
+    size_t unsent = conn->out.len;
+    bool ended = conn->end_sent;
+    conn_pump_out(conn, budget);
+    if (conn->end_sent && !ended)
+        conn->limit_at = clock_mono_ms() + conn->limit_ms;
+    else if (conn->out.len < unsent)
+        conn->limit_at = clock_mono_ms() + (conn->deadline_ms ? conn->deadline_ms : CONN_STALL_MS);
+}
+
 static void finish_step(struct conn *conn, size_t *budget)
 {
-    conn_pump_out(conn, budget);
+    finish_sending(conn, budget);
     if (conn->state == CONN_STATE_FINISHING && conn_pump_in(conn, budget))
         task_post(&conn->task);
     if (conn->state == CONN_STATE_FINISHING &&
@@ -219,9 +231,10 @@ static void leave(struct conn *conn)
 static void on_watch(void *arg, unsigned ready)
 {
     struct conn *conn = arg;
-    (void)ready;
     assert(conn->magic == CONN_MAGIC);
     conn->busy = true;
+    if (ready & WATCH_READ)
+        conn->emptied = false;
     if (conn->state == CONN_STATE_CONNECTING)
         connected(conn);
     step(conn);

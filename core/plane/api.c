@@ -18,15 +18,9 @@ void api_refuse(struct service_request *req, struct plane *plane, const struct e
     struct denial denial;
     buf_init(&body, DENIAL_BODY_BYTES);
     denial_from_err(&denial, err, status);
-    if (err->code == ERR_DENIED) {
-        json_t *event = json_object();
-        json_put(event, "event", "session.denied");
-        json_put(event, "request", denial.id.text);
-        json_put(event, "code", denial.code);
-        json_put(event, "message", denial.message);
-        plane_record(plane, event);
-    }
-    if (!denial_body(&denial, &body))
+    if (err->code == ERR_DENIED)
+        denial_record(&denial, plane);
+    if (!denial_body(&denial, DENIAL_JSON, &body))
         service_abort(req);
     else
         service_reply(req, denial.status, "application/json", body.data, body.len);
@@ -250,6 +244,10 @@ static void on_request(struct service_request *req, void *arg)
         api_refuse(req, api->plane, &err, 403);
         return;
     }
+    if (!plane_may_begin(api->plane, &err)) {
+        api_refuse(req, api->plane, &err, 403);
+        return;
+    }
     for (size_t i = 0; i < COUNT(routes); i++) {
         if (span_eqs(service_method(req), routes[i].method) &&
             (routes[i].prefix ? span_starts(path, routes[i].path) : span_eqs(path, routes[i].path))) {
@@ -267,7 +265,7 @@ static void on_closed(struct service *service, void *arg)
 {
     struct api *api = arg;
     (void)service;
-    api->plane->connections--;
+    plane_leave(api->plane);
     free(api);
 }
 

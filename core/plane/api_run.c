@@ -22,11 +22,16 @@ struct run {
     struct target target;
     unsigned status;
     char content_type[128];
+    size_t kept_bytes; /* of the answer, given to the monitor */
+    struct task again; /* after the monitor was slow */
+    struct calm calm;
     bool begun;
 };
 
 static void run_free(struct run *run)
 {
+    task_cancel(&run->again);
+    calm_cancel(&run->calm);
     doc_clear(&run->start);
     arena_free(run->arena);
     loop_defer(run->plane->loop, free, run);
@@ -48,20 +53,21 @@ static void done(struct run *run, const char *state, const struct denial *denial
         json_object_set_new(value, "error", error);
     }
     buf_init(&text, IPC_PAYLOAD_MAX);
+    lines_flush(&run->plane->lines); /* how its request ended comes first */
     if (json_write(value, &text))
         ipc_send(run->plane->ipc, MESSAGE_OP_DONE, 0, run->ask_id, text.data, text.len, NULL, 0);
 }
 
 /* ---- the answer ---- */
 
-/* The monitor keeps it as text, and ends a worker that sends what is none: a type that no service means is left
- * out (RFC 9110 8.3.1 has visible ASCII alone). */
-static void take_type(struct run *run, struct span type)
+/* The monitor takes no control characters and ends a worker that sends it any: a type that is not plain text in
+ * ASCII, or longer than any that is used, is left out. */
+static void keep_type(struct run *run, struct span type)
 {
     if (type.len >= sizeof(run->content_type))
         return;
     for (size_t i = 0; i < type.len; i++)
-        if (type.p[i] < ' ' || type.p[i] > '~')
+        if (type.p[i] < ' ' || type.p[i] >= 0x7f)
             return;
     memcpy(run->content_type, type.p, type.len);
 }
@@ -75,7 +81,7 @@ static void on_head(void *arg, struct msg *msg)
     char status[16];
     run->status = msg->status;
     if (type.p)
-        take_type(run, type);
+        keep_type(run, type);
     run->begun = true;
     if (!run->req)
         return;
@@ -85,19 +91,26 @@ static void on_head(void *arg, struct msg *msg)
     service_begin(run->req, 200, run->content_type[0] ? run->content_type : NULL);
 }
 
+/* One byte more than the monitor keeps tells it that there was more. */
+enum { KEPT_BYTES = MESSAGE_RESULT_BYTES + 1 };
+
 static size_t on_room(void *arg)
 {
     struct run *run = arg;
+    if (run->kept_bytes < KEPT_BYTES && !plane_calm(run->plane, &run->calm, &run->again))
+        return 0;
     return run->req && run->begun ? service_room(run->req) : MESSAGE_CHUNK_BYTES;
 }
 
 static void on_body(void *arg, struct span data)
 {
     struct run *run = arg;
-    for (size_t at = 0; at < data.len; at += MESSAGE_CHUNK_BYTES) {
-        size_t len = data.len - at < MESSAGE_CHUNK_BYTES ? data.len - at : MESSAGE_CHUNK_BYTES;
+    size_t left = KEPT_BYTES - run->kept_bytes, keep = data.len < left ? data.len : left;
+    for (size_t at = 0; at < keep; at += MESSAGE_CHUNK_BYTES) {
+        size_t len = keep - at < MESSAGE_CHUNK_BYTES ? keep - at : MESSAGE_CHUNK_BYTES;
         ipc_send(run->plane->ipc, MESSAGE_OP_BODY, 0, run->ask_id, data.p + at, len, NULL, 0);
     }
+    run->kept_bytes += keep;
     if (run->req && !service_chunk(run->req, data.p, data.len)) {
         service_abort(run->req); /* cannot be: the flow asked for room */
         run->req = NULL;
@@ -124,7 +137,7 @@ static void on_refused(void *arg, const struct denial *denial, bool head_sent)
         struct buf body CLEANUP(buf_clear);
         buf_init(&body, DENIAL_BODY_BYTES);
         service_field(run->req, "Aileron-Operation", run->id);
-        if (denial_body(denial, &body))
+        if (denial_body(denial, DENIAL_JSON, &body))
             service_reply(run->req, denial->status, "application/json", body.data, body.len);
         else
             service_abort(run->req);
@@ -160,6 +173,13 @@ static void on_drained(struct service_request *req, void *arg)
 {
     struct run *run = arg;
     (void)req;
+    if (run->flow)
+        flow_drained(run->flow);
+}
+
+static void on_again(void *arg)
+{
+    struct run *run = arg;
     if (run->flow)
         flow_drained(run->flow);
 }
@@ -295,6 +315,7 @@ void api_run(struct plane *plane, struct service_request *req)
     struct run *run = mem_alloc(sizeof(*run));
     run->plane = plane;
     run->req = req;
+    task_init(&run->again, plane->loop, on_again, run);
     service_on_gone(req, on_gone, run);
     run->ask = plane_ask(plane, MESSAGE_OP_RUN, doc.root, on_answer, run);
     run->ask_id = ask_id(run->ask);

@@ -18,7 +18,7 @@ enum exchange_state {
 struct exchange {
     struct plane *plane;
     struct conn *conn;
-    struct exchange_origin origin;
+    struct origin origin;
     bool is_origin, captured, proven;
     const struct denial *denial; /* own copy: every request is answered with it */
     struct denial denial_copy;
@@ -34,7 +34,10 @@ struct exchange {
     bool keep;                   /* after this answer */
     bool pumping;
     struct task next;            /* the next request, in the loop's next round */
+    struct calm calm;
 };
+
+enum { LINGER_MS = 2000, HEAD_ROOM_BYTES = MSG_HEAD_BYTES + 1024 };
 
 static const struct flow_client exchange_client;
 
@@ -47,9 +50,10 @@ static void exchange_free(struct exchange *exchange)
 {
     exchange->state = EXCHANGE_OVER;
     task_cancel(&exchange->next);
+    calm_cancel(&exchange->calm);
     http1_free(exchange->parser);
     arena_free(exchange->arena);
-    exchange->plane->connections--;
+    plane_leave(exchange->plane);
     loop_defer(exchange->plane->loop, free, exchange);
 }
 
@@ -61,11 +65,10 @@ static void exchange_close(struct exchange *exchange, const char *why)
     exchange_free(exchange);
 }
 
-enum { LINGER_MS = 2000 };
-
 /* The answer that is buffered still goes out. */
 static void exchange_finish(struct exchange *exchange)
 {
+    conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
     conn_finish(exchange->conn, LINGER_MS);
     exchange_free(exchange);
 }
@@ -94,11 +97,9 @@ static void answer_denial(struct exchange *exchange, const struct denial *denial
     struct buf out CLEANUP(buf_clear);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
     exchange->keep = exchange->keep && exchange->request_done;
-    if (!denial_answer(denial, !exchange->keep, &out) ||
-        !conn_write(exchange->conn, out.data,
-                    span_eqs(exchange->request.method, "HEAD")
-                        ? (size_t)((uint8_t *)memmem(out.data, out.len, "\r\n\r\n", 4) + 4 - out.data)
-                        : out.len))
+    enum denial_form form = denial_form(msg_get(&exchange->request, "Accept"));
+    if (!denial_answer(denial, form, !exchange->keep, span_eqs(exchange->request.method, "HEAD"), &out) ||
+        !conn_write(exchange->conn, out.data, out.len))
         exchange->keep = false;
     answer_over(exchange);
 }
@@ -107,44 +108,11 @@ static void answer_err(struct exchange *exchange, const struct err *err, int sta
 {
     struct denial denial;
     denial_from_err(&denial, err, status);
-    json_t *event = json_object();
-    json_put(event, "event", "session.denied");
-    json_put(event, "request", denial.id.text);
-    json_put(event, "code", denial.code);
-    json_put(event, "message", denial.message);
-    plane_record(exchange->plane, event);
+    denial_record(&denial, exchange->plane);
     answer_denial(exchange, &denial);
 }
 
 /* ---- the request ---- */
-
-/* RFC 9112 3.2: inside a tunnel only the origin form, and its Host is the tunnel's (E09, C08). */
-static bool target_as_origin(struct exchange *exchange, int *status, struct err *err)
-{
-    struct msg *msg = &exchange->request;
-    struct target_host host;
-    uint16_t port;
-    *status = 400;
-    if (msg->target.len == 0 || (msg->target.p[0] != '/' && !span_eqs(msg->target, "*")))
-        return err_set(err, ERR_DATA, "only a path can be asked for on this connection");
-    if (!target_parse_origin(msg->target, exchange->arena, &exchange->target, err))
-        return false;
-    exchange->target.scheme = exchange->origin.scheme;
-    exchange->target.host = exchange->origin.host;
-    exchange->target.port = exchange->origin.port;
-    struct span named = msg_get(msg, "Host");
-    if (!named.p)
-        return true;
-    if (!target_authority_parse(named, target_scheme_port(exchange->origin.scheme), &host, &port, err))
-        return false;
-    if (!target_host_equal(&host, &exchange->origin.host) || port != exchange->origin.port) {
-        *status = 421;
-        err_set(err, ERR_DENIED, "the request is for %s, but this connection was made to %s", host.name,
-                exchange->origin.host.name);
-        return err_hint(err, "Make a connection to the host that is meant");
-    }
-    return true;
-}
 
 static bool target_as_proxy(struct exchange *exchange, int *status, struct err *err)
 {
@@ -152,6 +120,10 @@ static bool target_as_proxy(struct exchange *exchange, int *status, struct err *
     *status = 400;
     if (!target_parse_absolute(msg->target, exchange->arena, &exchange->target, err))
         return false;
+    if (strcmp(exchange->target.host.name, TUNNEL_OWN_NAME) == 0) { /* whoever else has the name gets no token */
+        err_set(err, ERR_DATA, "the session API is not served in plain text");
+        return err_hint(err, "Use https://" TUNNEL_OWN_NAME);
+    }
     if (exchange->target.scheme == TARGET_HTTPS) {
         err_set(err, ERR_DATA, "an https URL cannot be asked for in plain text");
         return err_hint(err, "Use CONNECT, as every client does with HTTPS_PROXY");
@@ -172,7 +144,7 @@ static bool start_connect(struct exchange *exchange, int *status, struct err *er
     struct plane *plane = exchange->plane;
     plane->connections++; /* the tunnel's; exchange_free gives ours back */
     exchange_free(exchange);
-    tunnel_start(plane, conn, &host, port, false);
+    tunnel_start(plane, conn, &host, port, TUNNEL_CONNECT);
     return true;
 }
 
@@ -203,6 +175,11 @@ static void on_head(struct exchange *exchange)
     exchange->state = EXCHANGE_FLOW;
     exchange->keep = exchange->request.keep_alive && !connect;
     conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
+    if (!plane_may_begin(exchange->plane, &err)) {
+        exchange->keep = false;
+        answer_err(exchange, &err, 403);
+        return;
+    }
     if (exchange->denial) {
         exchange->keep = false;
         answer_denial(exchange, exchange->denial);
@@ -219,7 +196,8 @@ static void on_head(struct exchange *exchange)
             answer_err(exchange, &err, status);
         return;
     }
-    if (!(exchange->is_origin ? target_as_origin(exchange, &status, &err)
+    if (!(exchange->is_origin ? origin_target(&exchange->origin, &exchange->request, exchange->arena,
+                                              &exchange->target, &status, &err)
                               : target_as_proxy(exchange, &status, &err))) {
         answer_err(exchange, &err, status);
         return;
@@ -229,11 +207,20 @@ static void on_head(struct exchange *exchange)
     exchange->flow = flow_start(exchange->plane, &request, &exchange_client, exchange);
 }
 
+/* A further request is read where its answer's head has room and the record takes its lines. */
+static bool may_begin(struct exchange *exchange)
+{
+    return conn_room(exchange->conn) >= HEAD_ROOM_BYTES &&
+           plane_calm(exchange->plane, &exchange->calm, &exchange->next);
+}
+
 /* One step on what has come. A body goes to the flow as far as it takes it. False: stop. */
 static bool pump_once(struct exchange *exchange)
 {
     struct err err;
     struct span input = conn_peek(exchange->conn), body = {NULL, 0};
+    if (exchange->state == EXCHANGE_HEAD && input.len > 0 && !may_begin(exchange))
+        return false; /* DRAINED goes on, or the task */
     if (exchange->state == EXCHANGE_FLOW) {
         size_t room = exchange->flow ? flow_room(exchange->flow) : 0;
         if (exchange->request_done)
@@ -272,6 +259,17 @@ static bool pump_once(struct exchange *exchange)
     return exchange->state != EXCHANGE_OVER && event != HTTP1_NEED_MORE;
 }
 
+/* The client sends no more (it may still read): what it began and did not finish never will be. */
+static void check_end(struct exchange *exchange)
+{
+    if (exchange->state == EXCHANGE_OVER || !conn_eof(exchange->conn) || conn_peek(exchange->conn).len > 0)
+        return;
+    if (exchange->state == EXCHANGE_HEAD)
+        exchange_finish(exchange);
+    else if (!exchange->request_done)
+        exchange_close(exchange, "the client closed in the middle of its request");
+}
+
 static void pump(struct exchange *exchange)
 {
     if (exchange->pumping)
@@ -280,16 +278,12 @@ static void pump(struct exchange *exchange)
     while (exchange->state != EXCHANGE_OVER && pump_once(exchange))
         ;
     exchange->pumping = false;
+    check_end(exchange);
 }
 
 static void pump_next(void *arg)
 {
-    struct exchange *exchange = arg;
-    if (exchange->state == EXCHANGE_HEAD && conn_eof(exchange->conn) &&
-        conn_peek(exchange->conn).len == 0)
-        exchange_close(exchange, "");
-    else
-        pump(exchange);
+    pump(arg);
 }
 
 /* ---- the answer ---- */
@@ -298,7 +292,7 @@ static bool write_head(struct exchange *exchange, struct msg *msg)
 {
     struct buf out CLEANUP(buf_clear);
     struct err err;
-    buf_init(&out, MSG_HEAD_BYTES + 1024);
+    buf_init(&out, HEAD_ROOM_BYTES);
     return http1_write_response(msg, &out, &err) && conn_write(exchange->conn, out.data, out.len);
 }
 
@@ -321,6 +315,7 @@ static void on_answer_head(void *arg, struct msg *msg)
         exchange->keep = false;
     bool upstream_keeps = msg->keep_alive;
     msg->keep_alive = exchange->keep;
+    conn_cork(exchange->conn); /* what has come of the body goes in the same packet */
     bool written = write_head(exchange, msg);
     msg->keep_alive = upstream_keeps;
     if (!written)
@@ -330,8 +325,7 @@ static void on_answer_head(void *arg, struct msg *msg)
 static size_t on_room(void *arg)
 {
     struct exchange *exchange = arg;
-    size_t room = conn_room(exchange->conn), frame = HTTP1_CHUNK_HEAD_BYTES + 2;
-    return room > frame ? room - frame : 0;
+    return http1_data_room(conn_room(exchange->conn));
 }
 
 static void on_answer_body(void *arg, struct span data)
@@ -349,6 +343,12 @@ static void on_answer_body(void *arg, struct span data)
     (void)written; /* not written: the connection has failed, and its event follows */
 }
 
+static void on_pause(void *arg)
+{
+    struct exchange *exchange = arg;
+    conn_uncork(exchange->conn);
+}
+
 static void on_answer_end(void *arg, const struct msg *msg)
 {
     struct exchange *exchange = arg;
@@ -356,11 +356,12 @@ static void on_answer_end(void *arg, const struct msg *msg)
     if (exchange->chunked) {
         struct buf last CLEANUP(buf_clear);
         struct err err;
-        buf_init(&last, 2 * HTTP1_TRAILER_BYTES);
+        buf_init(&last, HTTP1_LAST_CHUNK_BYTES);
         exchange->chunked = false;
         if (!http1_write_last_chunk(msg, &last, &err) || !conn_write(exchange->conn, last.data, last.len))
             exchange->keep = false;
     }
+    conn_uncork(exchange->conn);
     answer_over(exchange);
 }
 
@@ -386,13 +387,14 @@ static void on_upgraded(void *arg, struct conn *upstream)
     struct plane *plane = exchange->plane;
     struct conn *conn = exchange->conn;
     exchange->flow = NULL;
+    conn_uncork(conn);
     plane->connections++; /* the relay's */
     exchange_free(exchange);
-    relay_start(plane, conn, upstream, NULL, NULL);
+    relay_start(plane, conn, upstream, NULL, NULL, NULL);
 }
 
 static const struct flow_client exchange_client = {
-    .head = on_answer_head, .room = on_room, .body = on_answer_body, .end = on_answer_end,
+    .head = on_answer_head, .room = on_room, .body = on_answer_body, .pause = on_pause, .end = on_answer_end,
     .refused = on_refused, .more = on_more, .upgraded = on_upgraded,
 };
 
@@ -401,20 +403,17 @@ static const struct flow_client exchange_client = {
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct exchange *exchange = arg;
+    (void)conn;
     switch (event) {
     case CONN_READABLE:
+    case CONN_EOF:
         pump(exchange);
         return;
     case CONN_DRAINED:
         if (exchange->flow)
             flow_drained(exchange->flow);
-        return;
-    case CONN_EOF:
-        /* A client may half-close after its request; one that ends in the middle of it is gone. */
-        pump(exchange);
-        if (exchange->state == EXCHANGE_HEAD ||
-            (exchange->state == EXCHANGE_FLOW && !exchange->request_done && conn_peek(conn).len == 0))
-            exchange_close(exchange, "the client closed in the middle of its request");
+        else
+            pump(exchange);
         return;
     case CONN_FAILED:
         exchange_close(exchange, "the client's connection failed");
@@ -442,7 +441,7 @@ static struct exchange *exchange_new(struct plane *plane, struct conn *conn)
     return exchange;
 }
 
-void exchange_start(struct plane *plane, struct conn *conn, const struct exchange_origin *origin,
+void exchange_start(struct plane *plane, struct conn *conn, const struct origin *origin,
                     bool captured, bool proven)
 {
     struct exchange *exchange = exchange_new(plane, conn);

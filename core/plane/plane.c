@@ -1,23 +1,41 @@
-/* The shared parts of a worker: rules in force, questions to the monitor, lines for the record. */
+/* The shared parts of a worker: rules in force, questions to the monitor. */
 #include "core/plane/plane.h"
+#include "core/plane/guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const alpn[] = {"http/1.1", NULL};
+static struct stream_config *client_of(const struct snapshot *snapshot, struct trust *trust, bool http1,
+                                       struct err *err)
+{
+    static const char *const both[] = {"h2", "http/1.1", NULL};
+    struct stream_client_options options = {.trust = trust, .alpn = both + http1,
+                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
+    return stream_config_client(&options, err);
+}
+
+/* A host may have no roots at all: nothing is trusted then, and the session runs all the same. */
+static bool trust_host(struct trust *trust, const struct snapshot *snapshot, struct err *err)
+{
+    return snapshot->roots_pem == NULL || snapshot->roots_pem[0] == '\0' ||
+           trust_add(trust, span_of(snapshot->roots_pem), TRUST_BORROW, err);
+}
 
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
 {
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
-    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn};
-    if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
-        (epoch->client = stream_config_client(&options, err))) {
+    if (trust_host(epoch->trust, snapshot, err) &&
+        (epoch->client = client_of(snapshot, epoch->trust, false, err)) &&
+        (epoch->client_http1 = client_of(snapshot, epoch->trust, true, err))) {
         epoch->snapshot = snapshot;
+        epoch->sentinels = guard_sentinels(snapshot);
+        epoch->own = mem_array(2 * snapshot->upstream_root_count + 1, sizeof(struct stream_config *));
         return epoch;
     }
+    stream_config_unref(epoch->client);
     trust_unref(epoch->trust);
     free(epoch);
     return NULL;
@@ -33,38 +51,96 @@ void epoch_unref(struct epoch *epoch)
 {
     if (!epoch || --epoch->refs > 0)
         return;
+    for (size_t i = 0; i < 2 * epoch->snapshot->upstream_root_count; i++)
+        stream_config_unref(epoch->own[i]);
+    free(epoch->own);
     stream_config_unref(epoch->client);
+    stream_config_unref(epoch->client_http1);
     trust_unref(epoch->trust);
+    needles_free(epoch->sentinels);
     snapshot_free(epoch->snapshot); /* last: trust borrows its roots */
     free(epoch);
 }
 
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err)
+static struct stream_config *config_with(const struct snapshot *snapshot, const char *pem, bool http1, struct err *err)
+{
+    struct trust *trust = trust_new();
+    struct stream_config *config = NULL;
+    if (trust_host(trust, snapshot, err) &&
+        trust_add(trust, span_of(pem), TRUST_BORROW, err))
+        config = client_of(snapshot, trust, http1, err);
+    trust_unref(trust);
+    return config;
+}
+
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err)
 {
     const struct snapshot *snapshot = epoch->snapshot;
     for (size_t i = 0; i < snapshot->upstream_root_count; i++) {
         if (!span_eqs(host, snapshot->upstream_roots[i].host))
             continue;
-        struct trust *trust = trust_new();
-        struct stream_client_options options = {.trust = trust, .alpn = alpn};
-        struct stream_config *config = NULL;
-        if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_COPY, err) &&
-            trust_add(trust, span_of(snapshot->upstream_roots[i].pem), TRUST_COPY, err))
-            config = stream_config_client(&options, err);
-        trust_unref(trust);
-        return config;
+        struct stream_config **own = &epoch->own[2 * i + http1];
+        if (!*own)
+            *own = config_with(snapshot, snapshot->upstream_roots[i].pem, http1, err);
+        return *own ? stream_config_ref(*own) : NULL;
     }
-    return stream_config_ref(epoch->client);
+    return stream_config_ref(http1 ? epoch->client_http1 : epoch->client);
+}
+
+/* ---- the end ---- */
+
+void plane_leave(struct plane *plane)
+{
+    plane->connections--;
+    if (plane->connections == 0 && plane->drained)
+        task_post(plane->drained);
+}
+
+void plane_drain(struct plane *plane, struct task *drained)
+{
+    plane->draining = true;
+    plane->drained = drained;
+    if (plane->connections == 0)
+        task_post(drained);
+}
+
+bool plane_may_begin(const struct plane *plane, struct err *err)
+{
+    if (!plane->draining)
+        return true;
+    err_set(err, ERR_DENIED, "this session has ended");
+    return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+}
+
+void plane_follow(struct plane *plane, struct epoch *epoch)
+{
+    const uint64_t *limits = epoch->snapshot->rules->config->limits;
+    epoch_unref(plane->epoch);
+    plane->epoch = epoch;
+    pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
+    pool_empty(plane->pool);
+    resume_empty(plane->resume);
 }
 
 /* ---- questions ---- */
 
 struct ask {
+    struct plane *plane;
     struct ask *next;
     uint32_t id;
-    ask_fn fn; /* NULL: cancelled */
+    ask_fn fn; /* NULL: cancelled, while its answer is being given */
     void *arg;
+    bool answering;
 };
+
+static void forget(struct ask *ask)
+{
+    struct ask **link = &ask->plane->asks;
+    while (*link != ask)
+        link = &(*link)->next;
+    *link = ask->next;
+    free(ask);
+}
 
 bool plane_fits(const json_t *payload, struct err *err)
 {
@@ -78,7 +154,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
                       void *arg)
 {
     struct ask *ask = mem_alloc(sizeof(*ask));
-    *ask = (struct ask){.next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
+    *ask = (struct ask){.plane = plane, .next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
     plane->asks = ask;
     struct buf text CLEANUP(buf_wipe);
     buf_init(&text, IPC_PAYLOAD_MAX);
@@ -86,6 +162,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
      * monitor as an empty one, which it refuses. */
     if (!json_write(payload, &text))
         buf_clear(&text);
+    lines_flush(&plane->lines);
     ipc_send(plane->ipc, (uint16_t)type, 0, ask->id, text.data, text.len, NULL, 0);
     return ask;
 }
@@ -97,26 +174,26 @@ uint32_t ask_id(const struct ask *ask)
 
 void ask_cancel(struct ask *ask)
 {
-    if (ask)
+    if (!ask)
+        return;
+    if (ask->answering)
         ask->fn = NULL;
+    else
+        forget(ask); /* at once: the monitor answers no question that it was told to drop */
 }
 
 void plane_answer(struct plane *plane, const struct ipc_message *message)
 {
-    struct ask **link = &plane->asks;
-    while (*link && (*link)->id != message->id)
-        link = &(*link)->next;
-    struct ask *ask = *link;
+    struct ask *ask = plane->asks;
+    while (ask && ask->id != message->id)
+        ask = ask->next;
     if (!ask)
         return;
-    bool more = ask->fn && ask->fn(ask->arg, message);
-    if (more && ask->fn)
-        return;
-    /* The callback may have asked something itself: find the link again. */
-    for (link = &plane->asks; *link != ask; link = &(*link)->next)
-        ;
-    *link = ask->next;
-    free(ask);
+    ask->answering = true;
+    bool more = ask->fn(ask->arg, message);
+    ask->answering = false;
+    if (!more || !ask->fn)
+        forget(ask);
 }
 
 void plane_refusal(const struct ipc_message *message, struct err *err)
@@ -135,11 +212,47 @@ void plane_refusal(const struct ipc_message *message, struct err *err)
     err_hint(err, "%s", hint);
 }
 
-void plane_record(struct plane *plane, json_t *event)
+/* ---- a monitor that is slow ---- */
+
+enum { CALM_BYTES = IPC_QUEUE_BYTES / 8, CALM_RETRY_MS = 5 };
+
+void calm_cancel(struct calm *calm)
 {
-    struct buf text CLEANUP(buf_clear);
-    buf_init(&text, IPC_PAYLOAD_MAX);
-    if (json_write(event, &text))
-        ipc_send(plane->ipc, MESSAGE_RECORD, 0, 0, text.data, text.len, NULL, 0);
-    json_decref(event);
+    if (!calm->link)
+        return;
+    *calm->link = calm->next;
+    if (calm->next)
+        calm->next->link = calm->link;
+    calm->link = NULL;
+}
+
+static void on_calm_time(void *arg)
+{
+    struct plane *plane = arg;
+    if (ipc_queued(plane->ipc) > CALM_BYTES) {
+        timer_start(&plane->calm_timer, CALM_RETRY_MS);
+        return;
+    }
+    while (plane->waiting) {
+        struct task *task = plane->waiting->task;
+        calm_cancel(plane->waiting);
+        task_post(task); /* it looks again: one of many may fill the channel */
+    }
+}
+
+bool plane_calm(struct plane *plane, struct calm *calm, struct task *task)
+{
+    if (ipc_queued(plane->ipc) <= CALM_BYTES)
+        return true;
+    if (calm->link)
+        return false;
+    if (!plane->waiting) {
+        timer_init(&plane->calm_timer, plane->loop, on_calm_time, plane);
+        timer_start(&plane->calm_timer, CALM_RETRY_MS);
+    }
+    *calm = (struct calm){.next = plane->waiting, .link = &plane->waiting, .task = task};
+    if (calm->next)
+        calm->next->link = &calm->next;
+    plane->waiting = calm;
+    return false;
 }

@@ -1,4 +1,4 @@
-/* Two halves of one type, used once in each direction. It looks at no byte. */
+/* Two halves of one type, used once in each direction. It looks at no byte itself: a gate may. */
 #include "core/plane/relay.h"
 
 #include <stdlib.h>
@@ -9,35 +9,74 @@ struct half {
     struct conn *conn;
     struct half *other;
     uint64_t moved_bytes; /* from here to the other */
+    bool failed;          /* what it had sent before is still in its buffer */
     bool ended;           /* our end was told to the other */
 };
+
+enum { LINGER_MS = 2000 };
 
 struct relay {
     struct plane *plane;
     struct half client, upstream;
+    relay_gate_fn gate; /* NULL: passed, or none */
     relay_fn over;
     void *arg;
     struct task begin;
     bool closed;
 };
 
-static void relay_close(struct relay *relay)
+static void relay_end(struct relay *relay, void (*end)(struct conn *conn))
 {
     if (relay->closed)
         return;
     relay->closed = true;
     task_cancel(&relay->begin);
-    conn_close(relay->client.conn);
-    conn_close(relay->upstream.conn);
-    relay->plane->connections--;
+    end(relay->client.conn);
+    end(relay->upstream.conn);
+    plane_leave(relay->plane);
     if (relay->over)
         relay->over(relay->arg, relay->client.moved_bytes, relay->upstream.moved_bytes);
     loop_defer(relay->plane->loop, free, relay);
 }
 
+/* What is unsent is lost, and with TLS the peer sees that. */
+static void relay_close(struct relay *relay)
+{
+    relay_end(relay, conn_close);
+}
+
+/* What is unsent goes out, and an end behind it (a connection that has failed is closed). */
+static void finish(struct conn *conn)
+{
+    conn_finish(conn, LINGER_MS);
+}
+
+static bool sends_no_more(const struct half *half)
+{
+    return half->failed || conn_eof(half->conn);
+}
+
+/* False: nothing of the client's passes (yet). */
+static bool gate_open(struct half *from)
+{
+    struct relay *relay = from->relay;
+    struct span first = conn_peek(from->conn);
+    if (!relay->gate || from != &relay->client || first.len == 0)
+        return true;
+    enum relay_gate verdict = relay->gate(relay->arg, first);
+    if (verdict == RELAY_REFUSE || (verdict == RELAY_WAIT && sends_no_more(from)))
+        relay_close(relay);
+    if (verdict != RELAY_PASS)
+        return false;
+    relay->gate = NULL;
+    return true;
+}
+
 static void move(struct half *from)
 {
     struct half *to = from->other;
+    if (!gate_open(from))
+        return;
     for (;;) {
         struct span input = conn_peek(from->conn);
         size_t room = conn_room(to->conn);
@@ -47,12 +86,16 @@ static void move(struct half *from)
         from->moved_bytes += len;
         conn_consume(from->conn, len);
     }
-    if (conn_eof(from->conn) && conn_peek(from->conn).len == 0 && !from->ended) {
-        from->ended = true;
-        conn_shutdown(to->conn);
-    }
-    if (from->ended && to->ended && conn_unsent(to->conn) == 0 && conn_unsent(from->conn) == 0)
+    if (!sends_no_more(from) || conn_peek(from->conn).len > 0 || from->ended)
+        return;
+    from->ended = true;
+    /* TLS says whether all has come; that of the other side must not say so where this one did not. */
+    if ((from->failed || conn_truncated(from->conn)) && conn_stream(to->conn))
         relay_close(from->relay);
+    else if (from->failed || to->ended)
+        relay_end(from->relay, finish);
+    else
+        conn_shutdown(to->conn);
 }
 
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
@@ -68,6 +111,12 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
         move(half->other);
         return;
     case CONN_FAILED:
+        half->failed = true;
+        if (half->other->failed)
+            relay_close(half->relay);
+        else
+            move(half);
+        return;
     case CONN_TIMED_OUT:
         relay_close(half->relay);
         return;
@@ -94,10 +143,12 @@ static void half_init(struct half *half, struct relay *relay, struct conn *conn,
     conn_deadline(conn, config->limits[LIMIT_IDLE_MS]);
 }
 
-void relay_start(struct plane *plane, struct conn *client, struct conn *upstream, relay_fn over, void *arg)
+void relay_start(struct plane *plane, struct conn *client, struct conn *upstream, relay_gate_fn gate,
+                 relay_fn over, void *arg)
 {
     struct relay *relay = mem_alloc(sizeof(*relay));
     relay->plane = plane;
+    relay->gate = gate;
     relay->over = over;
     relay->arg = arg;
     half_init(&relay->client, relay, client, &relay->upstream);

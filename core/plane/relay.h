@@ -7,8 +7,12 @@
 
 /* Called once at the end with the bytes that were moved from client to upstream and back; NULL: nobody. */
 typedef void (*relay_fn)(void *arg, uint64_t sent_bytes, uint64_t received_bytes);
+/* Looks at the client's first bytes, of which none has gone; RELAY_WAIT: at more of them. Bytes from the upstream
+ * pass meanwhile. RELAY_REFUSE ends the relay. NULL: everything passes. */
+enum relay_gate { RELAY_WAIT, RELAY_PASS, RELAY_REFUSE };
+typedef enum relay_gate (*relay_gate_fn)(void *arg, struct span first);
 /* Takes both, bytes in their input buffers first, and one of plane->connections. */
-void relay_start(struct plane *plane, struct conn *client, struct conn *upstream, relay_fn over, void *arg)
-    NONNULL_AT(1, 2, 3);
+void relay_start(struct plane *plane, struct conn *client, struct conn *upstream, relay_gate_fn gate,
+                 relay_fn over, void *arg) NONNULL_AT(1, 2, 3);
 
 #endif

@@ -5,7 +5,9 @@
 #include "core/plane/denial.h"
 #include "core/plane/dial.h"
 #include "core/plane/exchange.h"
+#include "core/plane/mux.h"
 #include "core/plane/relay.h"
+#include "core/wire/socks.h"
 #include "tls/hello.h"
 
 #include <stdio.h>
@@ -26,11 +28,13 @@ struct tunnel {
     struct conn *conn;
     struct target_host host;
     uint16_t port;
-    bool captured, own, refused;
+    enum tunnel_way way;
+    bool own, refused;
     enum tunnel_state state;
     struct denial denial; /* where refused: delivered inside */
     struct dial *dial;
     struct task begin;
+    struct calm calm;
     struct id id;
     uint64_t began_ms;
 };
@@ -41,6 +45,7 @@ static void tunnel_free(struct tunnel *tunnel)
 {
     tunnel->state = TUNNEL_OVER;
     task_cancel(&tunnel->begin);
+    calm_cancel(&tunnel->calm);
     dial_cancel(tunnel->dial);
     epoch_unref(tunnel->epoch);
     loop_defer(tunnel->plane->loop, free, tunnel);
@@ -49,7 +54,7 @@ static void tunnel_free(struct tunnel *tunnel)
 static void tunnel_close(struct tunnel *tunnel)
 {
     conn_close(tunnel->conn);
-    tunnel->plane->connections--;
+    plane_leave(tunnel->plane);
     tunnel_free(tunnel);
 }
 
@@ -65,90 +70,74 @@ static void record(struct tunnel *tunnel, const char *decision, const char *mode
     json_put_int(event, "port", tunnel->port);
     json_put(event, "rule", by ? by->rule : NULL);
     json_put(event, "reason", by ? by->reason : NULL);
-    if (tunnel->captured)
+    if (tunnel->way == TUNNEL_CAPTURED)
         json_put_bool(event, "captured", true);
     if (err) {
         json_put(event, "code", err_word(err->code));
         json_put(event, "message", err->message);
     }
-    plane_record(tunnel->plane, event);
+    lines_add(&tunnel->plane->lines, event, false);
+}
+
+static void make_denial(struct tunnel *tunnel, const struct decision *by, const struct err *err, int status)
+{
+    struct denial *denial = &tunnel->denial;
+    denial_from_err(denial, err, status);
+    denial->id = tunnel->id;
+    snprintf(denial->rule, sizeof(denial->rule), "%s", by && by->rule ? by->rule : "");
+    snprintf(denial->reason, sizeof(denial->reason), "%s", by && by->reason ? by->reason : "");
+}
+
+/* SOCKS has no words: the code, and the record has the rest. */
+static bool write_socks(enum socks_reply reply, struct buf *out)
+{
+    uint8_t answer[SOCKS_ANSWER_BYTES];
+    socks_answer(reply, answer);
+    return buf_add(out, answer, sizeof(answer));
+}
+
+static bool write_refusal(const struct tunnel *tunnel, struct buf *out)
+{
+    switch (tunnel->way) {
+    case TUNNEL_CONNECT:
+        return denial_answer(&tunnel->denial, DENIAL_JSON, true, false, out);
+    case TUNNEL_SOCKS:
+        return write_socks(tunnel->denial.status == 403 ? SOCKS_NOT_ALLOWED : SOCKS_HOST_UNREACHABLE, out);
+    case TUNNEL_CAPTURED:
+        break;
+    }
+    return false;
 }
 
 /* A refusal in the clear: the answer to a CONNECT; a captured connection has nobody to tell and is closed. */
-static void refuse(struct tunnel *tunnel, const struct err *err, int status)
+static void refuse(struct tunnel *tunnel)
 {
     struct buf out CLEANUP(buf_clear);
-    denial_from_err(&tunnel->denial, err, status);
-    tunnel->denial.id = tunnel->id;
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
-    if (tunnel->captured || !denial_answer(&tunnel->denial, true, &out) ||
-        !conn_write(tunnel->conn, out.data, out.len)) {
+    if (!write_refusal(tunnel, &out) || !conn_write(tunnel->conn, out.data, out.len)) {
         tunnel_close(tunnel);
         return;
     }
     conn_finish(tunnel->conn, LINGER_MS);
-    tunnel->plane->connections--;
+    plane_leave(tunnel->plane);
     tunnel_free(tunnel);
 }
 
 static bool established(struct tunnel *tunnel)
 {
-    static const char answer[] = "HTTP/1.1 200 Connection established\r\n\r\n";
-    return tunnel->captured || conn_write(tunnel->conn, answer, sizeof(answer) - 1);
+    struct buf out CLEANUP(buf_clear);
+    bool made = true;
+    buf_init(&out, 64);
+    if (tunnel->way == TUNNEL_CONNECT)
+        made = buf_adds(&out, "HTTP/1.1 200 Connection established\r\n\r\n");
+    else if (tunnel->way == TUNNEL_SOCKS)
+        made = write_socks(SOCKS_SUCCEEDED, &out);
+    return made && (out.len == 0 || conn_write(tunnel->conn, out.data, out.len));
 }
 
 /* ---- untouched ---- */
 
-static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
-{
-    struct tunnel *tunnel = arg;
-    json_t *event = json_object();
-    json_put(event, "event", "network.end");
-    json_put(event, "request", tunnel->id.text);
-    json_put(event, "host", tunnel->host.name);
-    json_put_int(event, "port", tunnel->port);
-    json_put_int(event, "bytes_out", (int64_t)sent_bytes);
-    json_put_int(event, "bytes_in", (int64_t)received_bytes);
-    json_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - tunnel->began_ms));
-    plane_record(tunnel->plane, event);
-    tunnel_free(tunnel);
-}
-
-static void on_dialed(void *arg, struct conn *upstream, bool reused, const struct err *err)
-{
-    struct tunnel *tunnel = arg;
-    (void)reused;
-    tunnel->dial = NULL;
-    if (err) {
-        record(tunnel, "deny", "tunnel", NULL, err);
-        refuse(tunnel, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
-        return;
-    }
-    if (!established(tunnel)) {
-        conn_close(upstream);
-        tunnel_close(tunnel);
-        return;
-    }
-    tunnel->state = TUNNEL_RELAYING;
-    relay_start(tunnel->plane, tunnel->conn, upstream, on_relayed, tunnel);
-}
-
-/* ---- opened ---- */
-
-static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
-{
-    struct exchange_origin origin = {.scheme = scheme, .host = tunnel->host, .port = tunnel->port};
-    conn_deadline(tunnel->conn, 0);
-    if (tunnel->own)
-        api_start(tunnel->plane, tunnel->conn, false);
-    else if (tunnel->refused)
-        exchange_refuse(tunnel->plane, tunnel->conn, &tunnel->denial);
-    else
-        exchange_start(tunnel->plane, tunnel->conn, &origin, tunnel->captured, true);
-    tunnel_free(tunnel);
-}
-
-/* E08, E09: only TLS for exactly this name, or plain HTTP where the port is HTTP's. */
+/* E09: TLS only for exactly this name. */
 static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
 {
     struct target_host named;
@@ -163,6 +152,88 @@ static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct
                    named.name);
 }
 
+/* Other protocols pass as they are; TLS for another name would reach it past the rules (through a host that serves
+ * many). */
+static enum relay_gate check_first(void *arg, struct span first)
+{
+    struct tunnel *tunnel = arg;
+    struct hello hello;
+    struct err err;
+    switch (tls_hello_parse((const uint8_t *)first.p, first.len, &hello)) {
+    case HELLO_MORE:
+        return RELAY_WAIT;
+    case HELLO_NOT_TLS:
+        return RELAY_PASS;
+    case HELLO_OK:
+        if (check_hello(tunnel, &hello, &err))
+            return RELAY_PASS;
+        break;
+    case HELLO_BAD:
+        err_set(&err, ERR_DENIED, "the client's TLS hello for %s is malformed", tunnel->host.name);
+        break;
+    }
+    record(tunnel, "deny", "tunnel", NULL, &err);
+    return RELAY_REFUSE;
+}
+
+static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
+{
+    struct tunnel *tunnel = arg;
+    json_t *event = json_object();
+    json_put(event, "event", "network.end");
+    json_put(event, "request", tunnel->id.text);
+    json_put(event, "host", tunnel->host.name);
+    json_put_int(event, "port", tunnel->port);
+    json_put_int(event, "bytes_out", (int64_t)sent_bytes);
+    json_put_int(event, "bytes_in", (int64_t)received_bytes);
+    json_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - tunnel->began_ms));
+    lines_add(&tunnel->plane->lines, event, true);
+    tunnel_free(tunnel);
+}
+
+static void on_dialed(void *arg, const struct dial_result *result)
+{
+    struct tunnel *tunnel = arg;
+    const struct err *err = result->err;
+    struct conn *upstream = result->conn; /* plain: nothing else was asked for */
+    tunnel->dial = NULL;
+    if (err) {
+        struct decision address = {.rule = err->code == ERR_DENIED ? "network.private" : NULL};
+        record(tunnel, "deny", "tunnel", &address, err);
+        make_denial(tunnel, &address, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
+        refuse(tunnel);
+        return;
+    }
+    if (!established(tunnel)) {
+        conn_close(upstream);
+        tunnel_close(tunnel);
+        return;
+    }
+    tunnel->state = TUNNEL_RELAYING;
+    conn_limits(tunnel->conn, HELLO_INPUT_MAX, 0);
+    relay_start(tunnel->plane, tunnel->conn, upstream, check_first, on_relayed, tunnel);
+}
+
+/* ---- opened ---- */
+
+static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
+{
+    struct origin origin = {.scheme = scheme, .host = tunnel->host, .port = tunnel->port};
+    struct stream *stream = conn_stream(tunnel->conn);
+    const char *alpn = stream ? stream_alpn(stream) : NULL;
+    conn_deadline(tunnel->conn, 0);
+    if (tunnel->own)
+        api_start(tunnel->plane, tunnel->conn, false);
+    else if (alpn && strcmp(alpn, "h2") == 0)
+        mux_start(tunnel->plane, tunnel->conn, &origin, tunnel->way == TUNNEL_CAPTURED,
+                  tunnel->refused ? &tunnel->denial : NULL);
+    else if (tunnel->refused)
+        exchange_refuse(tunnel->plane, tunnel->conn, &tunnel->denial);
+    else
+        exchange_start(tunnel->plane, tunnel->conn, &origin, tunnel->way == TUNNEL_CAPTURED, true);
+    tunnel_free(tunnel);
+}
+
 static void secure(struct tunnel *tunnel)
 {
     struct err err;
@@ -170,7 +241,7 @@ static void secure(struct tunnel *tunnel)
     struct stream_io io = conn_stream_io(tunnel->conn);
     struct leaf *leaf = ca_leaf(tunnel->plane->ca, tunnel->host.name, &err);
     if (leaf)
-        stream = stream_server(tunnel->plane->server, leaf, &io, &err);
+        stream = stream_server(tunnel->own ? tunnel->plane->server_api : tunnel->plane->server, leaf, &io, &err);
     leaf_unref(leaf);
     if (!stream) {
         record(tunnel, "deny", "intercept", NULL, &err);
@@ -181,6 +252,7 @@ static void secure(struct tunnel *tunnel)
     conn_secure(tunnel->conn, stream, FIRST_BYTES_MS);
 }
 
+/* E08: only TLS, or plain HTTP where the port is not HTTPS's. */
 static void look(struct tunnel *tunnel)
 {
     struct span input = conn_peek(tunnel->conn);
@@ -262,6 +334,8 @@ static void begin(void *arg)
     struct match_query query = {.host = span_of(tunnel->host.name), .port = tunnel->port};
     struct decision decision;
     struct err err;
+    if (!plane_calm(tunnel->plane, &tunnel->calm, &tunnel->begin))
+        return;
     if (tunnel->own) {
         open_inside(tunnel);
         return;
@@ -276,31 +350,28 @@ static void begin(void *arg)
     if (decision.action == POLICY_ALLOW) {
         record(tunnel, "allow", "tunnel", &decision, NULL);
         tunnel->state = TUNNEL_DIALING;
-        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &tunnel->host, tunnel->port, false, true,
-                                  on_dialed, tunnel);
+        struct dial_request request = {.host = &tunnel->host, .port = tunnel->port, .fresh = true};
+        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &request, on_dialed, tunnel);
         return;
     }
     err_set(&err, ERR_DENIED, "access to %s is denied by policy", tunnel->host.name);
     err_hint(&err, "This is policy, not a network fault: another way to the same host is denied too. Ask "
                    "the user to change policy.yaml");
     record(tunnel, "deny", "tunnel", &decision, &err);
-    denial_from_err(&tunnel->denial, &err, 403);
-    tunnel->denial.id = tunnel->id;
-    snprintf(tunnel->denial.rule, sizeof(tunnel->denial.rule), "%s", decision.rule);
-    snprintf(tunnel->denial.reason, sizeof(tunnel->denial.reason), "%s", decision.reason);
+    make_denial(tunnel, &decision, &err, 403);
     tunnel->refused = true;
     if (tunnel->port == 443)
         open_inside(tunnel); /* no client shows the body of a refused CONNECT (HACKING) */
     else
-        refuse(tunnel, &err, 403);
+        refuse(tunnel);
 }
 
 void tunnel_start(struct plane *plane, struct conn *conn, const struct target_host *host, uint16_t port,
-                  bool captured)
+                  enum tunnel_way way)
 {
     struct tunnel *tunnel = mem_alloc(sizeof(*tunnel));
     *tunnel = (struct tunnel){.plane = plane, .epoch = epoch_ref(plane->epoch), .conn = conn, .host = *host,
-                              .port = port, .captured = captured, .id = id_new(""),
+                              .port = port, .way = way, .id = id_new(""),
                               .began_ms = clock_mono_ms()};
     tunnel->own = strcmp(host->name, TUNNEL_OWN_NAME) == 0;
     tunnel->state = TUNNEL_DIALING;

@@ -110,6 +110,19 @@ static bool add_files(const struct plan *plan, struct engine_run *run, struct bu
     return true;
 }
 
+/* The user's home and our own, where they are below a directory of programs (/opt/service, say). */
+static bool cover_homes(const struct plan *plan, struct buf *args)
+{
+    const char *const homes[] = {plan->user_home, plan->aileron_home};
+    bool good = true;
+
+    for (size_t i = 0; good && i < COUNT(homes); i++) {
+        AUTOFREE char *real = homes[i] != NULL ? realpath(homes[i], NULL) : NULL;
+        good = real == NULL || hostroot_cover(real, args);
+    }
+    return good;
+}
+
 static bool add_mounts(const struct plan *plan, struct buf *args)
 {
     AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
@@ -120,7 +133,8 @@ static bool add_mounts(const struct plan *plan, struct buf *args)
                 add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-wait") &&
                 add(args, "--ro-bind", plan->session_dir, SANDBOX_RUN) &&
                 add(args, "--ro-bind", plan->session_dir, SANDBOX_ETC) &&
-                add(args, "--ro-bind", shims, SANDBOX_SHIMS) && hostroot_add_roots("", bundle, args);
+                add(args, "--ro-bind", shims, SANDBOX_SHIMS) && hostroot_add_roots("", bundle, args) &&
+                cover_homes(plan, args);
 
     for (size_t i = 0; good && i < plan->expose_count; i++)
         good = add(args, "--ro-bind", plan->expose[i], plan->expose[i]);
@@ -167,7 +181,7 @@ static void add_command(const struct plan *plan, int args_fd, struct engine_run 
         engine_run_pass(run, plan->control_fd, child_fd);
         engine_run_add(run, "--control=%d", child_fd);
     }
-    engine_add_capture(plan, run);
+    engine_add_options(plan, run);
     engine_run_add(run, "--");
     for (size_t i = 0; i < plan->command_count; i++)
         engine_run_add(run, "%s", plan->command[i]);

@@ -236,6 +236,15 @@ bool hostroot_add_roots(const char *root, const char *bundle, struct buf *args)
     return true;
 }
 
+bool hostroot_cover(const char *path, struct buf *args)
+{
+    bool shown = plan_path_within(path, "/opt");
+
+    for (size_t i = 0; i < COUNT(system_directories); i++)
+        shown = shown || plan_path_within(path, system_directories[i]);
+    return !shown || (hostroot_arg(args, "--perms") && add3(args, "0700", "--tmpfs", path));
+}
+
 char *hostroot_filter_path(const char *path, char *const *expose, size_t expose_count)
 {
     static const char *const shown[] = {"/usr", "/bin", "/sbin", "/opt", "/nix", "/gnu"};

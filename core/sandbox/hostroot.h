@@ -14,6 +14,9 @@ bool hostroot_arg(struct buf *args, const char *arg) MUSTUSE NONNULL;
 bool hostroot_build(const char *root, struct buf *args, struct err *err) MUSTUSE NONNULL;
 /* Puts this bundle in the place of the root's own files of certificates; after hostroot_build. */
 bool hostroot_add_roots(const char *root, const char *bundle, struct buf *args) MUSTUSE NONNULL;
+/* Covers a directory (canonical; a home) where it lies in one that is shown whole: the agent has the uid of what is
+ * his user's there. Nothing where it is not shown. */
+bool hostroot_cover(const char *path, struct buf *args) MUSTUSE NONNULL;
 /* Those entries of a PATH that exist in a sandbox with this root and these exposed paths; caller frees. */
 char *hostroot_filter_path(const char *path, char *const *expose, size_t expose_count) MUSTUSE NONNULL;
 

@@ -2,13 +2,17 @@
  * the agent. It starts nothing and asks nobody. */
 #include "core/sandbox/plan.h"
 
+#include "core/base/file.h"
 #include "core/base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void plan_init(struct plan *plan)
@@ -61,10 +65,48 @@ static bool shows_home(const struct plan *plan, const char *path)
     return home[0] != '\0' && (plan_path_within(home, path) || plan_path_within(path, home));
 }
 
+/* Sockets by which one is the host: engines, keys, the user's own services. Whatever holds one is not mounted, whether
+ * the engine is the one that is used or not. */
+static bool shows_socket(const char *path)
+{
+    static const char *const places[] = {"/run/docker.sock", "/run/podman/podman.sock",
+                                         "/run/containerd/containerd.sock", "/run/crio/crio.sock"};
+    static const char *const variables[] = {"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DOCKER_HOST", "CONTAINER_HOST"};
+    static const char scheme[] = "unix://";
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    bool shown = false;
+
+    for (size_t i = 0; i < COUNT(places); i++) /* one that is not there now may come while the sandbox runs */
+        shown = shown || plan_path_within(places[i], path);
+    for (size_t i = 0; i < COUNT(variables); i++) {
+        const char *value = getenv(variables[i]);
+        if (value != NULL && strncmp(value, scheme, sizeof(scheme) - 1) == 0)
+            value += sizeof(scheme) - 1;
+        AUTOFREE char *real = value != NULL && value[0] == '/' ? canonical(value) : NULL;
+        shown = shown || (real != NULL && plan_path_within(real, path));
+    }
+    if (runtime != NULL && runtime[0] == '/') {
+        AUTOFREE char *real = canonical(runtime), *podman = file_join(real, "podman/podman.sock");
+        shown = shown || plan_path_within(podman, path);
+    }
+    return shown;
+}
+
 static bool refuse_workspace(const char *path, const char *why, struct err *err)
 {
     err_set(err, ERR_LAUNCH, "the workspace %s cannot be given to an agent: %s", path, why);
     return err_hint(err, "Change to the project's own directory and launch again");
+}
+
+/* What is at a canonical path: no component may have become a symlink since it was made. */
+static bool look_at(const char *real, struct stat *st)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    CLEANUP(file_close_ptr) int fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
+
+    if (fd < 0 && errno == ENOSYS) /* before Linux 5.6 */
+        fd = open(real, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && fstat(fd, st) == 0;
 }
 
 bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
@@ -73,7 +115,7 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     AUTOFREE char *user_home = canonical(plan->user_home);
     struct stat st;
 
-    if (real == NULL || stat(real, &st) != 0)
+    if (real == NULL || !look_at(real, &st))
         return err_errno(err, ERR_LAUNCH, errno, "cannot use the workspace %s", path);
     if (!S_ISDIR(st.st_mode))
         return refuse_workspace(real, "it is no directory", err);
@@ -83,6 +125,9 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
         return refuse_workspace(real, "it holds Aileron's own files, or lies in them", err);
     if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
         return refuse_workspace(real, "it is the home directory or holds it", err);
+    if (shows_socket(real))
+        return refuse_workspace(real, "it holds the engine's socket, or another that controls this host (keys, "
+                                      "services)", err);
     if (strpbrk(real, "\n\r") != NULL)
         return refuse_workspace("here", "its path has a line break in it", err);
     if (access(real, W_OK | X_OK) != 0) {
@@ -91,6 +136,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     }
     free(plan->workspace);
     plan->workspace = mem_strdup(real);
+    plan->workspace_dev = st.st_dev;
+    plan->workspace_ino = st.st_ino;
     /* Root acts for the owner; anyone else acts as himself, whoever owns the directory. */
     plan->uid = geteuid() == 0 ? st.st_uid : geteuid();
     plan->gid = geteuid() == 0 ? st.st_gid : getegid();
@@ -114,6 +161,8 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err)
     if (shows_home(plan, real) || (user_home[0] == '/' && plan_path_within(user_home, real)))
         return err_set(err, ERR_CONFIG, "the exposed path %s would show the home directory or Aileron's files",
                        path);
+    if (shows_socket(real))
+        return err_set(err, ERR_CONFIG, "the exposed path %s would show a socket that controls this host", path);
     /* At the place it is asked for, and at the place its symlinks lead to. */
     const char *both[] = {full, strcmp(full, real) != 0 ? real : NULL};
     for (size_t i = 0; i < COUNT(both) && both[i] != NULL; i++) {

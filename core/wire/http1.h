@@ -23,7 +23,8 @@ enum {
     HTTP1_CHUNK_DIGITS_MAX = 16,
     HTTP1_CHUNK_EXTENSION_BYTES = 256, /* of one chunk */
     HTTP1_CHUNK_HEAD_BYTES = 20,       /* room for a written chunk head */
-    HTTP1_TRAILER_BYTES = 8 * 1024
+    HTTP1_TRAILER_BYTES = 8 * 1024,
+    HTTP1_LAST_CHUNK_BYTES = 2 * HTTP1_TRAILER_BYTES /* room for a written one */
 };
 #define HTTP1_CHUNK_MAX (UINT64_C(1) << 53) /* bytes of one chunk */
 
@@ -67,6 +68,9 @@ bool http1_write_request(const struct msg *msg, struct span target, struct buf *
     MUSTUSE NONNULL_AT(1, 3, 4);
 /* With MSG_NONE and has_length the length is said, though no body follows (HEAD, 304). */
 bool http1_write_response(const struct msg *msg, struct buf *out, struct err *err) MUSTUSE NONNULL;
+/* How much data a chunk may hold where the connection takes `room` bytes: the frame around it fits too, and so does
+ * the end of the message with its trailers, whenever that comes. */
+size_t http1_data_room(size_t room) MUSTUSE;
 /* "1f4\r\n" for a chunk of len > 0 bytes; returns its length. The data and "\r\n" follow. */
 size_t http1_chunk_head(uint64_t len, char out[HTTP1_CHUNK_HEAD_BYTES]) NONNULL;
 /* "0\r\n", msg's trailers, "\r\n". msg NULL: none. */

@@ -106,6 +106,12 @@ size_t http1_chunk_head(uint64_t len, char out[HTTP1_CHUNK_HEAD_BYTES])
     return (size_t)snprintf(out, HTTP1_CHUNK_HEAD_BYTES, "%llx\r\n", (unsigned long long)len);
 }
 
+size_t http1_data_room(size_t room)
+{
+    const size_t kept = HTTP1_CHUNK_HEAD_BYTES + 2 + HTTP1_LAST_CHUNK_BYTES;
+    return room > kept ? room - kept : 0;
+}
+
 bool http1_write_last_chunk(const struct msg *msg, struct buf *out, struct err *err)
 {
     size_t before = out->len;

@@ -64,7 +64,7 @@ sandboxed() {
     cat "$WORLD/ws/answers"
     [ "$(grep -c '"login": "octo"' "$WORLD/ws/answers")" -eq 4 ]
     [ "$(grep -c '"length": 20971520' "$WORLD/ws/answers")" -eq 2 ]
-    [ "$(grep -c '"/upload"' "$WORLD/up/requests.log")" -eq 4 ]
+    [ "$(grep -c '"/upload"' "$WORLD/up/requests.log")" -eq 3 ] # the fourth was cut off
     [ "$(grep -c '"/close"' "$WORLD/up/requests.log")" -eq 2 ]
     grep -q 'Basic ' "$WORLD/up/requests.log"
 }
@@ -127,7 +127,9 @@ sandboxed() {
     run sweep --tree "$AILERON_HOME" --tree "$WORLD/ws"
     echo "$output"
     [ "$status" -eq 0 ]
-    [ -s "$AILERON_HOME/state.db" ] && [ -s "$AILERON_HOME/run/daemon.log" ] && [ -s "$AILERON_HOME"/audit/*.jsonl ]
+    [ -s "$AILERON_HOME/state.db" ]
+    [ -s "$AILERON_HOME/run/daemon.log" ]
+    [ -s "$AILERON_HOME"/audit/*.jsonl ]
 }
 
 @test "C01 still not after the vault was locked, unlocked, read and written" {
@@ -149,7 +151,8 @@ sandboxed() {
     /*) where=$(dirname "$pattern") ;;
     *) where=/ ;;                # the directory that both run in
     esac
-    [ "$(readlink "/proc/$daemon/cwd")" = / ] && [ "$(readlink "/proc/$worker/cwd")" = / ]
+    [ "$(readlink "/proc/$daemon/cwd")" = / ]
+    [ "$(readlink "/proc/$worker/cwd")" = / ]
     for pid in $daemon $worker; do grep -q 'Max core file size *0 *0 ' "/proc/$pid/limits"; done
     # A process that forbids nothing leaves one, so that "none" means something. SEGV is a sanitizer's own.
     signal=SEGV

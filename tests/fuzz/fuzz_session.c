@@ -31,7 +31,7 @@ static void to_monitor(struct ipc *ipc, struct ipc_message *message, void *arg)
     struct doc doc = {0};
     struct err err = {0};
     struct json_at at = {0};
-    bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL;
+    bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL || message->type == MESSAGE_RECORD;
     (void)ipc;
     (void)arg;
     bool good = raw || json_parse(message->data, message->len, WORKER_JSON_BYTES, "message", ERR_DATA, &doc, &err);
@@ -145,12 +145,15 @@ static void begin(void)
     require(snapshot && (plane.epoch = epoch_new(snapshot, &err)) != NULL);
     plane.ca = ca_load(span_of(snapshot->ca_cert_pem), span_of(snapshot->ca_key_pem), &err);
     plane.server = stream_config_server(&options, &err);
+    plane.server_api = stream_config_ref(plane.server);
     plane.resolver = resolver_new(loop, &err);
+    plane.resume = resume_new();
     require(plane.ca && plane.server && plane.resolver);
     upstream_tls = stream_config_server(&options, &err);
     upstream_leaf = ca_leaf(world.session->ca, "api.test", &err); /* of the one root that the world knows */
     require(upstream_tls && upstream_leaf);
     plane.pool = pool_new(loop);
+    lines_init(&plane.lines, loop, plane.ipc);
 }
 
 static void end(void)
@@ -158,8 +161,11 @@ static void end(void)
     leaf_unref(upstream_leaf);
     stream_config_unref(upstream_tls);
     pool_free(plane.pool);
+    lines_clear(&plane.lines);
     resolver_free(plane.resolver);
     stream_config_unref(plane.server);
+    stream_config_unref(plane.server_api);
+    resume_free(plane.resume);
     ca_free(plane.ca);
     epoch_unref(plane.epoch);
     ipc_free(plane.ipc);

@@ -91,7 +91,8 @@ static void say(const uint8_t *line, size_t len)
     struct err err = {0};
     struct ipc_message message = {.type = line[0], .id = line[1], .data = payload.data, .len = payload.len};
     struct doc doc = {0};
-    bool raw = message.type == MESSAGE_OP_BODY || message.type == MESSAGE_CANCEL;
+    bool raw = message.type == MESSAGE_OP_BODY || message.type == MESSAGE_CANCEL ||
+               message.type == MESSAGE_RECORD;
     struct json_at at = {0};
     if (!raw) {
         if (!json_parse(message.data, message.len, WORKER_JSON_BYTES, "message", ERR_DATA, &doc, &err))

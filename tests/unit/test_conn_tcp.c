@@ -121,6 +121,50 @@ static void test_finish_gives_up(void **state)
     a.conn = NULL;
 }
 
+/* The time to linger begins when all was sent: a slow reader gets everything. */
+static void test_finish_slow_reader(void **state)
+{
+    static uint8_t block[CONN_OUT_BYTES], piece[20000];
+    size_t sent = 0, got = 0;
+    (void)state;
+    for (size_t len; (len = conn_room(a.conn)) > 0; sent += len)
+        assert_true(conn_write(a.conn, block, len));
+    conn_finish(a.conn, 20);
+    for (uint64_t next = clock_mono_ms(); got < sent;) {
+        loop_turn(loop, false);
+        if (clock_mono_ms() < next)
+            continue;
+        ssize_t n = recv(peer_fd, piece, sizeof(piece), MSG_DONTWAIT);
+        assert_true(n > 0);
+        got += (size_t)n;
+        next = clock_mono_ms() + 15;
+    }
+    turns(3);
+    assert_int_equal(recv(peer_fd, piece, 1, 0), 0);
+    close(peer_fd);
+    peer_fd = -1;
+    turns(3);
+    a.conn = NULL;
+}
+
+/* One that takes nothing for as long as the connection's deadline gets no more. */
+static void test_finish_stalled_reader(void **state)
+{
+    static uint8_t block[CONN_OUT_BYTES];
+    (void)state;
+    for (size_t len; (len = conn_room(a.conn)) > 0;)
+        assert_true(conn_write(a.conn, block, len));
+    conn_deadline(a.conn, 50);
+    conn_finish(a.conn, 20);
+    for (uint64_t end = clock_mono_ms() + 45; clock_mono_ms() < end;)
+        loop_turn(loop, false);
+    assert_true(conn_unsent(a.conn) > 0);
+    for (uint64_t end = clock_mono_ms() + 30; clock_mono_ms() < end;)
+        loop_turn(loop, false);
+    assert_int_equal(send(peer_fd, "x", 1, MSG_NOSIGNAL), -1); /* closed */
+    a.conn = NULL;
+}
+
 static void test_at_rest(void **state)
 {
     (void)state;
@@ -142,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_connect), T(test_connect_refused), T(test_connect_times_out),
         T(test_finish),  T(test_finish_gives_up), T(test_at_rest),
+        T(test_finish_slow_reader), T(test_finish_stalled_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

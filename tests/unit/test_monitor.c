@@ -113,6 +113,24 @@ static void c13_refuses_what_no_rule_gives(void **state)
     assert_int_equal(count_lines(world, "credential", "decision", "allow"), 0);
 }
 
+/* The end of a session is the end of its authority, though its worker drains for some seconds more (C11). */
+static void c11_gives_nothing_after_the_sessions_end(void **state)
+{
+    struct world *world = *state;
+    static char payload[FRAME_BYTES];
+    size_t len;
+
+    expect_secret(world, ask_for("user/api", "api.test", "GET", "/user"), secret);
+    AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
+    json_decref(ask(world, "DELETE", path, NULL));
+    assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_SHUTDOWN);
+    expect_refused(world, ask_for("user/api", "api.test", "GET", "/user"), "denied");
+    tell_json(world, MESSAGE_OP_RUN, 9, json_pack("{s:s, s:s}", "tool", "svc", "operation", "get"));
+    json_t *answer = hear_json(world, MESSAGE_REFUSED, 9);
+    assert_string_equal(text_at(answer, "code"), "denied");
+    json_decref(answer);
+}
+
 static void c12_refuses_what_the_vault_cannot_give(void **state)
 {
     struct world *world = *state;
@@ -170,6 +188,33 @@ static void a_worker_that_breaks_the_protocol_is_replaced(void **state)
     tell_json(world, MESSAGE_RECORD, 0, json_pack("{s:s}", "event", "daemon.stop"));
     wait_for_death(world);
     assert_int_equal(count_lines(world, "daemon.stop", NULL, NULL), 0);
+}
+
+static void lines_come_together(void **state)
+{
+    static const char line[] = "{\"event\": \"network\", \"host\": \"many\"}\n",
+                      bad[] = "{\"event\": \"network\", \"host\": \"one\"}\n{\"event\": \"daemon.stop\"}\n",
+                      empty[] = "{\"event\": \"network\", \"host\": \"two\"}\n\n";
+    struct world *world = *state;
+    struct buf text;
+
+    buf_init(&text, 65536);
+    for (int i = 0; i < MESSAGE_LINES_MAX; i++)
+        assert_true(buf_adds(&text, line));
+    tell(world, MESSAGE_RECORD, 0, (const char *)text.data, text.len);
+    expect_secret(world, ask_for("user/api", "api.test", "GET", "/"), secret);
+    assert_int_equal(count_lines(world, "network", "host", "many"), MESSAGE_LINES_MAX);
+    assert_true(buf_adds(&text, line)); /* one above the bound: what is within it is written, the worker is ended */
+    tell(world, MESSAGE_RECORD, 0, (const char *)text.data, text.len);
+    wait_for_death(world);
+    assert_int_equal(count_lines(world, "network", "host", "many"), 2 * MESSAGE_LINES_MAX);
+    buf_clear(&text);
+    tell(world, MESSAGE_RECORD, 0, bad, sizeof(bad) - 1);
+    wait_for_death(world);
+    tell(world, MESSAGE_RECORD, 0, empty, sizeof(empty) - 1);
+    wait_for_death(world);
+    assert_int_equal(count_lines(world, "network", "host", "one"), 1);
+    assert_int_equal(count_lines(world, "worker.protocol", NULL, NULL), 3);
 }
 
 static pid_t worker_pid_of(struct world *world)
@@ -352,9 +397,11 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(gives_what_the_rules_give, setup, world_teardown),
         cmocka_unit_test_setup_teardown(c13_refuses_what_no_rule_gives, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(c11_gives_nothing_after_the_sessions_end, setup, world_teardown),
         cmocka_unit_test_setup_teardown(c12_refuses_what_the_vault_cannot_give, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f03_no_record_no_credential, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_breaks_the_protocol_is_replaced, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(lines_come_together, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f02_a_worker_that_dies_too_often_fails_its_session, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_has_its_files_and_leaves_none, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_ends_with_its_launcher, setup, world_teardown),

@@ -22,7 +22,9 @@ static const char connector[] =
     "{\"name\": \"forbidden\", \"summary\": \"no\", \"method\": \"GET\", \"path\": \"/\", \"hosts\": [\"evil.test\"],"
     " \"inputs\": []},"
     "{\"name\": \"named\", \"summary\": \"named\", \"method\": \"GET\", \"path\": \"/\", \"hosts\": [\"other.test\"],"
-    " \"credential\": \"user/api\", \"inputs\": []}]}]}";
+    " \"credential\": \"user/api\", \"inputs\": []},"
+    "{\"name\": \"put\", \"summary\": \"put\", \"method\": \"POST\", \"path\": \"/items\", \"hosts\": [\"api.test\"],"
+    " \"inputs\": [{\"name\": \"id\", \"type\": \"string\"}]}]}]}";
 
 static int setup(void **state)
 {
@@ -214,6 +216,49 @@ static void waiting_ends_with_the_operation(void **state)
     expect_state(world, 5, op_id, "failed"); /* nothing came for the cancelled one */
 }
 
+/* Who waits is forgotten before the sessions are: their memory is gone then. */
+static void the_daemon_ends_while_somebody_waits(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *op_id = begin(world, 1, "x", NULL);
+
+    get(world, 2, op_id, 60000);
+    expect_state(world, 3, op_id, "running"); /* the wait before it was taken */
+    assert_int_equal(stop_monitor(world, SIGTERM), 0);
+}
+
+/* A list that one message cannot hold is refused with a reason: a question without an answer would hang. */
+static void a_list_that_is_too_long_is_refused(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *words = mem_alloc(1200);
+
+    memset(words, '"', 1199); /* each is two bytes in JSON, four in JSON in JSON */
+    for (uint32_t id = 1; id <= 100; id++) {
+        AUTOFREE char *op_id = begin(world, id, "x", NULL);
+        tell_json(world, MESSAGE_OP_DONE, id,
+                  json_pack("{s:s, s:i, s:s, s:{s:s, s:s}}", "id", op_id, "status", 0, "state", "failed", "error",
+                            "code", "denied", "message", words));
+    }
+    tell_json(world, MESSAGE_OP_LIST, 200, json_object());
+    json_t *answer = hear_json(world, MESSAGE_REFUSED, 200);
+    assert_string_equal(text_at(answer, "code"), "limit");
+    json_decref(answer);
+}
+
+/* Quotes of quotes: arguments that one message held become a request that none does. */
+static void a_request_that_is_too_long_is_refused(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *words = mem_alloc(60001);
+
+    memset(words, '"', 60000);
+    refuse_code(world, 1, "put", words, "limit");
+    json_t *list = ask(world, "GET", "/v1/operations", NULL);
+    assert_int_equal(json_array_size(json_object_get(list, "operations")), 0);
+    json_decref(list);
+}
+
 static json_t *credential_of(const char *op_id, const char *path)
 {
     return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443,
@@ -315,6 +360,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(one_key_is_one_operation, setup, world_teardown),
         cmocka_unit_test_setup_teardown(refuses_before_anything_is_sent, setup, world_teardown),
         cmocka_unit_test_setup_teardown(waiting_ends_with_the_operation, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(the_daemon_ends_while_somebody_waits, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_list_that_is_too_long_is_refused, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_request_that_is_too_long_is_refused, setup, world_teardown),
         cmocka_unit_test_setup_teardown(c13_a_credential_is_for_its_own_request, setup, world_teardown),
         cmocka_unit_test_setup_teardown(another_sessions_operation_is_not_there, setup, world_teardown),
         cmocka_unit_test_setup_teardown(results_stay_until_they_are_collected, setup, world_teardown),

@@ -3,6 +3,7 @@
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
+#include "core/base/proc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,6 +96,43 @@ static void test_workspaces(void **state)
     assert_false(accepts(file));
 }
 
+/* Whoever has an engine's socket, or an agent of keys, has the host. */
+static void test_control_sockets(void **state)
+{
+    AUTOFREE char *project = place("user/project");
+    AUTOFREE char *runtime = place("else");
+    AUTOFREE char *below = place("else/project");
+    AUTOFREE char *engine = place("user/project/docker.sock");
+    AUTOFREE char *url = mem_printf("unix://%s", engine);
+    AUTOFREE char *keys = place("user/project/keys/agent.1");
+    AUTOFREE char *keys_dir = place("user/project/keys");
+
+    (void)state;
+    assert_int_equal(mkdir(below, 0755), 0);
+    assert_int_equal(mkdir(keys_dir, 0755), 0);
+    setenv("XDG_RUNTIME_DIR", runtime, 1);
+    assert_false(accepts(runtime));
+    assert_true(accepts(below)); /* a directory in it, with no socket */
+    unsetenv("XDG_RUNTIME_DIR");
+    assert_true(accepts(runtime));
+    struct err err = {0};
+    int fd = proc_unix_listen(engine, 0600, &err);
+    assert_true(fd >= 0);
+    setenv("DOCKER_HOST", url, 1);
+    assert_false(accepts(project));
+    unsetenv("DOCKER_HOST");
+    assert_true(accepts(project));
+    int keys_fd = proc_unix_listen(keys, 0600, &err);
+    assert_true(keys_fd >= 0);
+    setenv("SSH_AUTH_SOCK", keys, 1);
+    assert_false(accepts(project));
+    assert_false(accepts(keys_dir));
+    unsetenv("SSH_AUTH_SOCK");
+    assert_true(accepts(project));
+    close(fd);
+    close(keys_fd);
+}
+
 static void test_symlinks(void **state)
 {
     AUTOFREE char *aileron = place("user/.aileron");
@@ -155,6 +193,41 @@ static void test_expose(void **state)
     plan_clear(&plan);
 }
 
+/* Who reaches an engine's socket is root on the host: neither a workspace nor an exposed path shows one. */
+static void test_engine_sockets(void **state)
+{
+    struct plan plan;
+    struct err err = {0};
+    AUTOFREE char *dir = place("user/engine");
+    AUTOFREE char *file = place("user/engine/docker.sock");
+    AUTOFREE char *personal = place("user/engine/podman");
+    AUTOFREE char *elsewhere = place("else");
+    AUTOFREE char *host = mem_printf("unix://%s", file);
+
+    (void)state;
+    assert_int_equal(mkdir(dir, 0755), 0);
+    assert_int_equal(mkdir(personal, 0755), 0);
+    assert_true(file_write_atomic(file, 0600, "", 0, &err));
+    unsetenv("DOCKER_HOST");
+    unsetenv("XDG_RUNTIME_DIR");
+    assert_true(accepts(dir));
+    setenv("DOCKER_HOST", host, 1);
+    plan_here(&plan);
+    assert_false(accepts(dir));
+    assert_false(plan_add_expose(&plan, file, &err));
+    assert_true(accepts(personal));
+    unsetenv("DOCKER_HOST");
+    setenv("XDG_RUNTIME_DIR", dir, 1);
+    assert_false(accepts(dir));
+    assert_false(accepts(personal));
+    assert_true(accepts(elsewhere));
+    unsetenv("XDG_RUNTIME_DIR");
+    assert_false(accepts("/run"));
+    assert_false(accepts("/var/run"));
+    assert_int_equal(unlink(file), 0);
+    plan_clear(&plan);
+}
+
 static void test_within(void **state)
 {
     (void)state;
@@ -184,9 +257,10 @@ static void test_command_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_workspaces),  cmocka_unit_test(test_symlinks),
+        cmocka_unit_test(test_workspaces),  cmocka_unit_test(test_symlinks), cmocka_unit_test(test_control_sockets),
         cmocka_unit_test(test_home_behind_a_symlink), cmocka_unit_test(test_expose),
-        cmocka_unit_test(test_within),      cmocka_unit_test(test_command_bounds),
+        cmocka_unit_test(test_engine_sockets), cmocka_unit_test(test_within),
+        cmocka_unit_test(test_command_bounds),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

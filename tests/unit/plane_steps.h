@@ -1,0 +1,470 @@
+/* What the lines of a proxy case mean (tests/proxy/README lists them): one row a word. A step that waits turns the
+ * loop until it has what it waits for, and fails the test after WORLD_MS. */
+#ifndef AILERON_TESTS_PLANE_STEPS_H
+#define AILERON_TESTS_PLANE_STEPS_H
+
+#include "plane_world.h"
+
+#include "core/wire/http1.h"
+
+struct step {
+    char *words[20]; /* the rest are NULL */
+    size_t count;
+    const char *text; /* a quoted string or a block; NULL: none */
+    size_t len;
+};
+
+struct script {
+    struct world *world;
+    struct buf answer; /* of the last `answer`: its head as text, then its body decoded */
+    const char *name;
+    int line;
+};
+
+#define STEP_FAIL(script, ...)                                                                                \
+    do {                                                                                                      \
+        print_message("%s:%d:\n", (script)->name, (script)->line);                                           \
+        fail_msg(__VA_ARGS__);                                                                                \
+    } while (0)
+
+/* Turns the loop until the condition holds. */
+#define UNTIL(script, condition, ...)                                                                         \
+    do {                                                                                                      \
+        uint64_t end_ms = clock_mono_ms() + WORLD_MS;                                                         \
+        while (!(condition) && clock_mono_ms() < end_ms)                                                      \
+            world_turn((script)->world);                                                                      \
+        if (!(condition))                                                                                     \
+            STEP_FAIL(script, __VA_ARGS__);                                                                   \
+    } while (0)
+
+static inline struct peer *step_peer(struct script *script, const struct step *step)
+{
+    return peer_named(script->world->peers, step->words[1] ? step->words[1] : "");
+}
+
+static inline uint64_t step_number(struct script *script, const struct step *step, size_t index)
+{
+    uint64_t value = 0;
+    if (!step->words[index] || !text_u64(span_of(step->words[index]), UINT32_MAX, &value))
+        STEP_FAIL(script, "a number is needed");
+    return value;
+}
+
+/* ---- the files ---- */
+
+static inline void step_file(struct script *script, const struct step *step)
+{
+    char **file = strcmp(step->words[0], "policy") == 0     ? &script->world->policy
+                  : strcmp(step->words[0], "bindings") == 0 ? &script->world->bindings
+                                                            : &script->world->config;
+    set_text(file, mem_strndup(step->text, step->len));
+}
+
+static inline void step_load(struct script *script, const struct step *step)
+{
+    (void)step;
+    world_load(script->world);
+}
+
+/* ---- connections ---- */
+
+static inline void step_client(struct script *script, const struct step *step)
+{
+    const char *mode = step->words[2];
+    AUTOFREE char *first = NULL;
+    if (strcmp(mode, "raw") == 0)
+        first = mem_strdup("");
+    else if (strcmp(mode, "capture") == 0)
+        first = mem_printf("AILERON " WORLD_TOKEN " capture %s %s\r\n", step->words[3], step->words[4]);
+    else
+        first = mem_printf("AILERON " WORLD_TOKEN " %s\r\n", mode);
+    client_open(script->world, step->words[1], first);
+}
+
+static inline void step_secure(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    client_secure(script->world, peer, step->words[2]);
+    if (step->words[3] && strcmp(step->words[3], "fails") == 0)
+        UNTIL(script, peer->failed, "the handshake does not fail");
+    else
+        UNTIL(script, peer->secured, "no TLS: %s", peer->err.message);
+}
+
+static inline void step_accept(struct script *script, const struct step *step)
+{
+    upstream_accept(script->world, step->words[1], step->words[2], step->words[3] != NULL);
+}
+
+static inline void step_send(struct script *script, const struct step *step)
+{
+    peer_say(step_peer(script, step), step->text, step->len);
+}
+
+static inline void step_repeat(struct script *script, const struct step *step)
+{
+    for (uint64_t left = step_number(script, step, 2); left > 0; left--)
+        peer_say(step_peer(script, step), step->text, step->len);
+}
+
+static inline void step_fill(struct script *script, const struct step *step)
+{
+    peer_say_pattern(step_peer(script, step), step_number(script, step, 2));
+}
+
+static inline void step_end(struct script *script, const struct step *step)
+{
+    peer_end(step_peer(script, step));
+}
+
+static inline void step_close(struct script *script, const struct step *step)
+{
+    peer_close(step_peer(script, step), strcmp(step->words[0], "reset") == 0);
+}
+
+static inline void step_hold(struct script *script, const struct step *step)
+{
+    peer_hold(step_peer(script, step), strcmp(step->words[0], "hold") == 0);
+}
+
+/* ---- what a peer hears ---- */
+
+static inline void show_heard(const struct peer *peer)
+{
+    char shown[1200];
+    struct span heard = {(const char *)peer->heard.data, peer->heard.len < 1000 ? peer->heard.len : 1000};
+    text_display(heard, shown, sizeof(shown));
+    print_message("%s heard %zu bytes%s%s: %s\n", peer->name, peer->heard.len, peer->eof ? ", the end" : "",
+                  peer->failed ? ", a failure" : "", heard.len ? shown : "");
+}
+
+static inline bool over(const struct peer *peer)
+{
+    return peer->eof || peer->failed;
+}
+
+static inline void step_expect(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    for (uint64_t end = clock_mono_ms() + WORLD_MS;
+         peer->heard.len < step->len && !over(peer) && clock_mono_ms() < end;)
+        world_turn(script->world);
+    if (peer->heard.len < step->len || memcmp(peer->heard.data, step->text, step->len) != 0) {
+        show_heard(peer);
+        STEP_FAIL(script, "not what was expected");
+    }
+    buf_consume(&peer->heard, step->len);
+}
+
+static inline void step_take(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    size_t len = step_number(script, step, 2);
+    for (uint64_t end = clock_mono_ms() + WORLD_MS; peer->heard.len < len && !over(peer) && clock_mono_ms() < end;)
+        world_turn(script->world);
+    if (peer->heard.len < len)
+        STEP_FAIL(script, "%zu bytes came instead of %zu", peer->heard.len, len);
+    for (size_t i = 0; i < len; i++)
+        if (peer->heard.data[i] != peer_pattern(peer->to_hear + i))
+            STEP_FAIL(script, "byte %zu of the pattern is another one", i);
+    peer->to_hear += len;
+    buf_consume(&peer->heard, len);
+}
+
+static inline void step_eof(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    UNTIL(script, over(peer), "%s is not told the end", peer->name);
+    if (peer->heard.len > 0 || !peer->eof || conn_truncated(peer->conn)) {
+        show_heard(peer);
+        STEP_FAIL(script, "not a clean end");
+    }
+}
+
+/* The connection was cut: reset, or TLS without its end. */
+static inline void step_cut(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    UNTIL(script, over(peer), "%s is not cut off", peer->name);
+    if (!peer->failed && !conn_truncated(peer->conn))
+        STEP_FAIL(script, "%s had a clean end", peer->name);
+}
+
+/* The connection is over, one way or another. */
+static inline void step_over(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    UNTIL(script, over(peer), "%s's connection goes on", peer->name);
+}
+
+static inline void step_quiet(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    world_wait(script->world, WORLD_QUIET_MS);
+    if (peer->heard.len > 0 || over(peer)) {
+        show_heard(peer);
+        STEP_FAIL(script, "nothing was expected");
+    }
+}
+
+/* A whole answer to a request (words[3]: HEAD, where it has no body), decoded. */
+static inline void step_answer(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    struct http1 *parser = http1_new();
+    struct arena *arena = arena_new(MSG_ARENA_BYTES);
+    struct msg msg;
+    struct err err = {0};
+    enum http1_event event = HTTP1_NEED_MORE;
+    bool to_head = step->words[3] && strcmp(step->words[3], "HEAD") == 0;
+    buf_clear(&script->answer);
+    msg_init(&msg, arena);
+    http1_begin_response(parser, &msg, to_head ? HTTP1_TO_HEAD : HTTP1_TO_OTHER, false);
+    for (uint64_t end = clock_mono_ms() + WORLD_MS; clock_mono_ms() < end && event != HTTP1_END;) {
+        struct span input = {(const char *)peer->heard.data, peer->heard.len}, body, before = input;
+        event = http1_next(parser, &input, &body, &err);
+        if (event == HTTP1_ERROR)
+            STEP_FAIL(script, "the answer is malformed: %s", err.message);
+        size_t used = before.len - input.len;
+        if (event == HTTP1_BODY)
+            assert_true(buf_add(&script->answer, body.p, body.len));
+        else if (event == HTTP1_HEAD || event == HTTP1_NEED_MORE)
+            assert_true(buf_add(&script->answer, before.p ? before.p : "", used));
+        buf_consume(&peer->heard, used);
+        if (event == HTTP1_NEED_MORE && over(peer) && peer->heard.len == 0)
+            event = http1_eof(parser, &err) == HTTP1_END ? HTTP1_END : HTTP1_ERROR;
+        if (event == HTTP1_ERROR)
+            break;
+        if (event == HTTP1_NEED_MORE)
+            world_turn(script->world);
+    }
+    unsigned status = msg.status;
+    http1_free(parser);
+    arena_free(arena);
+    if (event != HTTP1_END || status != step_number(script, step, 2)) {
+        show_heard(peer);
+        STEP_FAIL(script, "status %u, %s: %s", status, event == HTTP1_END ? "whole" : "not whole",
+                  buf_cstr(&script->answer));
+    }
+}
+
+/* answers NAME N STATUS: so many, all with this status. */
+static inline void step_answers(struct script *script, const struct step *step)
+{
+    struct step one = {.words = {step->words[0], step->words[1], step->words[3]}, .count = 3};
+    for (uint64_t left = step_number(script, step, 2); left > 0; left--)
+        step_answer(script, &one);
+}
+
+static inline void step_has(struct script *script, const struct step *step)
+{
+    bool wanted = strcmp(step->words[0], "has") == 0;
+    bool found = script->answer.len && memmem(script->answer.data, script->answer.len, step->text, step->len);
+    if (found != wanted)
+        STEP_FAIL(script, "the answer %s it: %s", found ? "has" : "has not", buf_cstr(&script->answer));
+}
+
+/* ---- the monitor ---- */
+
+static const struct {
+    const char *word;
+    enum message_type type;
+} step_types[] = {
+    {"credential", MESSAGE_CREDENTIAL_ASK}, {"run", MESSAGE_OP_RUN},  {"done", MESSAGE_OP_DONE},
+    {"get", MESSAGE_OP_GET},                {"list", MESSAGE_OP_LIST}, {"ack", MESSAGE_OP_ACK},
+    {"cancel", MESSAGE_CANCEL},
+};
+
+static inline enum message_type step_type(struct script *script, const char *word)
+{
+    for (size_t i = 0; i < COUNT(step_types); i++)
+        if (strcmp(step_types[i].word, word) == 0)
+            return step_types[i].type;
+    STEP_FAIL(script, "%s is no message", word);
+    return 0;
+}
+
+/* key=value words against an object. Returns NULL, or the first word that does not fit. */
+static inline const char *mismatch(const json_t *object, const struct step *step, size_t from)
+{
+    for (size_t i = from; i < step->count; i++) {
+        struct span rest = span_of(step->words[i]), key;
+        assert_true(span_cut(&rest, '=', &key));
+        AUTOFREE char *name = mem_strndup(key.p, key.len);
+        const json_t *value = json_object_get(object, name);
+        AUTOFREE char *shown = json_is_string(value) ? mem_strdup(json_string_value(value))
+                               : value               ? json_canonical(value)
+                                                     : mem_strdup("-");
+        if (!span_eqs(rest, shown))
+            return step->words[i];
+    }
+    return NULL;
+}
+
+static inline bool take_question(struct script *script, const struct step *step, enum message_type type, uint32_t *id)
+{
+    for (struct question **at = &script->world->questions; *at; at = &(*at)->next) {
+        struct question *question = *at;
+        if (question->type != type || mismatch(question->payload, step, 2))
+            continue;
+        *id = question->id;
+        *at = question->next;
+        question_free(question);
+        return true;
+    }
+    return false;
+}
+
+static uint32_t step_asked; /* the id of the last question */
+
+static inline void step_ask(struct script *script, const struct step *step)
+{
+    enum message_type type = step_type(script, step->words[1]);
+    bool taken = false;
+    UNTIL(script, taken = taken || take_question(script, step, type, &step_asked), "the monitor is not asked this");
+}
+
+static inline void step_unasked(struct script *script, const struct step *step)
+{
+    enum message_type type = step_type(script, step->words[1]);
+    uint32_t id;
+    world_wait(script->world, WORLD_QUIET_MS);
+    if (take_question(script, step, type, &id))
+        STEP_FAIL(script, "the monitor is asked");
+}
+
+static inline void monitor_say(struct script *script, enum message_type type, const void *data, size_t len)
+{
+    assert_true(ipc_send(script->world->monitor, (uint16_t)type, 0, step_asked, data, len, NULL, 0));
+}
+
+/* give "secret": the credential. */
+static inline void step_give(struct script *script, const struct step *step)
+{
+    char payload[4096];
+    int head = snprintf(payload, sizeof(payload), "{\"binding\":\"user/api\"}");
+    memcpy(payload + head + 1, step->text, step->len);
+    monitor_say(script, MESSAGE_CREDENTIAL, payload, (size_t)head + 1 + step->len);
+}
+
+/* refuse CODE "message" */
+static inline void step_refuse(struct script *script, const struct step *step)
+{
+    JSON_AUTO json_t *answer = json_object();
+    json_put(answer, "code", step->words[1]);
+    json_put_span(answer, "message", (struct span){step->text, step->len});
+    json_put(answer, "hint", "Do what the test says");
+    AUTOFREE char *text = json_canonical(answer);
+    monitor_say(script, MESSAGE_REFUSED, text, strlen(text));
+}
+
+/* start "JSON" and state "JSON": answers to `run`. */
+static inline void step_operation(struct script *script, const struct step *step)
+{
+    bool start = strcmp(step->words[0], "start") == 0;
+    monitor_say(script, start ? MESSAGE_OP_START : MESSAGE_OP_STATE, step->text, step->len);
+}
+
+/* The next line of the record with this event and these fields, in any order with others. */
+static inline bool take_record(struct script *script, const struct step *step)
+{
+    for (size_t i = 0; i < json_array_size(script->world->records); i++) {
+        const json_t *row = json_array_get(script->world->records, i);
+        const char *event = json_string_value(json_object_get(row, "event"));
+        if (strcmp(event, step->words[1]) != 0 || mismatch(row, step, 2))
+            continue;
+        json_array_remove(script->world->records, i);
+        return true;
+    }
+    return false;
+}
+
+static inline void step_record(struct script *script, const struct step *step)
+{
+    bool taken = false;
+    for (uint64_t end = clock_mono_ms() + WORLD_MS; !taken && clock_mono_ms() < end;) {
+        taken = take_record(script, step);
+        if (!taken)
+            world_turn(script->world);
+    }
+    if (!taken) {
+        AUTOFREE char *all = json_canonical(script->world->records);
+        STEP_FAIL(script, "there is no such line: %s", all);
+    }
+}
+
+static inline void step_unrecorded(struct script *script, const struct step *step)
+{
+    world_wait(script->world, WORLD_QUIET_MS);
+    if (take_record(script, step))
+        STEP_FAIL(script, "there is such a line");
+}
+
+/* ---- the plane ---- */
+
+static inline void step_upstreams(struct script *script, const struct step *step)
+{
+    size_t count = script->world->plain.accepted + script->world->tls.accepted;
+    world_wait(script->world, WORLD_QUIET_MS);
+    if (count != step_number(script, step, 1))
+        STEP_FAIL(script, "%zu connections to upstreams", count);
+}
+
+static inline void step_connections(struct script *script, const struct step *step)
+{
+    size_t wanted = step_number(script, step, 1);
+    UNTIL(script, script->world->plane.connections == wanted, "%zu connections are counted",
+          script->world->plane.connections);
+}
+
+static inline void step_pooled(struct script *script, const struct step *step)
+{
+    size_t wanted = step_number(script, step, 1);
+    UNTIL(script, pool_count(script->world->plane.pool) == wanted, "%zu connections are kept",
+          pool_count(script->world->plane.pool));
+}
+
+static inline void step_pause(struct script *script, const struct step *step)
+{
+    world_wait(script->world, step_number(script, step, 1));
+}
+
+static inline void note_drained(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static inline void step_drain(struct script *script, const struct step *step)
+{
+    struct world *world = script->world;
+    (void)step;
+    task_init(&world->drained_task, world->plane.loop, note_drained, &world->drained);
+    plane_drain(&world->plane, &world->drained_task);
+}
+
+static inline void step_drained(struct script *script, const struct step *step)
+{
+    bool wanted = strcmp(step->words[0], "drained") == 0;
+    if (!wanted)
+        world_wait(script->world, WORLD_QUIET_MS);
+    UNTIL(script, script->world->drained == wanted, "the plane is %s", wanted ? "not drained" : "drained already");
+}
+
+static const struct {
+    const char *word;
+    void (*run)(struct script *, const struct step *);
+} steps[] = {
+    {"policy", step_file},       {"bindings", step_file},       {"config", step_file},   {"load", step_load},
+    {"client", step_client},     {"tls", step_secure},          {"accept", step_accept}, {"send", step_send},
+    {"fill", step_fill},         {"end", step_end},             {"close", step_close},   {"reset", step_close},
+    {"hold", step_hold},         {"release", step_hold},        {"expect", step_expect}, {"take", step_take},
+    {"eof", step_eof},           {"cut", step_cut},             {"over", step_over},     {"quiet", step_quiet},
+    {"answer", step_answer},     {"has", step_has},             {"hasnot", step_has},    {"ask", step_ask},
+    {"unasked", step_unasked},   {"give", step_give},           {"refuse", step_refuse}, {"start", step_operation},
+    {"state", step_operation},   {"repeat", step_repeat},       {"answers", step_answers},
+    {"record", step_record},     {"unrecorded", step_unrecorded},
+    {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
+    {"drain", step_drain},       {"drained", step_drained},     {"undrained", step_drained},
+};
+
+#endif
