@@ -84,7 +84,8 @@ static bool load_config(struct launch *launch, struct err *err)
     } else if (err->code == ERR_NOT_FOUND) {
         launch->config = config_from(NULL, launch->home, err);
     }
-    return launch->config != NULL;
+    return launch->config != NULL ||
+           err_hint_default(err, "Correct it: aileron.yaml(5) says what may stand there");
 }
 
 static bool make_command(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)

@@ -96,13 +96,15 @@ struct secret *secret_from_file(const char *path, size_t max, struct err *err)
     else
         good = file_read(path, max + 2, &text, err);
     if (!good) {
-        err_wrap(err, "%s", strcmp(path, "-") == 0 ? "standard input" : path);
+        err->code = err->code == ERR_LIMIT ? ERR_DATA : err->code;
         return NULL;
     }
     struct secret *secret = take_line((char *)text.data, text.len, max, err);
     buf_wipe(&text);
-    if (secret == NULL)
+    if (secret == NULL) {
         err_wrap(err, "%s", strcmp(path, "-") == 0 ? "standard input" : path);
+        err_hint_default(err, "Put the secret there, on one line");
+    }
     return secret;
 }
 

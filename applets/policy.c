@@ -65,9 +65,11 @@ static bool check_file(const char *path, struct err *err)
     struct doc doc = {0};
 
     if (!yaml_read(path, &doc, err))
-        return false;
+        return err_hint_default(err, "Correct it: aileron.yaml(5) says what may stand there");
     struct json_at at = json_root(&doc);
     struct policy *policy = policy_from(&at, err);
+    if (policy == NULL)
+        err_hint_default(err, "Correct it: aileron.yaml(5) says what may stand there");
     bool good = policy != NULL && explain(policy, err);
     policy_free(policy);
     doc_clear(&doc);

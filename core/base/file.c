@@ -46,8 +46,10 @@ static bool read_to_end(int fd, struct buf *out, const char *what, struct err *e
             return err_errno(err, ERR_IO, errno, "cannot read %s", what);
         if (n == 0)
             return true;
-        if (room == 0)
-            return err_set(err, ERR_LIMIT, "%s is larger than %zu bytes", what, out->max);
+        if (room == 0) {
+            err_set(err, ERR_LIMIT, "%s is larger than %zu bytes", what, out->max);
+            return err_hint(err, "Is it the one that was meant?");
+        }
         out->len += (size_t)n;
     }
 }
@@ -66,15 +68,19 @@ bool file_read(const char *path, size_t max, struct buf *out, struct err *err)
     buf_init(out, max);
     /* Nonblocking: opening a FIFO that someone put there must not hang. */
     CLEANUP(file_close_ptr) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return err_set(err, ERR_NOT_FOUND, "%s does not exist", path);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        err_set(err, ERR_NOT_FOUND, "%s does not exist", path);
+        return err_hint(err, "Check the name");
+    }
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
         err_errno(err, ERR_IO, errno, "cannot read %s", path);
         return err_hint(err, "Check the file's owner and mode");
     }
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, ERR_DATA, "%s is not a regular file", path);
+    if (!S_ISREG(st.st_mode)) {
+        err_set(err, ERR_DATA, "%s is not a regular file", path);
+        return err_hint(err, "Is it the one that was meant?");
+    }
     if (read_to_end(fd, out, path, err))
         return true;
     buf_wipe(out);

@@ -16,8 +16,6 @@ static bool read_file(const char *home, const char *name, struct doc *doc, bool 
     if (*present || why.code == ERR_NOT_FOUND)
         return true;
     *err = why;
-    if (err->code != ERR_CONFIG)
-        err_wrap(err, "%s", name);
     err->code = ERR_CONFIG;
     return false;
 }
@@ -87,7 +85,9 @@ struct rules *rules_load(const char *home, struct err *err)
 {
     struct rules *rules = mem_alloc(sizeof *rules);
     rules->refs = 1;
-    if (load_documents(rules, home, err) && (rules->catalogue = catalogue_load(home, err)))
+    if (!load_documents(rules, home, err))
+        err_hint_default(err, "Correct it: aileron.yaml(5) says what may stand there");
+    else if ((rules->catalogue = catalogue_load(home, err)) != NULL)
         return rules;
     rules_unref(rules);
     return NULL;
