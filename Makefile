@@ -237,8 +237,7 @@ install: all
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/aileron README COPYING contrib/dependencies
 size: all
-	@size $(B)/aileron
-	@stat -c '%n %s bytes' build/bin/aileron
+	@size $(B)/aileron && stat -c '%n %s bytes' build/bin/aileron
 repro: | deps-libs
 	@tests/lib/repro
 fresh:
