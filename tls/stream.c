@@ -15,9 +15,33 @@
 /* Records without data (tickets, warnings, empty ones) in a row; more is a flood. */
 #define EMPTY_MAX 32
 
+/* The library sends each message of a handshake by itself. Gathered, a flight is one packet, and the peer wakes
+ * once. */
+#define FLIGHT_MAX 65536
+
+static enum stream_result send_flight(struct stream *stream)
+{
+    while (stream->flight.len > 0) {
+        ssize_t sent = stream->io.send(stream->io.arg, stream->flight.data, stream->flight.len);
+        if (sent == STREAM_IO_BLOCK)
+            return STREAM_WANT_WRITE;
+        if (sent <= 0)
+            return stream_fail(stream, MBEDTLS_ERR_NET_SEND_FAILED);
+        buf_consume(&stream->flight, (size_t)sent);
+    }
+    return STREAM_DONE;
+}
+
 static int bio_send(void *arg, const unsigned char *data, size_t len)
 {
     struct stream *stream = arg;
+    if (!stream->open && buf_add(&stream->flight, data, len))
+        return (int)len;
+    if (stream->flight.len > 0) { /* full: it goes first */
+        enum stream_result result = send_flight(stream);
+        if (result != STREAM_DONE)
+            return result == STREAM_WANT_WRITE ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_NET_SEND_FAILED;
+    }
     ssize_t sent = stream->io.send(stream->io.arg, data, len > INT_MAX ? INT_MAX : len);
     if (sent > 0)
         return (int)sent;
@@ -44,6 +68,7 @@ static struct stream *stream_new(struct stream_config *config, const struct stre
     struct stream *stream = mem_alloc(sizeof *stream);
     stream->config = stream_config_ref(config);
     stream->io = *io;
+    buf_init(&stream->flight, FLIGHT_MAX);
     mbedtls_ssl_init(&stream->ssl);
     int ret = mbedtls_ssl_setup(&stream->ssl, &config->ssl);
     if (ret != 0) {
@@ -107,6 +132,7 @@ void stream_free(struct stream *stream)
     if (stream == NULL)
         return;
     mbedtls_ssl_free(&stream->ssl);
+    buf_clear(&stream->flight);
     leaf_unref(stream->leaf);
     stream_config_unref(stream->config);
     free(stream->host);
@@ -182,12 +208,8 @@ static enum stream_result outcome(struct stream *stream, int ret)
     return stream_fail(stream, ret);
 }
 
-enum stream_result stream_handshake(struct stream *stream)
+static enum stream_result shake(struct stream *stream)
 {
-    if (stream->cause != STREAM_CAUSE_NONE)
-        return STREAM_FAILED;
-    if (stream->open)
-        return STREAM_DONE;
     stream_wake(stream);
     stream->config->ticket_taken = false;
     int ret = mbedtls_ssl_handshake(&stream->ssl);
@@ -199,6 +221,18 @@ enum stream_result stream_handshake(struct stream *stream)
         drop_peer_cert(stream);
     }
     return outcome(stream, ret);
+}
+
+enum stream_result stream_handshake(struct stream *stream)
+{
+    if (stream->cause != STREAM_CAUSE_NONE)
+        return STREAM_FAILED;
+    enum stream_result sent = send_flight(stream);
+    if (sent != STREAM_DONE || stream->open)
+        return sent;
+    enum stream_result result = shake(stream);
+    sent = send_flight(stream); /* also where it failed: the alert says why */
+    return result == STREAM_FAILED || sent == STREAM_DONE ? result : sent;
 }
 
 enum stream_result stream_read(struct stream *stream, void *data, size_t cap, size_t *got)
@@ -234,7 +268,7 @@ enum stream_result stream_read(struct stream *stream, void *data, size_t cap, si
 
 bool stream_unsent(const struct stream *stream)
 {
-    return stream->ssl.MBEDTLS_PRIVATE(out_left) > 0;
+    return stream->flight.len > 0 || stream->ssl.MBEDTLS_PRIVATE(out_left) > 0;
 }
 
 enum stream_result stream_flush(struct stream *stream)
@@ -243,7 +277,7 @@ enum stream_result stream_flush(struct stream *stream)
         return STREAM_FAILED;
     if (!stream_unsent(stream))
         return STREAM_DONE;
-    if (!stream->open)
+    if (!stream->open || stream->flight.len > 0)
         return stream_handshake(stream);
     /* While ciphertext waits, the library's write sends that and takes nothing of what it is
      * given: the byte is only there to be pointed at. */

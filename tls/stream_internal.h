@@ -58,6 +58,7 @@ struct stream {
     enum stream_cause cause;
     struct err *err; /* NULL until it failed */
     struct stream_room in, out;
+    struct buf flight; /* what a step of the handshake wrote: sent at its end, in one piece */
 };
 
 /* mbedtls_ssl_conf_cert_cb: the leaf for this handshake. */

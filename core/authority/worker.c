@@ -207,6 +207,31 @@ bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
 
 /* ---- messages ---- */
 
+static bool parse(const void *bytes, size_t len, struct doc *doc, struct json_at *at, struct err *err)
+{
+    if (!json_parse(bytes, len, WORKER_JSON_BYTES, "message", ERR_DATA, doc, err))
+        return false;
+    *at = json_root(doc);
+    return json_want_object(at, err);
+}
+
+static bool record_lines(struct session *session, const struct ipc_message *message, struct err *err)
+{
+    struct span rest = {(const char *)message->data, message->len}, line;
+    bool good = rest.len > 0 || err_set(err, ERR_DATA, "no line in a message for the record");
+
+    for (unsigned count = 0; good && rest.len > 0 && span_cut(&rest, '\n', &line); count++) {
+        struct doc doc = {0};
+        struct json_at at;
+        good = count < MESSAGE_LINES_MAX ||
+               err_set(err, ERR_DATA, "more than %d lines in a message for the record", MESSAGE_LINES_MAX);
+        good = good && parse(line.p, line.len, &doc, &at, err) &&
+               record_from_worker(session->monitor->record, session->id, at.node, err);
+        doc_clear(&doc);
+    }
+    return good;
+}
+
 static bool dispatch(struct session *session, const struct ipc_message *message, const struct json_at *at,
                      struct err *err)
 {
@@ -217,7 +242,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);
     case MESSAGE_RECORD:
-        return record_from_worker(session->monitor->record, session->id, at->node, err);
+        return record_lines(session, message, err);
     case MESSAGE_OP_RUN:
         return operation_run(session, message->id, at, err);
     case MESSAGE_OP_DONE:
@@ -253,15 +278,11 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     struct doc doc = {0};
     struct err err = {0};
     struct json_at at = {0};
-    bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL;
+    bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL ||
+               message->type == MESSAGE_RECORD;
 
     (void)ipc;
-    bool good = raw || json_parse(message->data, message->len, WORKER_JSON_BYTES, "message", ERR_DATA, &doc,
-                                  &err);
-    if (good && !raw) {
-        at = json_root(&doc);
-        good = json_want_object(&at, &err);
-    }
+    bool good = raw || parse(message->data, message->len, &doc, &at, &err);
     good = good && dispatch(worker->session, message, &at, &err);
     doc_clear(&doc);
     if (good)

@@ -1,5 +1,7 @@
 /* Secrets: each in pages of its own, locked where the limit allows, left out of core dumps and of
- * forked children, wiped when freed. */
+ * forked children, wiped when freed. A few wiped pages are kept for the next ones: to map, lock and
+ * unmap one costs five system calls, and a monitor needs three secrets for each request that gets a
+ * credential. */
 #include "core/base/secret.h"
 
 #include <assert.h>
@@ -12,22 +14,36 @@
 
 struct secret {
     size_t len, mapped;
-    uint8_t bytes[];
+    bool locked;
+    _Alignas(16) uint8_t bytes[];
 };
+
+enum { KEPT_MAX = 8 };
+static struct secret *kept[KEPT_MAX]; /* of one page, locked, all zeros */
+static size_t kept_count;
+
+static struct secret *map(size_t mapped)
+{
+    struct secret *secret =
+        mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (secret == MAP_FAILED)
+        abort(); /* as any failed allocation */
+    /* All three are best effort: a small RLIMIT_MEMLOCK or an old kernel must not stop the program. */
+    bool locked = mlock(secret, mapped) == 0;
+    (void)madvise(secret, mapped, MADV_DONTDUMP);
+    (void)madvise(secret, mapped, MADV_WIPEONFORK);
+    secret->locked = locked;
+    return secret;
+}
 
 struct secret *secret_zeroed(size_t len)
 {
     assert(len < SIZE_MAX / 2);
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t mapped = (sizeof(struct secret) + len + page - 1) / page * page;
-    struct secret *secret =
-        mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (secret == MAP_FAILED)
-        abort(); /* as any failed allocation */
-    /* All three are best effort: a small RLIMIT_MEMLOCK or an old kernel must not stop the program. */
-    (void)mlock(secret, mapped);
-    (void)madvise(secret, mapped, MADV_DONTDUMP);
-    (void)madvise(secret, mapped, MADV_WIPEONFORK);
+    bool reuse = mapped == page && kept_count > 0;
+    struct secret *secret = reuse ? kept[--kept_count] : map(mapped);
+    secret->locked = secret->locked || reuse;
     secret->len = len;
     secret->mapped = mapped;
     return secret;
@@ -46,8 +62,12 @@ void secret_free(struct secret *secret)
     if (!secret)
         return;
     size_t mapped = secret->mapped;
+    bool keep = secret->locked && mapped == (size_t)sysconf(_SC_PAGESIZE) && kept_count < KEPT_MAX;
     secret_wipe(secret, mapped);
-    munmap(secret, mapped);
+    if (keep)
+        kept[kept_count++] = secret;
+    else
+        munmap(secret, mapped);
 }
 
 void secret_free_ptr(struct secret **secret)

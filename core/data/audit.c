@@ -19,6 +19,7 @@ struct audit {
     char name[AUDIT_NAME_LEN + 1];
     char head[AUDIT_HASH_HEX + 1];
     uint64_t seq;
+    off_t size; /* of the file, as the line under way finds it */
     off_t keep; /* where a line that could not be taken back begins; -1: none */
     bool dirty;
 };
@@ -173,8 +174,9 @@ static bool sync_dir(const struct audit *audit, struct err *err)
  * removed under us is made again: verify will show the gap. */
 static bool day_file(struct audit *audit, const char *name, struct err *err)
 {
-    struct stat info;
+    struct stat info = {.st_size = 0};
     bool lost = audit->fd >= 0 && (fstat(audit->fd, &info) != 0 || info.st_nlink == 0);
+    audit->size = info.st_size;
     if (audit->fd >= 0 && !lost && strcmp(name, audit->name) <= 0)
         return true;
     if (audit->fd >= 0 && audit->dirty && !audit_sync(audit, err))
@@ -185,6 +187,9 @@ static bool day_file(struct audit *audit, const char *name, struct err *err)
         return cannot_write(err, errno, "opening the record");
     file_close_ptr(&audit->fd);
     audit->fd = fd;
+    if (fstat(fd, &info) != 0)
+        return cannot_write(err, errno, "reading the record's size");
+    audit->size = info.st_size;
     audit->keep = -1;
     if (wanted != audit->name)
         memcpy(audit->name, wanted, sizeof audit->name);
@@ -241,10 +246,7 @@ static bool take_back(struct audit *audit, struct err *err)
 
 static bool write_line(struct audit *audit, const struct buf *line, struct err *err)
 {
-    struct stat info;
     ssize_t put;
-    if (fstat(audit->fd, &info) != 0)
-        return cannot_write(err, errno, "reading the record's size");
     do
         put = write(audit->fd, line->data, line->len);
     while (put < 0 && errno == EINTR);
@@ -253,7 +255,7 @@ static bool write_line(struct audit *audit, const struct buf *line, struct err *
     int error = put < 0 ? errno : ENOSPC; /* a short write on a file means that there is no more room */
     if (put > 0) {
         struct err ignored;
-        audit->keep = info.st_size;
+        audit->keep = audit->size;
         if (!take_back(audit, &ignored))
             audit->dirty = true; /* the next line tries again first */
     }

@@ -25,7 +25,7 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_RESOLVE_MS] = {"resolve_ms", 5000, 100, 60000},
     [LIMIT_DRAIN_MS] = {"drain_ms", 10000, 0, 600000},
     [LIMIT_POOL_IDLE_MS] = {"pool_idle_ms", 30000, 0, 600000},
-    [LIMIT_POOL_TOTAL] = {"pool_total", 64, 0, 4096},
+    [LIMIT_POOL_TOTAL] = {"pool_total", 256, 0, 4096},
     [LIMIT_RESULT_BYTES] = {"result_bytes", 1048576, 0, 1048576},
     [LIMIT_RESULT_DAYS] = {"result_days", 30, 1, 36500},
 };

@@ -49,8 +49,8 @@ enum message_type {
      *  "rule": "name"?, "operation": "op_..."?, "request": "<ULID of the request's record lines>"}.
      * Answered by CREDENTIAL or REFUSED, after the record line was written. */
     MESSAGE_CREDENTIAL_ASK = 65,
-    /* A line for the record: {"event": "<word of the event table>", ...its fields}; session is added by
-     * the monitor. Not answered. */
+    /* 1 to MESSAGE_LINES_MAX lines for the record, in order, each ended by a newline:
+     * {"event": "<word of the event table>", ...its fields}; session is added by the monitor. Not answered. */
     MESSAGE_RECORD = 66,
     /* POST /v1/connector-operations/run: {"connector_fqn"?: "...", "tool": "github", "operation": "get-repo",
      *  "args": {...}, "idempotency_key"?: "..."}. Answered by OP_START, OP_STATE or REFUSED. */
@@ -75,7 +75,8 @@ enum { MESSAGE_SECRET = 1, MESSAGE_LAST = 2 };
 
 enum {
     MESSAGE_CHUNK_BYTES = 64 * 1024,   /* of OP_RESULT and OP_BODY */
-    MESSAGE_RESULT_BYTES = 1024 * 1024 /* of a result that is kept */
+    MESSAGE_RESULT_BYTES = 1024 * 1024, /* of a result that is kept */
+    MESSAGE_LINES_MAX = 64             /* in one RECORD: the monitor looks at other workers between them */
 };
 
 #endif

@@ -291,7 +291,7 @@ struct stream *conn_stream(const struct conn *conn)
     return conn->stream;
 }
 
-bool conn_at_rest(const struct conn *conn)
+bool conn_quiet(const struct conn *conn)
 {
     if (conn->state != CONN_STATE_OPEN || conn->eof || conn->write_failed || conn->end_wanted ||
         conn->corked || conn->in.len > 0 || conn->out.len > 0 || conn_has_buffered(conn))
@@ -299,7 +299,12 @@ bool conn_at_rest(const struct conn *conn)
     if (conn->pending &
         (1u << CONN_READABLE | 1u << CONN_EOF | 1u << CONN_FAILED | 1u << CONN_TIMED_OUT))
         return false;
-    if (conn->stream && stream_unsent(conn->stream))
+    return !conn->stream || !stream_unsent(conn->stream);
+}
+
+bool conn_at_rest(const struct conn *conn)
+{
+    if (!conn_quiet(conn))
         return false;
     /* The peer's end, or bytes nobody asked for, may be here before the loop has looked. */
     uint8_t byte;

@@ -101,8 +101,9 @@ const struct err *conn_error(const struct conn *conn) NONNULL; /* after FAILED; 
 enum stream_cause conn_cause(const struct conn *conn) NONNULL;
 bool conn_eof(const struct conn *conn) NONNULL;       /* the peer's end was seen */
 bool conn_truncated(const struct conn *conn) NONNULL; /* ... without TLS's close_notify */
-/* Open, nothing unread, unsent, corked or about to be told: fit for a pool. Looks at the socket
- * too. */
+/* Open, nothing unread, unsent, corked or about to be told: fit for a pool. */
+bool conn_quiet(const struct conn *conn) NONNULL;
+/* The same, and nothing has come to the socket either: fit for the next request. */
 bool conn_at_rest(const struct conn *conn) NONNULL;
 /* NULL: plain. Both borrowed, to ask only. */
 struct stream *conn_stream(const struct conn *conn) NONNULL;

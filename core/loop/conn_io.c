@@ -48,8 +48,11 @@ static ssize_t stream_recv(void *arg, uint8_t *data, size_t cap)
     if (conn->raw.len == 0) {
         if (conn->transport_eof)
             return STREAM_IO_EOF;
+        if (conn->emptied)
+            return STREAM_IO_BLOCK;
         ssize_t n = socket_recv(conn, queue_space(&conn->raw, conn->raw.max), conn->raw.max);
         queue_added(&conn->raw, n > 0 ? (size_t)n : 0);
+        conn->emptied = n == STREAM_IO_BLOCK || (n > 0 && (size_t)n < conn->raw.max);
         if (n == STREAM_IO_EOF)
             conn->transport_eof = true;
         if (n <= 0)

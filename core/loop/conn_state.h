@@ -39,6 +39,7 @@ struct conn {
 
     bool busy; /* within a callback of the loop, whose end does the rest */
     bool paused, corked;
+    bool emptied;              /* TLS: a read left nothing in the socket; the kernel tells when there is more */
     bool transport_eof;        /* the socket gave its end; raw may still hold bytes */
     bool eof, truncated;       /* the handler's view of it */
     bool read_wants_write;     /* TLS has to send before it can read on */

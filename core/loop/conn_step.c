@@ -231,9 +231,10 @@ static void leave(struct conn *conn)
 static void on_watch(void *arg, unsigned ready)
 {
     struct conn *conn = arg;
-    (void)ready;
     assert(conn->magic == CONN_MAGIC);
     conn->busy = true;
+    if (ready & WATCH_READ)
+        conn->emptied = false;
     if (conn->state == CONN_STATE_CONNECTING)
         connected(conn);
     step(conn);

@@ -138,6 +138,8 @@ static const struct row sanitizer_rows[] = {
     CALL(process_vm_readv),
     CALL(prlimit64),
     CALL(uname),
+    CALL(ioctl),
+    CALL(getdents),
     CALL(getdents64),
     CALL(fcntl),
     CALL(set_tid_address),

@@ -20,8 +20,9 @@ struct signal_row {
 
 struct loop {
     struct event_base *base;
-    struct event
-        tasks_event; /* a timer of zero: tasks run in the next round, after what is ready now */
+    struct event tasks_event; /* tasks run when it is active: after what is ready now */
+    bool inside;              /* the loop has been entered: what posts now is one of its callbacks */
+    bool scheduled, running;
     struct task *first, *last;
     struct task fence; /* stands behind what runs in this round */
     struct signal_row signals[LOOP_SIGNALS_MAX];
@@ -55,13 +56,9 @@ static void run_task(struct task *task)
     fn(arg); /* may free what the task was embedded in */
 }
 
-/* Runs what was queued before now; what these tasks post waits for the next round, so that a task
- * which posts itself lets descriptors and timers have their turn. */
-static void on_tasks(evutil_socket_t fd, short what, void *arg)
+/* Runs what was queued before now; what these tasks post waits for the next round. */
+static void run_round(struct loop *loop)
 {
-    struct loop *loop = arg;
-    (void)fd;
-    (void)what;
     struct task *fence = &loop->fence;
     fence->queued = true;
     fence->prev = loop->last;
@@ -73,10 +70,35 @@ static void on_tasks(evutil_socket_t fd, short what, void *arg)
     while (loop->first != fence)
         run_task(loop->first);
     unlink_task(fence);
-    if (loop->first) {
-        static const struct timeval now = {0, 0};
+}
+
+/* From a callback: behind those that are due already. From outside: once the kernel has said what is ready. */
+static void schedule(struct loop *loop)
+{
+    static const struct timeval now = {0, 0};
+    if (loop->scheduled)
+        return;
+    loop->scheduled = true;
+    if (loop->inside && !loop->running)
+        event_active(&loop->tasks_event, EV_TIMEOUT, 0);
+    else
         event_add(&loop->tasks_event, &now);
-    }
+}
+
+/* A few rounds, since most of what a task posts is the next step of the same work and to ask the kernel between them
+ * finds nothing. A task which posts itself again and again lets descriptors and timers have their turn. */
+static void on_tasks(evutil_socket_t fd, short what, void *arg)
+{
+    struct loop *loop = arg;
+    (void)fd;
+    (void)what;
+    loop->scheduled = false;
+    loop->running = true;
+    for (int round = 0; round < LOOP_TASK_ROUNDS && loop->first; round++)
+        run_round(loop);
+    if (loop->first)
+        schedule(loop);
+    loop->running = false;
 }
 
 void task_init(struct task *task, struct loop *loop, loop_fn fn, void *arg)
@@ -96,10 +118,8 @@ void task_post(struct task *task)
     else
         loop->first = task;
     loop->last = task;
-    if (!event_pending(&loop->tasks_event, EV_TIMEOUT, NULL)) {
-        static const struct timeval now = {0, 0};
-        event_add(&loop->tasks_event, &now);
-    }
+    if (!loop->running)
+        schedule(loop);
 }
 
 void task_cancel(struct task *task)
@@ -177,12 +197,16 @@ void loop_free(struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
+    loop->inside = true;
     event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    loop->inside = false;
 }
 
 void loop_turn(struct loop *loop, bool wait)
 {
+    loop->inside = true;
     event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    loop->inside = false;
 }
 
 void loop_stop(struct loop *loop)

@@ -27,7 +27,10 @@ void loop_run(struct loop *loop) NONNULL;
 void loop_turn(struct loop *loop, bool wait) NONNULL;
 void loop_stop(struct loop *loop) NONNULL; /* after the callback that called it */
 
-/* ---- tasks: a call in the loop's next round ---- */
+/* ---- tasks: a call soon, in the order of posting, and never from within the call that posts it ----
+ * What tasks post runs in the round after theirs, LOOP_TASK_ROUNDS in a row; then it is the turn of descriptors and
+ * timers, however much more is posted. */
+enum { LOOP_TASK_ROUNDS = 4 };
 struct task {
     struct loop *loop;
     loop_fn fn;

@@ -23,6 +23,7 @@ struct pool {
     struct loop *loop;
     struct idle *first, *last; /* newest first */
     size_t count;
+    uint64_t idle_ms, most;
 };
 
 struct pool *pool_new(struct loop *loop)
@@ -30,6 +31,12 @@ struct pool *pool_new(struct loop *loop)
     struct pool *pool = mem_alloc(sizeof(*pool));
     pool->loop = loop;
     return pool;
+}
+
+void pool_limits(struct pool *pool, uint64_t idle_ms, uint64_t most)
+{
+    pool->idle_ms = idle_ms;
+    pool->most = most;
 }
 
 static void release(void *arg)
@@ -106,21 +113,11 @@ struct conn *pool_take(struct pool *pool, const struct pool_key *key)
 
 void pool_put(struct pool *pool, const struct pool_key *key, struct conn *conn)
 {
-    struct idle *oldest = NULL;
-    size_t same = 0;
-    if (!conn_at_rest(conn) || (key->tls && !conn_stream(conn))) {
+    if (pool->most == 0 || pool->idle_ms == 0 || !conn_quiet(conn) || (key->tls && !conn_stream(conn))) {
         conn_close(conn);
         return;
     }
-    for (struct idle *idle = pool->first; idle; idle = idle->next) {
-        if (matches(idle, key)) {
-            same++;
-            oldest = idle;
-        }
-    }
-    if (same >= POOL_PER_KEY)
-        conn_close(remove_idle(oldest));
-    else if (pool->count >= POOL_MAX)
+    while (pool->count >= pool->most)
         conn_close(remove_idle(pool->last));
     struct idle *idle = mem_alloc(sizeof(*idle) + key->host.len + key->identity.len);
     idle->magic = POOL_MAGIC;
@@ -142,7 +139,7 @@ void pool_put(struct pool *pool, const struct pool_key *key, struct conn *conn)
     pool->count++;
     conn_set_handler(conn, on_idle, idle);
     conn_read_resume(conn);
-    conn_deadline(conn, POOL_IDLE_MS);
+    conn_deadline(conn, pool->idle_ms);
 }
 
 void pool_empty(struct pool *pool)

@@ -53,6 +53,7 @@ static void done(struct run *run, const char *state, const struct denial *denial
         json_object_set_new(value, "error", error);
     }
     buf_init(&text, IPC_PAYLOAD_MAX);
+    lines_flush(&run->plane->lines); /* how its request ended comes first */
     if (json_write(value, &text))
         ipc_send(run->plane->ipc, MESSAGE_OP_DONE, 0, run->ask_id, text.data, text.len, NULL, 0);
 }
@@ -136,7 +137,7 @@ static void on_refused(void *arg, const struct denial *denial, bool head_sent)
         struct buf body CLEANUP(buf_clear);
         buf_init(&body, DENIAL_BODY_BYTES);
         service_field(run->req, "Aileron-Operation", run->id);
-        if (denial_body(denial, &body))
+        if (denial_body(denial, DENIAL_JSON, &body))
             service_reply(run->req, denial->status, "application/json", body.data, body.len);
         else
             service_abort(run->req);

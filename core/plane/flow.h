@@ -19,6 +19,8 @@ struct flow_client {
     /* Bytes of the answer's body that `body` would take now. */
     size_t (*room)(void *arg);
     void (*body)(void *arg, struct span data);
+    /* No more of the answer is here for now: what was held back to go out with it goes. NULL: nothing ever is. */
+    void (*pause)(void *arg);
     /* The answer is complete; trailers are in msg. */
     void (*end)(void *arg, const struct msg *msg);
     /* Refused, or broken off. head_sent: a final head has been given already, so the answer can only be cut. */

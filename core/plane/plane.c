@@ -1,24 +1,41 @@
-/* The shared parts of a worker: rules in force, questions to the monitor, lines for the record. */
+/* The shared parts of a worker: rules in force, questions to the monitor. */
 #include "core/plane/plane.h"
+#include "core/plane/guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const alpn[] = {"http/1.1", NULL};
+static struct stream_config *client_of(const struct snapshot *snapshot, struct trust *trust, bool http1,
+                                       struct err *err)
+{
+    static const char *const both[] = {"h2", "http/1.1", NULL};
+    struct stream_client_options options = {.trust = trust, .alpn = both + http1,
+                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
+    return stream_config_client(&options, err);
+}
+
+/* A host may have no roots at all: nothing is trusted then, and the session runs all the same. */
+static bool trust_host(struct trust *trust, const struct snapshot *snapshot, struct err *err)
+{
+    return snapshot->roots_pem == NULL || snapshot->roots_pem[0] == '\0' ||
+           trust_add(trust, span_of(snapshot->roots_pem), TRUST_BORROW, err);
+}
 
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
 {
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
-    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn,
-                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
-    if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
-        (epoch->client = stream_config_client(&options, err))) {
+    if (trust_host(epoch->trust, snapshot, err) &&
+        (epoch->client = client_of(snapshot, epoch->trust, false, err)) &&
+        (epoch->client_http1 = client_of(snapshot, epoch->trust, true, err))) {
         epoch->snapshot = snapshot;
+        epoch->sentinels = guard_sentinels(snapshot);
+        epoch->own = mem_array(2 * snapshot->upstream_root_count + 1, sizeof(struct stream_config *));
         return epoch;
     }
+    stream_config_unref(epoch->client);
     trust_unref(epoch->trust);
     free(epoch);
     return NULL;
@@ -34,29 +51,40 @@ void epoch_unref(struct epoch *epoch)
 {
     if (!epoch || --epoch->refs > 0)
         return;
+    for (size_t i = 0; i < 2 * epoch->snapshot->upstream_root_count; i++)
+        stream_config_unref(epoch->own[i]);
+    free(epoch->own);
     stream_config_unref(epoch->client);
+    stream_config_unref(epoch->client_http1);
     trust_unref(epoch->trust);
+    needles_free(epoch->sentinels);
     snapshot_free(epoch->snapshot); /* last: trust borrows its roots */
     free(epoch);
 }
 
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err)
+static struct stream_config *config_with(const struct snapshot *snapshot, const char *pem, bool http1, struct err *err)
+{
+    struct trust *trust = trust_new();
+    struct stream_config *config = NULL;
+    if (trust_host(trust, snapshot, err) &&
+        trust_add(trust, span_of(pem), TRUST_BORROW, err))
+        config = client_of(snapshot, trust, http1, err);
+    trust_unref(trust);
+    return config;
+}
+
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err)
 {
     const struct snapshot *snapshot = epoch->snapshot;
     for (size_t i = 0; i < snapshot->upstream_root_count; i++) {
         if (!span_eqs(host, snapshot->upstream_roots[i].host))
             continue;
-        struct trust *trust = trust_new();
-        struct stream_client_options options = {.trust = trust, .alpn = alpn,
-                                                .tls13_only = snapshot->rules->config->tls.tls13_only};
-        struct stream_config *config = NULL;
-        if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_COPY, err) &&
-            trust_add(trust, span_of(snapshot->upstream_roots[i].pem), TRUST_COPY, err))
-            config = stream_config_client(&options, err);
-        trust_unref(trust);
-        return config;
+        struct stream_config **own = &epoch->own[2 * i + http1];
+        if (!*own)
+            *own = config_with(snapshot, snapshot->upstream_roots[i].pem, http1, err);
+        return *own ? stream_config_ref(*own) : NULL;
     }
-    return stream_config_ref(epoch->client);
+    return stream_config_ref(http1 ? epoch->client_http1 : epoch->client);
 }
 
 /* ---- the end ---- */
@@ -82,6 +110,16 @@ bool plane_may_begin(const struct plane *plane, struct err *err)
         return true;
     err_set(err, ERR_DENIED, "this session has ended");
     return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+}
+
+void plane_follow(struct plane *plane, struct epoch *epoch)
+{
+    const uint64_t *limits = epoch->snapshot->rules->config->limits;
+    epoch_unref(plane->epoch);
+    plane->epoch = epoch;
+    pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
+    pool_empty(plane->pool);
+    resume_empty(plane->resume);
 }
 
 /* ---- questions ---- */
@@ -124,6 +162,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
      * monitor as an empty one, which it refuses. */
     if (!json_write(payload, &text))
         buf_clear(&text);
+    lines_flush(&plane->lines);
     ipc_send(plane->ipc, (uint16_t)type, 0, ask->id, text.data, text.len, NULL, 0);
     return ask;
 }
@@ -216,13 +255,4 @@ bool plane_calm(struct plane *plane, struct calm *calm, struct task *task)
         calm->next->link = &calm->next;
     plane->waiting = calm;
     return false;
-}
-
-void plane_record(struct plane *plane, json_t *event)
-{
-    struct buf text CLEANUP(buf_clear);
-    buf_init(&text, IPC_PAYLOAD_MAX);
-    if (json_write(event, &text))
-        ipc_send(plane->ipc, MESSAGE_RECORD, 0, 0, text.data, text.len, NULL, 0);
-    json_decref(event);
 }

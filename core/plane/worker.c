@@ -21,7 +21,7 @@ struct worker {
     int status;
 };
 
-static const char *const server_alpn[] = {"http/1.1", NULL};
+static const char *const server_alpn[] = {"h2", "http/1.1", NULL};
 
 static void stop(struct worker *worker, int status)
 {
@@ -86,9 +86,7 @@ static bool take_snapshot(struct worker *worker, int fd, struct err *err)
         epoch_unref(epoch);
         return false;
     }
-    epoch_unref(plane->epoch);
-    plane->epoch = epoch;
-    pool_empty(plane->pool); /* what they were verified against may have changed */
+    plane_follow(plane, epoch);
     return true;
 }
 
@@ -184,7 +182,7 @@ static const struct ipc_handler ipc_handler = {.message = on_message, .gone = on
 static bool prepare(struct worker *worker, struct err *err)
 {
     struct plane *plane = &worker->plane;
-    struct stream_server_options options = {.alpn = server_alpn};
+    struct stream_server_options options = {.alpn = server_alpn}, api_options = {.alpn = server_alpn + 1};
     log_open("worker", LOG_WARN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* the terminal's; the monitor decides when a worker ends */
@@ -194,11 +192,14 @@ static bool prepare(struct worker *worker, struct err *err)
     if (!plane->loop)
         return false;
     plane->server = stream_config_server(&options, err);
-    plane->resolver = plane->server ? resolver_new(plane->loop, err) : NULL;
+    plane->server_api = plane->server ? stream_config_server(&api_options, err) : NULL;
+    plane->resolver = plane->server_api ? resolver_new(plane->loop, err) : NULL;
     if (!plane->resolver)
         return false;
     plane->pool = pool_new(plane->loop);
+    plane->resume = resume_new();
     plane->ipc = ipc_new(plane->loop, WORKER_IPC_FD, &ipc_handler, worker);
+    lines_init(&plane->lines, plane->loop, plane->ipc);
     timer_init(&worker->timer, plane->loop, on_drain_tick, worker);
     timer_start(&worker->timer, WORKER_SNAPSHOT_MS);
     return true;
@@ -206,11 +207,12 @@ static bool prepare(struct worker *worker, struct err *err)
 
 int worker_main(void)
 {
-    struct worker worker = {.status = 0};
+    static struct worker worker; /* until the very end: what it holds is no leak */
     struct err err;
     if (!prepare(&worker, &err))
         return err_print(&err, "aileron worker");
     loop_run(worker.plane.loop);
+    lines_flush(&worker.plane.lines);
     ipc_flush(worker.plane.ipc, 1000);
     /* The process ends here: what it holds goes with it, keys are in memory that no one can read. */
     return worker.status;

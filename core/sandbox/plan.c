@@ -70,24 +70,26 @@ static bool shows_home(const struct plan *plan, const char *path)
 static bool shows_socket(const char *path)
 {
     static const char *const places[] = {"/run/docker.sock", "/run/podman/podman.sock",
-                                         "/run/containerd/containerd.sock"};
+                                         "/run/containerd/containerd.sock", "/run/crio/crio.sock"};
     static const char *const variables[] = {"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DOCKER_HOST", "CONTAINER_HOST"};
     static const char scheme[] = "unix://";
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    bool shown = false;
 
-    for (size_t i = 0; i < COUNT(places); i++) {
-        AUTOFREE char *real = realpath(places[i], NULL);
-        if (real != NULL && plan_path_within(real, path))
-            return true;
-    }
+    for (size_t i = 0; i < COUNT(places); i++) /* one that is not there now may come while the sandbox runs */
+        shown = shown || plan_path_within(places[i], path);
     for (size_t i = 0; i < COUNT(variables); i++) {
         const char *value = getenv(variables[i]);
         if (value != NULL && strncmp(value, scheme, sizeof(scheme) - 1) == 0)
             value += sizeof(scheme) - 1;
-        AUTOFREE char *real = value != NULL && value[0] == '/' ? realpath(value, NULL) : NULL;
-        if (real != NULL && plan_path_within(real, path))
-            return true;
+        AUTOFREE char *real = value != NULL && value[0] == '/' ? canonical(value) : NULL;
+        shown = shown || (real != NULL && plan_path_within(real, path));
     }
-    return false;
+    if (runtime != NULL && runtime[0] == '/') {
+        AUTOFREE char *real = canonical(runtime), *podman = file_join(real, "podman/podman.sock");
+        shown = shown || plan_path_within(podman, path);
+    }
+    return shown;
 }
 
 static bool refuse_workspace(const char *path, const char *why, struct err *err)
@@ -124,7 +126,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
         return refuse_workspace(real, "it is the home directory or holds it", err);
     if (shows_socket(real))
-        return refuse_workspace(real, "it holds a socket that controls this host (an engine's, keys, services)", err);
+        return refuse_workspace(real, "it holds the engine's socket, or another that controls this host (keys, "
+                                      "services)", err);
     if (strpbrk(real, "\n\r") != NULL)
         return refuse_workspace("here", "its path has a line break in it", err);
     if (access(real, W_OK | X_OK) != 0) {

@@ -52,7 +52,7 @@ void plan_clear(struct plan *plan) NONNULL;
  * user_home and aileron_home are set before. */
 bool plan_set_workspace(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
 /* Adds a path to be exposed read-only ("~/..." is the user's home). What does not exist is left out. Refused:
- * an ancestor of aileron_home or a place in it, the home itself, /. */
+ * an ancestor of aileron_home or a place in it, the home itself, an engine's socket or what holds it, /. */
 bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
 /* Copies the words. */
 bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err) MUSTUSE NONNULL;

@@ -177,6 +177,8 @@ static bool half_move(struct half *half, uint8_t *scratch)
             half->ended = true;
         else
             half_send(half, scratch, (size_t)n);
+        if (n < RELAY_BUFFER_BYTES)
+            break; /* nothing is left; where there is, the kernel tells again */
         moved += (size_t)n;
     }
     if (half->ended && half->kept == NULL && !half->shut) {
@@ -213,12 +215,13 @@ static bool server_is_gone(const struct pair *pair)
     return poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-static void pair_move(struct pair *pair)
+/* Moves in the directions that may have something to move. */
+static void pair_move(struct pair *pair, bool up, bool down)
 {
     uint8_t *scratch = pair->relay->scratch;
 
-    bool client_good = half_move(&pair->up, scratch);
-    if (!half_move(&pair->down, scratch)) { /* what the daemon sent before it was reset still goes out */
+    bool client_good = !up || half_move(&pair->up, scratch);
+    if (down && !half_move(&pair->down, scratch)) { /* what the daemon sent before it was reset still goes out */
         pair->down.ended = true;
         (void)half_move(&pair->down, scratch);
     }
@@ -242,15 +245,14 @@ static void pair_linger(struct pair *pair)
         pair_close(pair);
 }
 
-static void on_ready(void *arg, unsigned ready)
+static void on_client(void *arg, unsigned ready)
 {
     struct pair *pair = arg;
 
     assert(pair->magic == PAIR_MAGIC);
-    (void)ready;
     switch (pair->state) {
     case PAIR_OPEN:
-        pair_move(pair);
+        pair_move(pair, ready & WATCH_READ, ready & WATCH_WRITE);
         break;
     case PAIR_LINGERING:
         pair_linger(pair);
@@ -259,6 +261,15 @@ static void on_ready(void *arg, unsigned ready)
     case PAIR_CLOSED:
         break;
     }
+}
+
+/* Watched while the pair is open, and no longer. */
+static void on_server(void *arg, unsigned ready)
+{
+    struct pair *pair = arg;
+
+    assert(pair->magic == PAIR_MAGIC);
+    pair_move(pair, ready & WATCH_WRITE, ready & WATCH_READ);
 }
 
 /* The daemon stays away. A captured connection is closed (it may be TLS); a proxy's client is told. */
@@ -312,11 +323,11 @@ static void pair_reach(struct pair *pair)
             pair_refuse(pair);
         return;
     }
-    watch_init(&pair->server_watch, pair->relay->loop, pair->server, on_ready, pair);
+    watch_init(&pair->server_watch, pair->relay->loop, pair->server, on_server, pair);
     pair->up = (struct half){.from = pair->client, .to = pair->server};
     pair->down = (struct half){.from = pair->server, .to = pair->client};
     pair->state = PAIR_OPEN;
-    pair_move(pair);
+    pair_move(pair, true, true);
 }
 
 static void on_timer(void *arg)
@@ -360,7 +371,7 @@ void relay_take(struct relay *relay, int fd, const char *name, uint16_t port)
         relay->pairs->prev = pair;
     relay->pairs = pair;
     relay->count++;
-    watch_init(&pair->client_watch, relay->loop, fd, on_ready, pair);
+    watch_init(&pair->client_watch, relay->loop, fd, on_client, pair);
     timer_init(&pair->timer, relay->loop, on_timer, pair);
     pair_reach(pair);
 }

@@ -23,6 +23,7 @@
 #include "core/base/proc.h"
 #include "core/client/client.h"
 #include "core/data/message.h"
+#include "tests/unit/valgrind_world.h"
 #include "tls/crypto.h"
 
 enum { FRAME_BYTES = 256 * 1024, ANSWER_MS = 10000 };

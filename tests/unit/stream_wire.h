@@ -12,6 +12,7 @@
 struct wire {
     uint8_t data[200000];
     size_t len, limit, step; /* step: the most one send or recv moves */
+    unsigned sends;
     bool eof, broken;
 };
 
@@ -39,6 +40,7 @@ static ssize_t wire_send(void *arg, const uint8_t *data, size_t len)
     len = len < out->step ? len : out->step;
     memcpy(out->data + out->len, data, len);
     out->len += len;
+    out->sends++;
     return (ssize_t)len;
 }
 
@@ -67,6 +69,7 @@ static void wires(size_t limit, size_t step)
         both[i]->len = 0;
         both[i]->limit = limit;
         both[i]->step = step;
+        both[i]->sends = 0;
         both[i]->eof = both[i]->broken = false;
     }
 }

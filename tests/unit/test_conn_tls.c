@@ -427,6 +427,7 @@ static void test_pool(void **state)
 {
     (void)state;
     struct pool *pool = pool_new(loop);
+    pool_limits(pool, 30000, 64);
     struct pool_key key = {.host = SPAN("api.test"), .port = 443, .tls = true};
     both_secured();
     pool_put(pool, &key, client.conn);

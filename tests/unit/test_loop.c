@@ -46,8 +46,8 @@ static int again_count;
 static void post_again(void *arg)
 {
     (void)arg;
-    if (++again_count < 3)
-        task_post(&again);
+    again_count++;
+    task_post(&again);
 }
 
 static void test_tasks(void **state)
@@ -69,13 +69,50 @@ static void test_tasks(void **state)
     loop_turn(loop, true);
     assert_string_equal(order, "abd");
 
+    /* One that always posts itself has its rounds, and no more in one turn. */
     task_init(&again, loop, post_again, NULL);
+    again_count = 0;
     task_post(&again);
     loop_turn(loop, true);
-    assert_int_equal(again_count, 1); /* what a task posts waits for the next round */
+    assert_int_equal(again_count, LOOP_TASK_ROUNDS);
     loop_turn(loop, true);
-    loop_turn(loop, true);
-    assert_int_equal(again_count, 3);
+    assert_int_equal(again_count, 2 * LOOP_TASK_ROUNDS);
+    task_cancel(&again);
+}
+
+static void count_ready(void *arg, unsigned ready)
+{
+    (void)ready;
+    (*(int *)arg)++;
+}
+
+static void test_tasks_leave_descriptors_their_turn(void **state)
+{
+    (void)state;
+    struct watch watch;
+    struct timer timer;
+    char letter[] = "t";
+    int fds[2], seen = 0;
+    order[0] = '\0';
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    watch_init(&watch, loop, fds[0], count_ready, &seen);
+    assert_true(watch_set(&watch, WATCH_READ));
+    timer_init(&timer, loop, note, letter);
+    timer_start(&timer, 1);
+    task_init(&again, loop, post_again, NULL);
+    again_count = 0;
+    task_post(&again);
+    for (int i = 0; i < 1000 && order[0] == '\0'; i++) {
+        loop_turn(loop, true);
+        usleep(100);
+    }
+    assert_string_equal(order, "t");
+    assert_true(seen > 0 && seen >= again_count / LOOP_TASK_ROUNDS - 1);
+    task_cancel(&again);
+    watch_stop(&watch);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 static struct task victim;
@@ -331,6 +368,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_tasks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tasks_leave_descriptors_their_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_task_cancelled_by_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deferred_runs_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timers, setup, teardown),

@@ -190,6 +190,33 @@ static void a_worker_that_breaks_the_protocol_is_replaced(void **state)
     assert_int_equal(count_lines(world, "daemon.stop", NULL, NULL), 0);
 }
 
+static void lines_come_together(void **state)
+{
+    static const char line[] = "{\"event\": \"network\", \"host\": \"many\"}\n",
+                      bad[] = "{\"event\": \"network\", \"host\": \"one\"}\n{\"event\": \"daemon.stop\"}\n",
+                      empty[] = "{\"event\": \"network\", \"host\": \"two\"}\n\n";
+    struct world *world = *state;
+    struct buf text;
+
+    buf_init(&text, 65536);
+    for (int i = 0; i < MESSAGE_LINES_MAX; i++)
+        assert_true(buf_adds(&text, line));
+    tell(world, MESSAGE_RECORD, 0, (const char *)text.data, text.len);
+    expect_secret(world, ask_for("user/api", "api.test", "GET", "/"), secret);
+    assert_int_equal(count_lines(world, "network", "host", "many"), MESSAGE_LINES_MAX);
+    assert_true(buf_adds(&text, line)); /* one above the bound: what is within it is written, the worker is ended */
+    tell(world, MESSAGE_RECORD, 0, (const char *)text.data, text.len);
+    wait_for_death(world);
+    assert_int_equal(count_lines(world, "network", "host", "many"), 2 * MESSAGE_LINES_MAX);
+    buf_clear(&text);
+    tell(world, MESSAGE_RECORD, 0, bad, sizeof(bad) - 1);
+    wait_for_death(world);
+    tell(world, MESSAGE_RECORD, 0, empty, sizeof(empty) - 1);
+    wait_for_death(world);
+    assert_int_equal(count_lines(world, "network", "host", "one"), 1);
+    assert_int_equal(count_lines(world, "worker.protocol", NULL, NULL), 3);
+}
+
 static pid_t worker_pid_of(struct world *world)
 {
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
@@ -374,6 +401,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(c12_refuses_what_the_vault_cannot_give, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f03_no_record_no_credential, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_breaks_the_protocol_is_replaced, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(lines_come_together, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f02_a_worker_that_dies_too_often_fails_its_session, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_has_its_files_and_leaves_none, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_ends_with_its_launcher, setup, world_teardown),

@@ -50,6 +50,8 @@ static int setup(void **state)
     (void)state;
     loop = loop_new(&err);
     pool = loop ? pool_new(loop) : NULL;
+    if (pool)
+        pool_limits(pool, 30000, 64);
     return pool ? 0 : -1;
 }
 
@@ -153,27 +155,65 @@ static void test_not_at_rest(void **state)
 static void test_bounds(void **state)
 {
     (void)state;
-    int peers[POOL_MAX + POOL_PER_KEY + 2];
+    enum { MOST = 40 };
+    int peers[2 * MOST + 2];
     size_t count = 0;
     char name[32];
-    for (int i = 0; i < POOL_PER_KEY + 1; i++)
+    pool_limits(pool, 30000, MOST);
+    /* As many to one place as in all: that many clients at once is what one program does. */
+    for (int i = 0; i < MOST + 1; i++)
         pool_put(pool, &plain, make(&peers[count++]));
-    assert_int_equal(pool_count(pool), POOL_PER_KEY);
+    assert_int_equal(pool_count(pool), MOST);
     assert_true(closed(peers[0])); /* the longest idle one */
     assert_false(closed(peers[1]));
-    for (int i = 0; i < POOL_MAX; i++) {
+    for (int i = 0; i < MOST; i++) {
         snprintf(name, sizeof(name), "h%d.test", i);
         struct pool_key key = {.host = span_of(name), .port = 80};
         pool_put(pool, &key, make(&peers[count++]));
     }
-    assert_int_equal(pool_count(pool), POOL_MAX);
+    assert_int_equal(pool_count(pool), MOST);
     assert_null(pool_take(pool, &plain)); /* all of the first key were older */
+    pool_limits(pool, 30000, 1); /* a reload: what is too many goes at the next put */
+    struct pool_key key = {.host = span_of(name), .port = 80};
+    pool_put(pool, &key, make(&peers[count++]));
+    assert_int_equal(pool_count(pool), 1);
     pool_empty(pool);
     assert_int_equal(pool_count(pool), 0);
     for (size_t i = 0; i < count; i++) {
         assert_true(closed(peers[i]));
         close(peers[i]);
     }
+}
+
+static void test_none_are_kept_where_the_limit_is_0(void **state)
+{
+    (void)state;
+    int peer;
+    pool_limits(pool, 30000, 0);
+    pool_put(pool, &plain, make(&peer));
+    assert_int_equal(pool_count(pool), 0);
+    assert_true(closed(peer));
+    close(peer);
+    pool_limits(pool, 0, 64);
+    pool_put(pool, &plain, make(&peer));
+    assert_int_equal(pool_count(pool), 0);
+    assert_true(closed(peer));
+    close(peer);
+}
+
+static void test_dropped_after_its_time(void **state)
+{
+    (void)state;
+    int peer;
+    pool_limits(pool, 30, 64);
+    pool_put(pool, &plain, make(&peer));
+    for (int i = 0; i < 200 && pool_count(pool) > 0; i++) {
+        usleep(1000);
+        loop_turn(loop, false);
+    }
+    assert_int_equal(pool_count(pool), 0);
+    assert_true(closed(peer));
+    close(peer);
 }
 
 int main(void)
@@ -183,6 +223,8 @@ int main(void)
         T(test_put_and_take),      T(test_only_the_same_key),
         T(test_tls_key_needs_tls), T(test_dropped_when_the_peer_speaks_or_ends),
         T(test_not_at_rest),       T(test_bounds),
+        T(test_none_are_kept_where_the_limit_is_0),
+        T(test_dropped_after_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

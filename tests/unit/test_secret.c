@@ -86,6 +86,28 @@ static void a_dump_has_it_not(void **state)
     secret_free(secret);
 }
 
+/* A page that comes back holds nothing of the secret before, and is a page like any other. */
+static void a_kept_page_is_empty(void **state)
+{
+    (void)state;
+    struct secret *secrets[12];
+    for (int turn = 0; turn < 3; turn++) {
+        for (size_t i = 0; i < COUNT(secrets); i++) {
+            secrets[i] = secret_zeroed(4000);
+            assert_int_equal(secret_len(secrets[i]), 4000);
+            for (size_t at = 0; at < 4000; at++)
+                assert_int_equal(secret_bytes(secrets[i])[at], 0);
+            memset(secret_writable(secrets[i]), 0x5a, 4000);
+            for (size_t other = 0; other < i; other++)
+                assert_ptr_not_equal(secrets[i], secrets[other]);
+        }
+        for (size_t i = 0; i < COUNT(secrets); i++)
+            secret_free(secrets[i]);
+    }
+    a_fork_has_it_not(state);
+    a_dump_has_it_not(state);
+}
+
 static void compares_and_wipes(void **state)
 {
     (void)state;
@@ -119,7 +141,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holds_its_bytes),   cmocka_unit_test(a_fork_has_it_not),
         cmocka_unit_test(a_dump_has_it_not), cmocka_unit_test(compares_and_wipes),
-        cmocka_unit_test(hardens),           cmocka_unit_test(many_pass_the_lock_limit),
+        cmocka_unit_test(hardens),           cmocka_unit_test(a_kept_page_is_empty),
+        cmocka_unit_test(many_pass_the_lock_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
