@@ -28,6 +28,8 @@ void flow_forward(struct flow *flow)
     flow_set_state(flow, FLOW_FORWARDING);
     if (!flow->body_done)
         flow->client->more(flow->arg);
+    else
+        flow->carrier->body_end(flow); /* an empty body, whose end came ahead of the upstream */
 }
 
 /* What a scan holds back needs room of its own, and a frame of its own at the end. */
