@@ -158,6 +158,7 @@ SH
         wait $putter || true
     done
     [ -s "$WORLD/acknowledged" ]
+    there daemon stop # a put that found none has started one
     # As a daemon leaves it that is killed between the two halves of a write.
     in_there touch "$AILERON_HOME/.new-0123456789abcdef" "$AILERON_HOME/run/.new-0123456789abcdef"
     there vault unlock

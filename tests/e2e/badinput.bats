@@ -239,7 +239,9 @@ CASES
         rm -rf "${AILERON_HOME:?}/$name"
         mkdir "$AILERON_HOME/$name"
         run timeout 10 aileron vault list
-        [ "$status" -ne 0 ] && [ "$status" -ne 124 ] && [ "${#lines[@]}" -eq 1 ]
+        [ "$status" -ne 0 ]
+        [ "$status" -ne 124 ]
+        [ "${#lines[@]}" -eq 1 ]
         grep -q "$name" <<< "$output"
         grep -qE '[^.]\. [A-Za-z]' <<< "$output" || { echo "no next step: $output"; return 1; }
         rmdir "$AILERON_HOME/$name"
