@@ -32,8 +32,6 @@ world_image() { # debian|scratch
         WORLD_SKIP="no docker answers at $DOCKER_HOST"
     elif [ "$(id -u)" -ne 0 ]; then
         WORLD_SKIP="only root can make the image $1"
-    elif [ "$1" = scratch ] && [[ $BIN == */asan/* ]]; then
-        WORLD_SKIP="a program with sanitizers needs libraries that the image $1 does not have"
     else
         IMAGE=$("$TESTS_LIB/image" "$1")
     fi
