@@ -43,7 +43,7 @@ no_containers() { [ -z "$(docker ps -aq)" ]; }
 
 @test "F02: the engine is killed: the sandbox ends, nothing stays, and the next launch works" {
     engine_start
-    docker import "$(ls "$ROOT"/build/images/scratch-*.tar)" "$IMAGE" > /dev/null
+    docker import "$("$TESTS_LIB/image" scratch archive)" "$IMAGE" > /dev/null
     # The daemon is started under this engine's name, as it would be by a person who has no other.
     aileron daemon stop
     (exec aileron launch --sandbox=docker --image="$IMAGE" -- /busybox sh -c "/busybox touch first; exec /busybox sleep $MARK") \

@@ -38,7 +38,8 @@ captured() { bb env -i /busybox "$@"; }
     [ "$output" = "word docker" ]
     run bb sh -c 'kill -TERM $$'
     [ "$status" -eq 143 ]
-    [ "$(docker run --rm --network=none "$IMAGE" /busybox find / -xdev -type f | grep -v '^/etc/\|^/.dockerenv$')" = /busybox ]
+    [[ $BIN == */asan/* ]] || # it has libraries besides
+        [ "$(docker run --rm --network=none "$IMAGE" /busybox find / -xdev -type f | grep -v '^/etc/\|^/.dockerenv$')" = /busybox ]
 }
 
 @test "an image of one static program: a name resolves, and the API is called over http and over TLS" {
@@ -109,7 +110,7 @@ VOLUME /home/agent /data
 HEALTHCHECK --interval=200ms CMD ["/busybox", "touch", "/sick"]
 ENV LD_PRELOAD=/evil.so HTTP_PROXY=http://evil.test:1 AILERON_TOKEN=0 OWN=kept
 DOCKERFILE
-    docker import "${changes[@]}" "$(ls "$ROOT"/build/images/scratch-*.tar)" "aileron-test-odd:$BATS_ROOT_PID" > /dev/null
+    docker import "${changes[@]}" "$("$TESTS_LIB/image" scratch archive)" "aileron-test-odd:$BATS_ROOT_PID" > /dev/null
     volumes=$(docker volume ls -q | wc -l)
     IMAGE=aileron-test-odd:$BATS_ROOT_PID run bb sh -c '/busybox id -u; pwd
         echo "$OWN $HTTP_PROXY ${#AILERON_TOKEN}"; /busybox wget -qO- http://open.test/open
