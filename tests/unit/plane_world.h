@@ -251,6 +251,19 @@ static inline void set_text(char **field, char *value)
     *field = value;
 }
 
+/* The stand-in for user/api is standin-for-user-api. */
+static inline void world_sentinels(struct snapshot *snapshot)
+{
+    JSON_AUTO json_t *env = json_object();
+    snapshot_mint_sentinels(snapshot, env);
+    for (size_t i = 0; i < snapshot->sentinel_count; i++) {
+        struct snapshot_sentinel *sentinel = &snapshot->sentinels[i];
+        set_text(&sentinel->value, mem_printf("standin-for-%s", sentinel->binding));
+        for (char *c = sentinel->value; *c; c++)
+            *c = *c == '/' ? '-' : *c;
+    }
+}
+
 /* What the monitor makes of the user's files, as the bytes that it sends. */
 static inline struct snapshot *world_snapshot(struct world *world)
 {
@@ -262,6 +275,7 @@ static inline struct snapshot *world_snapshot(struct world *world)
         fail_msg("the files do not load: %s", err.message);
     struct snapshot *snapshot = snapshot_new(rules);
     rules_unref(rules);
+    world_sentinels(snapshot);
     set_text(&snapshot->session, mem_strdup("01J00000000000000000000000"));
     set_text(&snapshot->engine, mem_strdup("bwrap"));
     snapshot->sealed = true;
