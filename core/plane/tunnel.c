@@ -258,10 +258,10 @@ static void look(struct tunnel *tunnel)
     struct span input = conn_peek(tunnel->conn);
     struct hello hello;
     struct err err;
-    if (input.len == 0)
-        return;
-    switch (tls_hello_parse((const uint8_t *)input.p, input.len, &hello)) {
+    switch (input.len ? tls_hello_parse((const uint8_t *)input.p, input.len, &hello) : HELLO_MORE) {
     case HELLO_MORE:
+        if (conn_eof(tunnel->conn))
+            tunnel_close(tunnel);
         return; /* the conn's deadline and HELLO_INPUT_MAX bound the wait */
     case HELLO_OK:
         if (check_hello(tunnel, &hello, &err)) {
