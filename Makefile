@@ -54,14 +54,22 @@ LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separ
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 MBEDTLS_LIBS := $(if $(filter mbedtls-own,$(DEPS)),-lmbedtls,-lmbedtls -lmbedx509 -lmbedcrypto)
-LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp -lllhttp $(MBEDTLS_LIBS) -lm
+LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp -lnghttp2 -lllhttp $(MBEDTLS_LIBS) -lm
 
 # The program is one static, position-independent file. Sanitizers and coverage need the dynamic linker.
-# absent.c replaces parts of libc and so belongs to the static program alone.
+# absent.c replaces parts of libc and so belongs to the static program alone. With the sanitizers all but libc is
+# in the program, so that it runs in an image of the host's release too.
+PROGRAM_LIBS = $(LIBS)
 ifneq ($(filter $(CONFIG),release debug),)
 PROGRAM_LDFLAGS := -static-pie -Wl,--wrap=dlopen
 PROGRAM_ONLY := core/base/absent.c
 endif
+ifeq ($(CONFIG),asan)
+PROGRAM_LDFLAGS := -static-libasan -static-libubsan
+PROGRAM_ONLY := tests/lib/sanitizer.c
+PROGRAM_LIBS = -Wl,-Bstatic $(filter-out -lm,$(LIBS)) -Wl,-Bdynamic -lm
+endif
+BIN := $(if $(filter release,$(CONFIG)),build/bin,$(B)/bin)
 
 # ---- sources
 
@@ -113,16 +121,16 @@ deps:
 # ---- the program
 
 .PHONY: all
-all: $(if $(filter release,$(CONFIG)),build/bin/aileron,$(B)/aileron)
+all: $(BIN)/aileron
 
 $(B)/aileron: $(call objects,$(APPLET_SRC)) $(B)/embed.o $(B)/libaileron.a
 	@echo "  LINK $@"
-	@$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
-build/bin/aileron: $(B)/aileron
-	@mkdir -p build/bin
-	@strip -o $@.new $< && mv -f $@.new $@
-	@for name in shim proxy wait; do ln -f $@ build/bin/aileron-$$name; done
+$(BIN)/aileron: $(B)/aileron
+	@mkdir -p $(@D)
+	@$(if $(filter release,$(CONFIG)),strip -o $@.new $<,cp $< $@.new) && mv -f $@.new $@
+	@for name in shim proxy wait; do ln -f $@ $(@D)/aileron-$$name; done
 
 $(B)/libaileron.a: $(call objects,$(CORE_SRC))
 	@rm -f $@ && ar rcsD $@ $^
@@ -201,8 +209,10 @@ fuzz:
 fuzz-replay: replay-programs
 	@$(RUN) -j2 $(replays)
 asan:
-	@$(MAKE) --no-print-directory CONFIG=asan unit fuzz-programs
-	@$(RUN) -j2 $(replays)
+	@contrib/deps test
+	@$(MAKE) --no-print-directory CONFIG=asan all unit-programs fuzz-programs
+	@TEST_BIN=build/asan/bin tests/lib/with-docker $(RUN) -j2 -t 3 $(UNIT_SRC:%.c=unit:build/asan/%) $(replays) \
+		$(E2E:%=bats:%) $(ATTACK:%=bats:%)
 valgrind:
 	@$(MAKE) --no-print-directory CONFIG=debug unit-programs
 	@$(RUN) -j2 $(foreach t,$(UNIT_SRC:%.c=%),"tap:tests/lib/under-valgrind build/debug/$(t)")
@@ -227,8 +237,7 @@ install: all
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/aileron README COPYING contrib/dependencies
 size: all
-	@size $(B)/aileron
-	@stat -c '%n %s bytes' build/bin/aileron
+	@size $(B)/aileron && stat -c '%n %s bytes' build/bin/aileron
 repro: | deps-libs
 	@tests/lib/repro
 fresh:

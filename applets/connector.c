@@ -42,10 +42,14 @@ static struct connector *read_connector(const char *path, struct err *err)
                                                                      : mem_strdup(path);
     struct buf text;
 
-    if (!file_read(file, CONNECTOR_FILE_MAX, &text, err))
+    if (!file_read(file, CONNECTOR_FILE_MAX, &text, err)) {
+        err->code = err->code == ERR_LIMIT ? ERR_DATA : err->code;
         return NULL;
+    }
     struct connector *connector = connector_parse(text.data, text.len, file, err);
     buf_clear(&text);
+    if (connector == NULL)
+        err_hint_default(err, "Correct it, and see aileron connector check %s", path);
     return connector;
 }
 

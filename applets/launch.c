@@ -84,7 +84,8 @@ static bool load_config(struct launch *launch, struct err *err)
     } else if (err->code == ERR_NOT_FOUND) {
         launch->config = config_from(NULL, launch->home, err);
     }
-    return launch->config != NULL;
+    return launch->config != NULL ||
+           err_hint_default(err, "Correct it: aileron.yaml(5) says what may stand there");
 }
 
 static bool make_command(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
@@ -149,7 +150,8 @@ static bool choose_engine(struct launch *launch, struct err *err)
         return err_hint(err, "Use --sandbox=docker --image=REF, or leave --network out");
     }
     if (launch->options.image != NULL && !launch->engine->needs_image) {
-        err_set(err, ERR_USAGE, "the engine %s takes no image (%s)", launch->engine->name,
+        bool asked = launch->why[0] == '\0'; /* else docker was passed over: not the person's mistake */
+        err_set(err, asked ? ERR_USAGE : ERR_UNAVAILABLE, "the engine %s takes no image (%s)", launch->engine->name,
                 launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
         return err_hint(err, "Leave --image out, or start the docker engine");
     }
@@ -190,7 +192,8 @@ static int start_and_attend(struct launch *launch, struct err *err)
 {
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
-    struct attend attend = {.control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
+    struct guard guard;
+    struct attend attend = {.guard = &guard, .control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session};
     int ends[2] = {-1, -1}, status = -1;
     bool own_tty = launch->plan.tty && !launch->engine->own_terminal;
@@ -200,6 +203,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
         return -1;
     }
     launch->plan.control_fd = ends[1];
+    guard_start(&guard, launch->plan.tty ? STDIN_FILENO : -1);
     if (launch->engine->build(&launch->plan, &run, err) && (!own_tty || tty_open(&tty, STDIN_FILENO, err))) {
         if (own_tty)
             add_terminal(&run, &tty);
@@ -217,6 +221,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
     }
     launch->plan.control_fd = -1;
     tty_close(&tty);
+    guard_stop(&guard);
     file_close_ptr(&ends[0]);
     file_close_ptr(&ends[1]);
     engine_run_clear(&run);

@@ -68,7 +68,8 @@ struct secret *secret_from_terminal(const char *prompt, size_t max, struct err *
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
     quiet.c_lflag |= ICANON;
-    bool good = file_write_all(fd, prompt, strlen(prompt), err) && tcsetattr(fd, TCSAFLUSH, &quiet) == 0 &&
+    /* Who answers at once must find the echo off, and the line that is read not thrown away. */
+    bool good = tcsetattr(fd, TCSAFLUSH, &quiet) == 0 && file_write_all(fd, prompt, strlen(prompt), err) &&
                 read_line(fd, line, sizeof line, &len);
     tcsetattr(fd, TCSAFLUSH, &before);
     good = file_write_all(fd, "\n", 1, err) && good;
@@ -95,13 +96,15 @@ struct secret *secret_from_file(const char *path, size_t max, struct err *err)
     else
         good = file_read(path, max + 2, &text, err);
     if (!good) {
-        err_wrap(err, "%s", strcmp(path, "-") == 0 ? "standard input" : path);
+        err->code = err->code == ERR_LIMIT ? ERR_DATA : err->code;
         return NULL;
     }
     struct secret *secret = take_line((char *)text.data, text.len, max, err);
     buf_wipe(&text);
-    if (secret == NULL)
+    if (secret == NULL) {
         err_wrap(err, "%s", strcmp(path, "-") == 0 ? "standard input" : path);
+        err_hint_default(err, "Put the secret there, on one line");
+    }
     return secret;
 }
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct options {
-    const char *uid, *gid, *cwd, *capture, *control;
+    const char *uid, *gid, *cwd, *workspace, *capture, *control;
     uint64_t pids;
     bool open;
 };
@@ -22,6 +22,8 @@ static const struct opt_row rows[] = {
     {0, "gid", OPT_STRING, "ID", "Group that the agent becomes.", NULL, offsetof(struct options, gid)},
     {0, "cwd", OPT_STRING, "DIR", "Directory that the agent starts in; /home/agent/workspace by default.", NULL,
      offsetof(struct options, cwd)},
+    {0, "workspace", OPT_STRING, "DEV:INODE", "Which directory the workspace must be, where it was mounted.", NULL,
+     offsetof(struct options, workspace)},
     {0, "capture", OPT_STRING, "PORTS", "Ports that are captured, with commas; 80,443 by default.", NULL,
      offsetof(struct options, capture)},
     {0, "pids", OPT_NUMBER, "N", "Processes that the agent may have, where the engine does not count them.", NULL,
@@ -65,6 +67,13 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
             return false;
         spec->gid = (gid_t)value;
         spec->have_id = true;
+    }
+    if (options->workspace != NULL) {
+        struct span rest = span_of(options->workspace), dev;
+        if (!span_cut(&rest, ':', &dev) || !text_u64(dev, UINT64_MAX, &spec->workspace_dev) ||
+            !text_u64(rest, UINT64_MAX, &spec->workspace_ino))
+            return err_set(err, ERR_USAGE, "--workspace takes a device's number, a colon and an inode's");
+        spec->have_workspace = true;
     }
     spec->control_fd = -1;
     if (options->control != NULL) {

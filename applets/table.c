@@ -73,7 +73,10 @@ int applet_usage(const struct opt_spec *spec, const char *what)
 {
     struct err err = {0};
 
-    err_set(&err, ERR_USAGE, "%s: %s", spec->command, what);
+    const char *command = spec->command;
+    if (strncmp(command, "aileron ", 8) == 0) /* its name stands in front of every error */
+        command += 8;
+    err_set(&err, ERR_USAGE, "%s: %s", command, what);
     err_hint(&err, "See %s --help", spec->command);
     return err_print(&err, "aileron");
 }

@@ -140,9 +140,7 @@ static json_t *look(struct client *client, bool *locked, struct err *err)
         return vault;
     }
     if (state != NULL && strcmp(state, "damaged") == 0) {
-        err_set(err, ERR_DATA, "%s", json_string_value(json_object_get(vault, "problem")));
-        err_hint(err, "Nothing was changed. Put a backup of vault.json in its place, or move it away and run "
-                      "aileron vault init");
+        client_error(500, vault, err);
     } else {
         err_set(err, ERR_NOT_FOUND, "there is no vault");
         err_hint(err, "Make one with: aileron vault init");

@@ -144,24 +144,48 @@ static int drain_one(struct client *client, const char *id, bool json)
     return 0;
 }
 
-static int drain(const struct wait_options *options)
+/* One list of results in this state, which shows a part where there are many. *last: the id that it began with, so that
+ * a list that does not change (nothing can be marked) ends the work. Freed by the caller. */
+static int drain_list(struct client *client, const char *state, char **last, bool *more, bool json)
 {
-    struct err err = {0};
-    struct client *client = outcome_connect(&err);
+    AUTOFREE char *path = mem_printf("/v1/operations?uncollected=true&state=%s", state);
     json_t *answer JSON_AUTO = NULL;
+    struct err err = {0};
     const json_t *row;
     size_t i;
     int status = 0;
 
-    if (client == NULL ||
-        !client_ask(client, "GET", "/v1/operations?uncollected=true", NULL, &answer, &err)) {
-        client_close(client);
-        return outcome_error(&err, options->json);
-    }
+    *more = false;
+    if (!client_ask(client, "GET", path, NULL, &answer, &err))
+        return outcome_error(&err, json);
     json_array_foreach(json_object_get(answer, "operations"), i, row) {
         const char *id = json_string_value(json_object_get(row, "id"));
-        if (status == 0 && id != NULL && outcome_final(row))
-            status = drain_one(client, id, options->json);
+        if (status != 0 || id == NULL || (i == 0 && *last != NULL && strcmp(*last, id) == 0))
+            return status;
+        if (i == 0) {
+            free(*last);
+            *last = mem_strdup(id);
+        }
+        status = drain_one(client, id, json);
+        *more = status == 0;
+    }
+    return status;
+}
+
+static int drain(const struct wait_options *options)
+{
+    static const char *const finals[] = {"succeeded", "failed", "denied", "expired", "unknown"};
+    struct err err = {0};
+    struct client *client = outcome_connect(&err);
+    int status = 0;
+
+    if (client == NULL)
+        return outcome_error(&err, options->json);
+    for (size_t i = 0; status == 0 && i < COUNT(finals); i++) {
+        AUTOFREE char *last = NULL;
+        bool more = true;
+        while (status == 0 && more)
+            status = drain_list(client, finals[i], &last, &more, options->json);
     }
     client_close(client);
     return status;

@@ -44,6 +44,8 @@ static void get_health(struct monitor *monitor, struct service_request *req, str
         json_array_append_new(problems, error_json(&monitor->rules_error));
     if (record_trouble(monitor->record)->code != ERR_NONE)
         json_array_append_new(problems, error_json(record_trouble(monitor->record)));
+    if (monitor->state_trouble.code != ERR_NONE)
+        json_array_append_new(problems, error_json(&monitor->state_trouble));
     for (size_t i = 0; i < catalogue->problem_count; i++)
         json_array_append_new(problems, json_pack("{s:s, s:s}", "code", "bad_config", "message",
                                                   catalogue->problems[i]));
@@ -227,6 +229,16 @@ static void post_reload(struct monitor *monitor, struct service_request *req, st
         control_fail(req, &err);
 }
 
+/* Those that have a launcher: one that has ended and whose worker still drains keeps nobody from stopping. */
+static size_t sessions_running(const struct monitor *monitor)
+{
+    size_t count = 0;
+
+    for (const struct session *session = monitor->sessions; session != NULL; session = session->next)
+        count += session->state != SESSION_ENDING;
+    return count;
+}
+
 static void post_stop(struct monitor *monitor, struct service_request *req, struct span id)
 {
     struct doc doc = {0};
@@ -239,8 +251,8 @@ static void post_stop(struct monitor *monitor, struct service_request *req, stru
     struct json_at at = json_root(&doc);
     if (!json_get_bool(&at, "force", JSON_MAY, &force, &err)) {
         control_fail(req, &err);
-    } else if (monitor->session_count > 0 && !force) {
-        err_set(&err, ERR_CONFLICT, "%zu sessions are running", monitor->session_count);
+    } else if (sessions_running(monitor) > 0 && !force) {
+        err_set(&err, ERR_CONFLICT, "%zu sessions are running", sessions_running(monitor));
         err_hint(&err, "Use --force: their launchers then start a new daemon, which carries them on");
         control_fail(req, &err);
     } else {

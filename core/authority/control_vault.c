@@ -65,7 +65,8 @@ static void get_vault(struct monitor *monitor, struct service_request *req, stru
     if (state == VAULT_LOCKED || state == VAULT_UNLOCKED)
         json_object_set_new(answer, "members", vault_members(monitor->vault, &err));
     if (state == VAULT_DAMAGED)
-        json_put(answer, "problem", err.message);
+        json_object_set_new(answer, "error", json_pack("{s:s, s:s, s:s}", "code", err_word(err.code), "message",
+                                                       err.message, "hint", err.hint));
     json_put_bool(answer, "cache_keyring", monitor->rules->config->vault.cache_keyring);
     control_reply(req, 200, answer);
 }

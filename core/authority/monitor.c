@@ -6,6 +6,7 @@
 #include "core/authority/operation.h"
 #include "core/authority/reload.h"
 #include "core/authority/session.h"
+#include "core/authority/state.h"
 #include "core/authority/worker.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
@@ -156,8 +157,12 @@ static bool lock(struct monitor *monitor, struct err *err)
     AUTOFREE char *path = file_join(monitor->home, "run/daemon.lock");
 
     monitor->lock_fd = proc_lock(path, err);
-    if (monitor->lock_fd >= 0)
+    if (monitor->lock_fd >= 0) {
+        AUTOFREE char *run = file_join(monitor->home, "run");
+        file_sweep_unfinished(monitor->home); /* all that writes there is the one daemon */
+        file_sweep_unfinished(run);
         return true;
+    }
     if (err->code == ERR_CONFLICT) {
         err_set(err, ERR_CONFLICT, "a daemon runs already for %s", monitor->home);
         err_hint(err, "See aileron daemon status");
@@ -180,16 +185,13 @@ static bool write_marks(struct monitor *monitor, struct err *err)
 
 static bool open_state(struct monitor *monitor, struct err *err)
 {
-    AUTOFREE char *db = file_join(monitor->home, "state.db");
-
     monitor->rules = rules_load(monitor->home, err);
     if (monitor->rules == NULL)
         return false;
     monitor->record = record_open(monitor->loop, monitor->home, err);
     if (monitor->record == NULL)
         return false;
-    monitor->store = store_open(db, err);
-    if (monitor->store == NULL)
+    if (!state_open(monitor, err))
         return false;
     struct err no_roots = {0};
     if (!trust_system_pem(&monitor->roots, &no_roots)) { /* a host without them may use tls.ca_file alone */
@@ -207,8 +209,7 @@ static bool start(struct monitor *monitor, struct err *err)
     monitor->loop = loop_new(err);
     if (monitor->loop == NULL || !watch_signals(monitor, err) || !open_state(monitor, err))
         return false;
-    monitor->operations = operations_open(monitor, err);
-    if (monitor->operations == NULL || !session_restore_all(monitor, err))
+    if (!session_restore_all(monitor, err))
         return false;
     monitor->reload = reload_open(monitor);
     if (!write_marks(monitor, err)) /* before the socket: who connects reads our version there */

@@ -21,6 +21,7 @@ struct monitor {
     struct rules *rules;     /* the last good ones; never NULL once started */
     struct err rules_error;  /* why what is on the disk now was not taken; ERR_NONE: it was */
     struct store *store;
+    struct err state_trouble; /* what became of a damaged state.db at the start; ERR_NONE: it was good */
     struct record *record;
     struct vault *vault;
     struct buf roots;        /* the system's, PEM */

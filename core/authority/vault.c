@@ -75,8 +75,13 @@ bool vault_load(struct vault *vault, struct err *err)
     }
     if (vault->doc != NULL && same_file(&st, &vault->seen))
         return true;
-    if (!file_read(vault->path, VAULT_FILE_BYTES, &text, err))
+    if (!file_read(vault->path, VAULT_FILE_BYTES, &text, err)) {
+        if (err->code == ERR_LIMIT || err->code == ERR_DATA) { /* never ours */
+            err->code = ERR_DATA;
+            err_hint(err, "%s", VAULT_DAMAGED_HINT);
+        }
         return false;
+    }
     json_t *doc = vault_file_parse(text.data, text.len, err);
     buf_clear(&text);
     if (doc == NULL || !accept_changed(vault, doc, err)) {

@@ -13,7 +13,7 @@
 
 enum { VERSION = 1, WRAPPED_BYTES = VAULT_KEY_BYTES + VAULT_TAG_BYTES, MAC_BYTES = CRYPTO_HASH_LEN };
 
-static const char DAMAGED_HINT[] =
+const char VAULT_DAMAGED_HINT[] =
     "Nothing was changed. Put a backup of vault.json in its place, or move it away and run aileron vault init";
 
 static const char *const kind_words[VAULT_KINDS] = {[VAULT_TOKEN] = "token", [VAULT_BASIC] = "basic"};
@@ -58,7 +58,7 @@ bool vault_path_valid(const char *path)
 static bool damaged(struct err *err, const char *what)
 {
     err_set(err, ERR_DATA, "vault.json is damaged: %s", what);
-    return err_hint(err, "%s", DAMAGED_HINT);
+    return err_hint(err, "%s", VAULT_DAMAGED_HINT);
 }
 
 static bool set_bytes(json_t *object, const char *key, const void *data, size_t len)
@@ -84,7 +84,7 @@ static uint8_t *get_bytes(const json_t *object, const char *key, size_t min, siz
         free(out);
     }
     err_set(err, ERR_DATA, "vault.json is damaged: bad field %s", key);
-    err_hint(err, "%s", DAMAGED_HINT);
+    err_hint(err, "%s", VAULT_DAMAGED_HINT);
     return NULL;
 }
 
@@ -227,10 +227,12 @@ static bool check_shape(json_t *doc, struct err *err)
     const char *path;
     size_t i;
 
+    if (!json_is_integer(json_object_get(doc, "version")))
+        return damaged(err, "it has no version");
     if (json_integer_value(json_object_get(doc, "version")) != VERSION) {
         err_set(err, ERR_DATA, "vault.json has version %lld, and this program knows version %d",
                 (long long)json_integer_value(json_object_get(doc, "version")), VERSION);
-        return err_hint(err, "Use the version of aileron that wrote it");
+        return err_hint(err, "Nothing was changed. Use the version of aileron that wrote it");
     }
     if (!json_is_object(doc) || !json_is_integer(json_object_get(doc, "generation")) || !json_is_array(members) ||
         json_array_size(members) < 1 || json_array_size(members) > VAULT_MEMBERS || !json_is_object(entries) ||
@@ -299,7 +301,7 @@ static const json_t *find_member(const json_t *doc, const char *name)
 static bool tampered(struct err *err, const char *what)
 {
     err_set(err, ERR_DATA, "vault.json was changed by another hand: %s", what);
-    return err_hint(err, "%s", DAMAGED_HINT);
+    return err_hint(err, "%s", VAULT_DAMAGED_HINT);
 }
 
 struct secret *vault_file_unwrap(const json_t *doc, const char *member_name, const struct secret *kek,

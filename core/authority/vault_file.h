@@ -49,6 +49,7 @@ bool vault_kdf_to_json(const struct vault_kdf *kdf, json_t *member) MUSTUSE NONN
 struct secret *vault_kdf_derive(const struct vault_kdf *kdf, const void *passphrase, size_t len,
                                 struct err *err) MUSTUSE NONNULL;
 
+extern const char VAULT_DAMAGED_HINT[]; /* the next step where the file is not what was written */
 /* A path is words of [A-Za-z0-9._-] joined by '/', none of them "." or "..". */
 bool vault_path_valid(const char *path) NONNULL;
 

@@ -116,6 +116,18 @@ bool err_hint(struct err *err, const char *fmt, ...)
     return false;
 }
 
+bool err_hint_default(struct err *err, const char *fmt, ...)
+{
+    char text[sizeof(err->hint)] = "";
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (err->hint[0] == '\0')
+        memcpy(err->hint, text, sizeof(text));
+    return false;
+}
+
 int err_print(const struct err *err, const char *name)
 {
     char message[sizeof(err->message) * 2], hint[sizeof(err->hint) * 2];

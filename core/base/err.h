@@ -54,6 +54,8 @@ bool err_errno(struct err *err, enum err_code code, int errno_value, const char 
 bool err_wrap(struct err *err, const char *fmt, ...) NONNULL PRINTF(2, 3);
 /* Sets the hint (the next step). Returns false. */
 bool err_hint(struct err *err, const char *fmt, ...) NONNULL PRINTF(2, 3);
+/* The next step where nobody has said a better one. Returns false. */
+bool err_hint_default(struct err *err, const char *fmt, ...) NONNULL PRINTF(2, 3);
 /* "NAME: message. hint" on standard error, one line, control bytes escaped; returns err_exit(code). */
 int err_print(const struct err *err, const char *name) NONNULL;
 

@@ -5,6 +5,7 @@
 #include "core/base/id.h"
 #include "core/base/text.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_CHUNK = 16384 };
+enum { READ_CHUNK = 16384, TEMP_RANDOM_BYTES = 8 };
+#define TEMP_PREFIX ".new-" /* and TEMP_RANDOM_BYTES in hex */
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
@@ -44,8 +46,10 @@ static bool read_to_end(int fd, struct buf *out, const char *what, struct err *e
             return err_errno(err, ERR_IO, errno, "cannot read %s", what);
         if (n == 0)
             return true;
-        if (room == 0)
-            return err_set(err, ERR_LIMIT, "%s is larger than %zu bytes", what, out->max);
+        if (room == 0) {
+            err_set(err, ERR_LIMIT, "%s is larger than %zu bytes", what, out->max);
+            return err_hint(err, "Is it the one that was meant?");
+        }
         out->len += (size_t)n;
     }
 }
@@ -64,15 +68,19 @@ bool file_read(const char *path, size_t max, struct buf *out, struct err *err)
     buf_init(out, max);
     /* Nonblocking: opening a FIFO that someone put there must not hang. */
     CLEANUP(file_close_ptr) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return err_set(err, ERR_NOT_FOUND, "%s does not exist", path);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        err_set(err, ERR_NOT_FOUND, "%s does not exist", path);
+        return err_hint(err, "Check the name");
+    }
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
         err_errno(err, ERR_IO, errno, "cannot read %s", path);
         return err_hint(err, "Check the file's owner and mode");
     }
-    if (!S_ISREG(st.st_mode))
-        return err_set(err, ERR_DATA, "%s is not a regular file", path);
+    if (!S_ISREG(st.st_mode)) {
+        err_set(err, ERR_DATA, "%s is not a regular file", path);
+        return err_hint(err, "Is it the one that was meant?");
+    }
     if (read_to_end(fd, out, path, err))
         return true;
     buf_wipe(out);
@@ -138,11 +146,11 @@ static int write_temp(int fd, mode_t mode, const void *data, size_t len)
 bool file_write_atomic(const char *path, mode_t mode, const void *data, size_t len, struct err *err)
 {
     AUTOFREE char *dir = parent_of(path);
-    uint8_t random[8];
+    uint8_t random[TEMP_RANDOM_BYTES];
     char hex[2 * sizeof(random) + 1];
     random_bytes(random, sizeof(random));
     text_hex(random, sizeof(random), hex);
-    AUTOFREE char *temp = mem_printf("%s/.new-%s", dir, hex);
+    AUTOFREE char *temp = mem_printf("%s/" TEMP_PREFIX "%s", dir, hex);
 
     CLEANUP(file_close_ptr) int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -159,6 +167,23 @@ bool file_write_atomic(const char *path, mode_t mode, const void *data, size_t l
         return err_hint(err, "Check the disk, then do this again");
     }
     return true;
+}
+
+static bool is_temp(const char *name)
+{
+    const char *hex = name + sizeof(TEMP_PREFIX) - 1;
+    return strncmp(name, TEMP_PREFIX, sizeof(TEMP_PREFIX) - 1) == 0 && strlen(hex) == 2 * TEMP_RANDOM_BYTES &&
+           strspn(hex, "0123456789abcdef") == 2 * TEMP_RANDOM_BYTES;
+}
+
+void file_sweep_unfinished(const char *dir)
+{
+    DIR *stream = opendir(dir);
+    for (struct dirent *entry; stream && (entry = readdir(stream)) != NULL;)
+        if (is_temp(entry->d_name))
+            (void)unlinkat(dirfd(stream), entry->d_name, 0); /* one that stays harms nobody */
+    if (stream)
+        closedir(stream);
 }
 
 int file_sealed(const char *name, const void *data, size_t len, struct err *err)
@@ -199,6 +224,8 @@ static bool make_dir(const char *path, mode_t mode, struct err *err)
         err_errno(err, ERR_IO, failed, "cannot create the directory %s", path);
         if (failed == ENOSPC || failed == EDQUOT)
             return err_hint(err, "Free some space where %s is, then try again", dir);
+        if (failed == EROFS || failed == EACCES || failed == EPERM)
+            return err_hint(err, "Make %s writable, then try again", dir);
         return err_hint(err, "Check what %s is and whether you may write there", dir);
     }
     if (!S_ISDIR(st.st_mode))

@@ -14,6 +14,8 @@ bool file_read_fd(int fd, size_t max, struct buf *out, struct err *err) MUSTUSE 
  * exact (no umask). A symlink at path is replaced, not followed. */
 bool file_write_atomic(const char *path, mode_t mode, const void *data, size_t len, struct err *err)
     MUSTUSE NONNULL_AT(1, 5);
+/* Removes from dir what writers that were killed in file_write_atomic left there; only where none can be at work. */
+void file_sweep_unfinished(const char *dir) NONNULL;
 bool file_write_all(int fd, const void *data, size_t len, struct err *err) MUSTUSE NONNULL; /* EINTR, short writes */
 /* mkdir -p; what it makes has exactly this mode (no umask). ERR_CONFLICT where a part is no directory. */
 bool file_mkdirs(const char *path, mode_t mode, struct err *err) MUSTUSE NONNULL;

@@ -31,6 +31,8 @@ bool proc_set_nonblock(int fd)
 int proc_lock(const char *path, struct err *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EROFS) /* a lock that is there can be asked for all the same */
+        fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         err_errno(err, ERR_IO, errno, "cannot open the lock %s", path);
         return -1;

@@ -31,6 +31,7 @@ char *client_home(struct err *err)
         if (set[0] == '/')
             return mem_strdup(set);
         err_set(err, ERR_CONFIG, "AILERON_HOME is not an absolute path: %s", set);
+        err_hint(err, "Set it to one that begins with /");
         return NULL;
     }
     if (home != NULL && home[0] == '/')
@@ -84,6 +85,9 @@ struct client *client_connect_any_version(const char *home, struct err *err)
     AUTOFREE char *found = home == NULL ? client_home(err) : mem_strdup(home);
 
     if (found == NULL)
+        return NULL;
+    /* In a directory that others can write to, another could have put the socket there. */
+    if (!file_check_private_dir(found, err) && err->code != ERR_NOT_FOUND)
         return NULL;
     struct client *client = try_connect(found, err);
     if (client == NULL && err->code == ERR_UNAVAILABLE) {
@@ -219,12 +223,23 @@ static bool start_once(const char *home, struct err *err)
     return started && read_report(home, read_fd, err);
 }
 
+/* Nobody holds the daemon's lock (or it cannot be asked for): then a conflict is about something else. */
+static bool lock_is_free(const char *home)
+{
+    AUTOFREE char *path = file_join(home, "run/daemon.lock");
+    struct err why = {0};
+    CLEANUP(file_close_ptr) int fd = proc_lock(path, &why);
+
+    return fd >= 0 || why.code != ERR_CONFLICT;
+}
+
 /* Where another holds the lock, it has either won the race to start, and answers soon, or is about to end. */
 bool client_start_daemon(const char *home, struct err *err)
 {
     const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
     uint64_t end_ms = clock_mono_ms() + CLIENT_START_MS;
     AUTOFREE char *run = file_join(home, "run");
+    int free_times = 0; /* once is a daemon that has just ended */
 
     if (!client_home_check(home, err) || !file_mkdirs(run, 0700, err))
         return false;
@@ -232,8 +247,8 @@ bool client_start_daemon(const char *home, struct err *err)
         struct err ignored = {0};
         if (start_once(home, err))
             return true;
-        if (err->code != ERR_CONFLICT)
-            return false;
+        if (err->code != ERR_CONFLICT || (lock_is_free(home) && ++free_times > 2))
+            return err_hint_default(err, "See %s/run/daemon.log", home);
         struct client *other = try_connect(home, &ignored);
         client_close(other);
         if (other != NULL)

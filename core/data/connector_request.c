@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/data/binding.h"
+#include "core/wire/target.h"
 
 static bool type_ok(enum input_type type, const json_t *value)
 {
@@ -180,6 +181,16 @@ static bool no_dots(const char *path, struct err *err)
     return true;
 }
 
+/* What goes out is in the one spelling that rules are matched with, or it is not sent: "..;x" is not. */
+static bool one_spelling(const char *path, struct err *err)
+{
+    bool ambiguous;
+    AUTOFREE char *canonical = target_path_canonical(span_of(path), &ambiguous, err);
+    if (!canonical)
+        return err_wrap(err, "an argument cannot stand in the path");
+    return strcmp(canonical, path) == 0 || err_set(err, ERR_DATA, "an argument changes what the path means");
+}
+
 static bool build_path(const struct tool_operation *operation, const json_t *args, char **out,
                        struct err *err)
 {
@@ -198,7 +209,7 @@ static bool build_path(const struct tool_operation *operation, const json_t *arg
                    : err_set(err, ERR_INTERNAL, "the path names an unknown input");
         p = close;
     }
-    ok = ok && no_dots(buf_cstr(&path), err);
+    ok = ok && no_dots(buf_cstr(&path), err) && one_spelling(buf_cstr(&path), err);
     if (ok)
         *out = mem_strdup(buf_cstr(&path));
     buf_clear(&path);

@@ -37,9 +37,9 @@ bool store_fail(struct store *store, struct err *err, const char *what)
         return err_hint(err, "Make AILERON_HOME writable");
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        err_set(err, ERR_IO, "%s: state.db is damaged (%s)", what, sqlite3_errmsg(store->db));
-        return err_hint(err, "Stop the daemon and move state.db* away; sessions and results in it "
-                             "are lost, the vault and the record are not");
+        err_set(err, ERR_DATA, "%s: state.db is damaged (%s)", what, sqlite3_errmsg(store->db));
+        return err_hint(err, "Start the daemon anew: it puts the file aside and keeps what can be read; the vault and "
+                             "the record are whole");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         err_set(err, ERR_IO, "%s: another process holds state.db", what);

@@ -2,7 +2,7 @@
  *
  * Every call is one transaction unless it stands between store_begin and store_commit. Times are Unix
  * milliseconds. Strings of rows are owned by the row struct. Errors: ERR_IO with the next step (no space,
- * read-only, damaged), ERR_CONFLICT, ERR_NOT_FOUND. */
+ * read-only), ERR_DATA (damaged), ERR_CONFLICT, ERR_NOT_FOUND. */
 #ifndef AILERON_DATA_STORE_H
 #define AILERON_DATA_STORE_H
 
@@ -20,6 +20,10 @@ struct store;
  * process holds. */
 struct store *store_open(const char *path, struct err *err) MUSTUSE NONNULL;
 void store_close(struct store *store);
+/* Renames a damaged database, with what belongs to it, to PATH.damaged-TIME; *aside gets that name (caller frees). */
+bool store_put_aside(const char *path, char **aside, struct err *err) MUSTUSE NONNULL;
+/* Copies those sessions of a damaged database that can be read; how many. Nothing else in it is looked at. */
+size_t store_salvage_sessions(struct store *store, const char *aside) NONNULL;
 bool store_begin(struct store *store, struct err *err) MUSTUSE NONNULL;
 bool store_commit(struct store *store, struct err *err) MUSTUSE NONNULL;
 void store_rollback(struct store *store) NONNULL;

@@ -238,18 +238,27 @@ static bool step(struct reader *reader, const yaml_event_t *event)
     return true;
 }
 
-static bool parser_error(struct reader *reader, const yaml_parser_t *parser)
+/* libyaml's reader counts bytes; people count lines, and characters in them. */
+static yaml_mark_t mark_of(const uint8_t *bytes, size_t offset)
+{
+    yaml_mark_t at = {0};
+    for (size_t i = 0; i < offset; i++) {
+        at.column += (bytes[i] & 0xc0) != 0x80;
+        if (bytes[i] == '\n')
+            at = (yaml_mark_t){.line = at.line + 1};
+    }
+    return at;
+}
+
+static bool parser_error(struct reader *reader, const yaml_parser_t *parser, const void *bytes, size_t len)
 {
     char shown[256];
-    yaml_mark_t at = parser->problem_mark;
+    bool text = parser->error != YAML_READER_ERROR;
+    size_t offset = parser->problem_offset < len ? parser->problem_offset : len;
+    yaml_mark_t at = text ? parser->problem_mark : mark_of(bytes, offset);
     text_display(span_of(parser->problem ? parser->problem : "unreadable"), shown, sizeof shown);
-    if (parser->error == YAML_READER_ERROR) /* it counts bytes, not lines */
-        err_set(reader->err, ERR_CONFIG, "%s: byte %zu: not valid text: %s", reader->name,
-                parser->problem_offset, shown);
-    else
-        err_set(reader->err, ERR_CONFIG, "%s:%zu:%zu: not valid YAML: %s", reader->name,
-                at.line + 1, at.column + 1, shown);
-    return false;
+    return err_set(reader->err, ERR_CONFIG, "%s:%zu:%zu: not valid %s: %s", reader->name, at.line + 1, at.column + 1,
+                   text ? "YAML" : "text", shown);
 }
 
 bool yaml_parse(const void *bytes, size_t len, const char *name, struct doc *out, struct err *err)
@@ -268,7 +277,7 @@ bool yaml_parse(const void *bytes, size_t len, const char *name, struct doc *out
     while (ok && !done) {
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {
-            ok = parser_error(&reader, &parser);
+            ok = parser_error(&reader, &parser, bytes, len);
             break;
         }
         done = event.type == YAML_STREAM_END_EVENT;
@@ -296,6 +305,8 @@ bool yaml_read(const char *path, struct doc *out, struct err *err)
     bool ok = file_read(path, JSON_FILE_MAX, &text, err) &&
               yaml_parse(text.data, text.len, slash ? slash + 1 : path, out, err);
     buf_clear(&text);
+    if (!ok && (err->code == ERR_LIMIT || err->code == ERR_DATA)) /* a file that is no configuration at all */
+        err->code = ERR_CONFIG;
     return ok;
 }
 

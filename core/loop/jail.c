@@ -138,6 +138,8 @@ static const struct row sanitizer_rows[] = {
     CALL(process_vm_readv),
     CALL(prlimit64),
     CALL(uname),
+    CALL(ioctl),
+    CALL(getdents),
     CALL(getdents64),
     CALL(fcntl),
     CALL(set_tid_address),
@@ -234,6 +236,7 @@ bool jail_enter(enum jail_profile profile, struct err *err)
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_errno(err, ERR_INTERNAL, errno, "cannot confine the process");
 #if !defined(__SANITIZE_ADDRESS__)
+    limit(RLIMIT_DATA, JAIL_DATA_BYTES);
     limit(RLIMIT_NPROC, 0); /* no effect on root, who cannot fork either: the list has no clone */
 #endif
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);

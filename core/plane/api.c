@@ -18,15 +18,9 @@ void api_refuse(struct service_request *req, struct plane *plane, const struct e
     struct denial denial;
     buf_init(&body, DENIAL_BODY_BYTES);
     denial_from_err(&denial, err, status);
-    if (err->code == ERR_DENIED) {
-        json_t *event = json_object();
-        json_put(event, "event", "session.denied");
-        json_put(event, "request", denial.id.text);
-        json_put(event, "code", denial.code);
-        json_put(event, "message", denial.message);
-        lines_add(&plane->lines, event, false);
-    }
-    if (!denial_body(&denial, &body))
+    if (err->code == ERR_DENIED)
+        denial_record(&denial, plane);
+    if (!denial_body(&denial, DENIAL_JSON, &body))
         service_abort(req);
     else
         service_reply(req, denial.status, "application/json", body.data, body.len);

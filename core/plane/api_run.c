@@ -137,7 +137,7 @@ static void on_refused(void *arg, const struct denial *denial, bool head_sent)
         struct buf body CLEANUP(buf_clear);
         buf_init(&body, DENIAL_BODY_BYTES);
         service_field(run->req, "Aileron-Operation", run->id);
-        if (denial_body(denial, &body))
+        if (denial_body(denial, DENIAL_JSON, &body))
             service_reply(run->req, denial->status, "application/json", body.data, body.len);
         else
             service_abort(run->req);

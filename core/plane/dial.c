@@ -1,23 +1,31 @@
 /* The way to an upstream as states: resolve, connect (one checked address after another), secure. It knows
  * nothing of requests. */
 #include "core/plane/dial.h"
+#include "core/plane/trunk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum dial_state { DIAL_POOLED, DIAL_RESOLVING, DIAL_CONNECTING, DIAL_SECURING };
+enum dial_state {
+    DIAL_POOLED,
+    DIAL_WAITING, /* for another dial to the same place */
+    DIAL_RESOLVING,
+    DIAL_CONNECTING,
+    DIAL_SECURING
+};
 
 struct dial {
     struct plane *plane;
     struct epoch *epoch;
+    struct dial *next; /* in plane->dials, where listed */
     struct target_host host;
     uint16_t port;
-    bool tls;
+    bool tls, http1, fresh, listed;
     enum dial_state state;
     struct resolve_query *query;
     struct addr addrs[RESOLVE_ADDRS_MAX];
-    size_t addr_count, next;
+    size_t addr_count, next_addr;
     struct conn *conn;
     struct task task;
     dial_fn fn;
@@ -25,8 +33,56 @@ struct dial {
     struct err err; /* of the last attempt */
 };
 
-static void dial_end(struct dial *dial)
+/* ---- dials to one place ---- */
+
+static void dial_list(struct dial *dial)
 {
+    dial->listed = true;
+    dial->next = dial->plane->dials;
+    dial->plane->dials = dial;
+}
+
+static bool same_place(const struct dial *a, const struct dial *b)
+{
+    return a->epoch == b->epoch && a->port == b->port && target_host_equal(&a->host, &b->host);
+}
+
+static bool others_may_wait(const struct dial *dial)
+{
+    return dial->tls && !dial->http1 && !dial->fresh;
+}
+
+/* FNV-1a. A collision costs one more connection, or a little waiting. */
+static uint64_t place_hash(const struct dial *dial)
+{
+    uint64_t hash = 0xcbf29ce484222325u ^ dial->port;
+    for (const char *c = dial->host.name; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * 0x100000001b3u;
+    return hash;
+}
+
+static bool speaks_http1(const struct dial *dial)
+{
+    uint64_t place = place_hash(dial);
+    return dial->plane->http1_places[place % PLANE_PLACES] == place;
+}
+
+/* Somebody is on the way to the same place, and it may be a connection for both. */
+static bool leader_exists(const struct dial *dial)
+{
+    for (const struct dial *other = dial->plane->dials; other; other = other->next)
+        if (other->state != DIAL_WAITING && same_place(other, dial))
+            return true;
+    return false;
+}
+
+static void dial_free(struct dial *dial)
+{
+    for (struct dial **link = &dial->plane->dials; dial->listed && *link; link = &(*link)->next)
+        if (*link == dial) {
+            *link = dial->next;
+            break;
+        }
     task_cancel(&dial->task);
     resolve_cancel(dial->query);
     conn_close(dial->conn);
@@ -34,24 +90,47 @@ static void dial_end(struct dial *dial)
     loop_defer(dial->plane->loop, free, dial);
 }
 
-static void dial_succeed(struct dial *dial)
+/* Whoever waited for this one looks again: at what it made, or makes its own; with err, they fail as it did. */
+static void dial_end(struct dial *dial, const struct err *err)
 {
-    struct conn *conn = dial->conn;
-    bool reused = dial->state == DIAL_POOLED;
+    if (dial->listed && dial->state != DIAL_WAITING)
+        for (struct dial *other = dial->plane->dials; other; other = other->next)
+            if (other->state == DIAL_WAITING && same_place(other, dial)) {
+                if (err)
+                    other->err = *err;
+                task_post(&other->task);
+            }
+    dial_free(dial);
+}
+
+static void dial_give(struct dial *dial, const struct dial_result *result)
+{
     dial_fn fn = dial->fn;
     void *arg = dial->arg;
+    dial_end(dial, result->err);
+    fn(arg, result);
+}
+
+static void dial_succeed(struct dial *dial)
+{
+    struct dial_result result = {.conn = dial->conn, .reused = dial->state == DIAL_POOLED};
+    struct stream *stream = conn_stream(dial->conn);
+    const char *alpn = stream ? stream_alpn(stream) : NULL;
     dial->conn = NULL;
-    dial_end(dial);
-    fn(arg, conn, reused, NULL);
+    if (alpn && strcmp(alpn, "h2") == 0) {
+        result.trunk = trunk_new(dial->plane, dial->epoch, &dial->host, dial->port, result.conn);
+        result.conn = NULL;
+    } else if (others_may_wait(dial)) {
+        dial->plane->http1_places[place_hash(dial) % PLANE_PLACES] = place_hash(dial);
+    }
+    dial_give(dial, &result);
 }
 
 static void dial_fail(struct dial *dial)
 {
     struct err err = dial->err;
-    dial_fn fn = dial->fn;
-    void *arg = dial->arg;
-    dial_end(dial);
-    fn(arg, NULL, false, &err);
+    struct dial_result result = {.err = &err};
+    dial_give(dial, &result);
 }
 
 static uint64_t limit_of(const struct dial *dial, enum limit limit)
@@ -73,7 +152,7 @@ static void connect_next(struct dial *dial);
 static void secure(struct dial *dial)
 {
     struct stream_config *config =
-        epoch_client(dial->epoch, span_of(dial->host.name), &dial->err);
+        epoch_client(dial->epoch, span_of(dial->host.name), dial->http1, &dial->err);
     if (!config) {
         dial_fail(dial);
         return;
@@ -137,14 +216,14 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 
 static void connect_next(struct dial *dial)
 {
-    if (dial->next == dial->addr_count) {
+    if (dial->next_addr == dial->addr_count) {
         err_wrap(&dial->err, "cannot reach %s port %u", dial->host.name, dial->port);
         dial->err.code = dial->err.code == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_UPSTREAM;
         dial_fail(dial);
         return;
     }
     dial->state = DIAL_CONNECTING;
-    dial->conn = conn_connect(dial->plane->loop, &dial->addrs[dial->next++],
+    dial->conn = conn_connect(dial->plane->loop, &dial->addrs[dial->next_addr++],
                               limit_of(dial, LIMIT_CONNECT_MS), on_conn, dial);
 }
 
@@ -160,8 +239,9 @@ static bool check_addresses(struct dial *dial)
         addr_format(&dial->addrs[i], text);
         err_set(&dial->err, ERR_DENIED, "%s is at %s, a %s address, and these are not reachable from the sandbox",
                 dial->host.name, text, why);
-        return err_hint(&dial->err, "The user can list it in network.allow_private of policy.yaml, unless it "
-                                    "is a metadata address");
+        return err_hint(&dial->err, strcmp(why, "metadata") == 0
+                                        ? "It hands out the machine's own credentials: nothing opens it. Ask the user"
+                                        : "The user can list it in network.allow_private of policy.yaml");
     }
     return true;
 }
@@ -193,13 +273,8 @@ static struct pool_key key_of(const struct target_host *host, uint16_t port, boo
     return (struct pool_key){.host = span_of(host->name), .port = port, .tls = tls};
 }
 
-static void begin(void *arg)
+static void resolve(struct dial *dial)
 {
-    struct dial *dial = arg;
-    if (dial->conn) {
-        dial_succeed(dial);
-        return;
-    }
     dial->state = DIAL_RESOLVING;
     const struct config_upstream *fixed =
         config_upstream(dial->epoch->snapshot->rules->config, span_of(dial->host.name), dial->port);
@@ -218,15 +293,43 @@ static void begin(void *arg)
     }
 }
 
-struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct target_host *host,
-                        uint16_t port, bool tls, bool fresh, dial_fn fn, void *arg)
+static void begin(void *arg)
+{
+    struct dial *dial = arg;
+    struct dial_result result = {.reused = true};
+    if (dial->state == DIAL_WAITING && dial->err.code != ERR_NONE) {
+        dial_fail(dial);
+        return;
+    }
+    if (dial->conn) {
+        dial_succeed(dial);
+        return;
+    }
+    if (others_may_wait(dial)) {
+        result.trunk = trunk_find(dial->plane, &dial->host, dial->port);
+        if (result.trunk) {
+            dial_give(dial, &result);
+            return;
+        }
+        dial->state = DIAL_WAITING;
+        if (!dial->listed)
+            dial_list(dial);
+        if (!speaks_http1(dial) && leader_exists(dial))
+            return;
+    }
+    resolve(dial);
+}
+
+struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct dial_request *request, dial_fn fn,
+                        void *arg)
 {
     struct dial *dial = mem_alloc(sizeof(*dial));
-    *dial = (struct dial){.plane = plane, .epoch = epoch_ref(epoch), .host = *host, .port = port,
-                          .tls = tls, .fn = fn, .arg = arg};
+    *dial = (struct dial){.plane = plane, .epoch = epoch_ref(epoch), .host = *request->host, .port = request->port,
+                          .tls = request->tls, .fresh = request->fresh, .http1 = request->http1, .fn = fn,
+                          .arg = arg};
     task_init(&dial->task, plane->loop, begin, dial);
-    struct pool_key key = key_of(host, port, tls);
-    if (!fresh)
+    struct pool_key key = key_of(request->host, request->port, request->tls);
+    if (!request->fresh)
         dial->conn = pool_take(plane->pool, &key);
     if (dial->conn)
         conn_set_handler(dial->conn, on_pooled, dial);
@@ -237,7 +340,7 @@ struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct t
 void dial_cancel(struct dial *dial)
 {
     if (dial)
-        dial_end(dial);
+        dial_end(dial, NULL);
 }
 
 void dial_remember(struct plane *plane, const struct target_host *host, uint16_t port, struct conn *conn)

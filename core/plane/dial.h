@@ -7,13 +7,29 @@
 #include "core/wire/target.h"
 
 struct dial;
-/* Exactly one of conn and err is given. conn: connected (and TLS verified where asked for), the callee's; its
- * handler is to be set at once. reused: from the pool, so a failure before the first byte of an answer may
- * be the peer's idle close. Called from the loop, never from dial_start. */
-typedef void (*dial_fn)(void *arg, struct conn *conn, bool reused, const struct err *err);
-struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct target_host *host,
-                        uint16_t port, bool tls, bool fresh, dial_fn fn, void *arg) MUSTUSE
-    NONNULL_AT(1, 2, 3, 7);
+struct trunk;
+struct dial_request {
+    const struct target_host *host; /* copied */
+    uint16_t port;
+    bool tls;
+    bool fresh; /* nothing that is kept: a connection of its own */
+    bool http1; /* HTTP/2 is not offered (upgrades) */
+};
+/* Exactly one of conn, trunk and err is given. conn: connected (and TLS verified where asked for), the callee's; its
+ * handler is to be set at once. trunk: a reference; HTTP/2 was agreed. reused: it was there before, so that a failure
+ * ahead of the first byte of an answer may be the peer's idle close. */
+struct dial_result {
+    struct conn *conn;
+    struct trunk *trunk;
+    bool reused;
+    const struct err *err;
+};
+/* Called from the loop, never from dial_start. */
+typedef void (*dial_fn)(void *arg, const struct dial_result *result);
+/* Of several dials to one place at a time the first makes the connection; where it turns out to be HTTP/2 the others
+ * share it. */
+struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct dial_request *request, dial_fn fn,
+                        void *arg) MUSTUSE NONNULL_AT(1, 2, 3, 4);
 void dial_cancel(struct dial *dial); /* NULL is fine */
 /* Keeps the connection's TLS session, where the upstream gave one that is not kept yet (with TLS 1.3 it comes with an
  * answer's first bytes), so that the next connection to the same place resumes it. */

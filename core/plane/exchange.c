@@ -18,7 +18,7 @@ enum exchange_state {
 struct exchange {
     struct plane *plane;
     struct conn *conn;
-    struct exchange_origin origin;
+    struct origin origin;
     bool is_origin, captured, proven;
     const struct denial *denial; /* own copy: every request is answered with it */
     struct denial denial_copy;
@@ -97,11 +97,9 @@ static void answer_denial(struct exchange *exchange, const struct denial *denial
     struct buf out CLEANUP(buf_clear);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
     exchange->keep = exchange->keep && exchange->request_done;
-    if (!denial_answer(denial, !exchange->keep, &out) ||
-        !conn_write(exchange->conn, out.data,
-                    span_eqs(exchange->request.method, "HEAD")
-                        ? (size_t)((uint8_t *)memmem(out.data, out.len, "\r\n\r\n", 4) + 4 - out.data)
-                        : out.len))
+    enum denial_form form = denial_form(msg_get(&exchange->request, "Accept"));
+    if (!denial_answer(denial, form, !exchange->keep, span_eqs(exchange->request.method, "HEAD"), &out) ||
+        !conn_write(exchange->conn, out.data, out.len))
         exchange->keep = false;
     answer_over(exchange);
 }
@@ -110,44 +108,11 @@ static void answer_err(struct exchange *exchange, const struct err *err, int sta
 {
     struct denial denial;
     denial_from_err(&denial, err, status);
-    json_t *event = json_object();
-    json_put(event, "event", "session.denied");
-    json_put(event, "request", denial.id.text);
-    json_put(event, "code", denial.code);
-    json_put(event, "message", denial.message);
-    lines_add(&exchange->plane->lines, event, false);
+    denial_record(&denial, exchange->plane);
     answer_denial(exchange, &denial);
 }
 
 /* ---- the request ---- */
-
-/* RFC 9112 3.2: inside a tunnel only the origin form, and its Host is the tunnel's (E09, C08). */
-static bool target_as_origin(struct exchange *exchange, int *status, struct err *err)
-{
-    struct msg *msg = &exchange->request;
-    struct target_host host;
-    uint16_t port;
-    *status = 400;
-    if (msg->target.len == 0 || (msg->target.p[0] != '/' && !span_eqs(msg->target, "*")))
-        return err_set(err, ERR_DATA, "only a path can be asked for on this connection");
-    if (!target_parse_origin(msg->target, exchange->arena, &exchange->target, err))
-        return false;
-    exchange->target.scheme = exchange->origin.scheme;
-    exchange->target.host = exchange->origin.host;
-    exchange->target.port = exchange->origin.port;
-    struct span named = msg_get(msg, "Host");
-    if (!named.p)
-        return true;
-    if (!target_authority_parse(named, target_scheme_port(exchange->origin.scheme), &host, &port, err))
-        return false;
-    if (!target_host_equal(&host, &exchange->origin.host) || port != exchange->origin.port) {
-        *status = 421;
-        err_set(err, ERR_DENIED, "the request is for %s, but this connection was made to %s", host.name,
-                exchange->origin.host.name);
-        return err_hint(err, "Make a connection to the host that is meant");
-    }
-    return true;
-}
 
 static bool target_as_proxy(struct exchange *exchange, int *status, struct err *err)
 {
@@ -179,7 +144,7 @@ static bool start_connect(struct exchange *exchange, int *status, struct err *er
     struct plane *plane = exchange->plane;
     plane->connections++; /* the tunnel's; exchange_free gives ours back */
     exchange_free(exchange);
-    tunnel_start(plane, conn, &host, port, false);
+    tunnel_start(plane, conn, &host, port, TUNNEL_CONNECT);
     return true;
 }
 
@@ -231,7 +196,8 @@ static void on_head(struct exchange *exchange)
             answer_err(exchange, &err, status);
         return;
     }
-    if (!(exchange->is_origin ? target_as_origin(exchange, &status, &err)
+    if (!(exchange->is_origin ? origin_target(&exchange->origin, &exchange->request, exchange->arena,
+                                              &exchange->target, &status, &err)
                               : target_as_proxy(exchange, &status, &err))) {
         answer_err(exchange, &err, status);
         return;
@@ -475,7 +441,7 @@ static struct exchange *exchange_new(struct plane *plane, struct conn *conn)
     return exchange;
 }
 
-void exchange_start(struct plane *plane, struct conn *conn, const struct exchange_origin *origin,
+void exchange_start(struct plane *plane, struct conn *conn, const struct origin *origin,
                     bool captured, bool proven)
 {
     struct exchange *exchange = exchange_new(plane, conn);

@@ -6,18 +6,12 @@
 #define AILERON_PLANE_EXCHANGE_H
 
 #include "core/plane/denial.h"
+#include "core/plane/origin.h"
 #include "core/plane/plane.h"
-#include "core/wire/target.h"
-
-struct exchange_origin {
-    enum target_scheme scheme;
-    struct target_host host;
-    uint16_t port;
-};
 
 /* Takes conn (bytes in its input buffer come first). origin NULL: a proxy; then `proven` says whether the
  * connection's preamble carried the token, else every request must. */
-void exchange_start(struct plane *plane, struct conn *conn, const struct exchange_origin *origin,
+void exchange_start(struct plane *plane, struct conn *conn, const struct origin *origin,
                     bool captured, bool proven) NONNULL_AT(1, 2);
 /* As an origin that answers its first request with this denial, and closes: a refusal that is delivered inside
  * TLS, where the client shows it. */

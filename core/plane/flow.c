@@ -52,8 +52,20 @@ static void record_decision(struct flow *flow, const char *decision, const struc
     lines_add(&flow->plane->lines, event, false);
 }
 
+/* C06: a credential that came back is on the record, and did not reach the sandbox. */
+static void record_reflection(struct flow *flow)
+{
+    json_t *event = event_new(flow, "credential.reflected");
+    json_put(event, "binding", flow->decision.binding->name);
+    json_put(event, "place", flow->inbound.found ? "body" : "head");
+    json_put_int(event, "count", (int64_t)(flow->inbound.found + flow->reflected));
+    lines_add(&flow->plane->lines, event, false);
+}
+
 void flow_release(struct flow *flow, int status, const struct err *err)
 {
+    if (flow->secrets && flow->decision.binding && flow->inbound.found + flow->reflected > 0)
+        record_reflection(flow);
     json_t *event = event_new(flow, "network.end");
     json_put_int(event, "status", status);
     json_put_int(event, "bytes_out", (int64_t)flow->sent_bytes);
@@ -68,13 +80,17 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     task_cancel(&flow->task);
     dial_cancel(flow->dial);
     ask_cancel(flow->ask);
-    conn_close(flow->upstream);
+    if (flow->carrier)
+        flow->carrier->drop(flow);
     http1_free(flow->parser);
+    needle_scan_clear(&flow->outbound);
+    needle_scan_clear(&flow->inbound);
+    needles_free(flow->secrets);
+    flow->secrets = NULL;
     arena_free(flow->arena);
     epoch_unref(flow->epoch);
     flow->dial = NULL;
     flow->ask = NULL;
-    flow->upstream = NULL;
     loop_defer(flow->plane->loop, free, flow);
 }
 
@@ -111,7 +127,18 @@ static bool inject(struct flow *flow, const struct ipc_message *message, struct 
     if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
         return false;
     struct span secret = {(const char *)end + 1, message->len - head - 1};
+    needles_free(flow->secrets); /* of a try that failed */
+    flow->secrets = needles_new();
+    needles_add(flow->secrets, secret, 0);
+    needle_scan_init(&flow->inbound, flow->secrets);
     return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
+}
+
+/* What is wrong with an entry is the host's affair: 400 would blame the client, 404 and 409 would read as the
+ * upstream's answer. 0: as the code has it. */
+static int refusal_status(enum err_code code)
+{
+    return code == ERR_NOT_FOUND || code == ERR_CONFLICT || code == ERR_DATA ? 403 : 0;
 }
 
 static bool on_credential(void *arg, const struct ipc_message *message)
@@ -122,12 +149,11 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     flow->ask = NULL;
     if (message->type == MESSAGE_REFUSED) {
         plane_refusal(message, &err);
-        /* A missing entry is the host's affair: 404 would read as the upstream's answer. */
-        flow_refuse(flow, &err, err.code == ERR_NOT_FOUND ? 403 : 0, flow->decision.rule, NULL);
+        flow_refuse(flow, &err, refusal_status(err.code), flow->decision.rule, NULL);
     } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
         if (message->type != MESSAGE_CREDENTIAL)
             err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
-        flow_refuse(flow, &err, 0, flow->decision.rule, NULL);
+        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 0, flow->decision.rule, NULL);
     } else {
         flow_forward(flow); /* the head is written before value is wiped */
     }
@@ -165,18 +191,22 @@ static void on_waiting(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
-static void on_dialed(void *arg, struct conn *conn, bool reused, const struct err *err)
+static void on_dialed(void *arg, const struct dial_result *result)
 {
     struct flow *flow = arg;
+    const struct err *err = result->err;
     flow->dial = NULL;
     if (err) {
         flow_refuse(flow, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502,
                     err->code == ERR_DENIED ? "network.private" : NULL, NULL);
         return;
     }
-    flow->upstream = conn;
-    flow->reused = reused;
-    conn_set_handler(conn, on_waiting, flow);
+    flow->reused = result->reused;
+    flow->upstream = result->conn;
+    flow->trunk = result->trunk;
+    flow->carrier = result->trunk ? &flow_http2 : &flow_http1;
+    if (flow->upstream)
+        conn_set_handler(flow->upstream, on_waiting, flow);
     if (flow->decision.binding)
         ask_credential(flow);
     else
@@ -185,9 +215,11 @@ static void on_dialed(void *arg, struct conn *conn, bool reused, const struct er
 
 void flow_dial(struct flow *flow, bool fresh)
 {
+    struct dial_request request = {.host = &flow->target->host, .port = flow->target->port,
+                                   .tls = flow->target->scheme == TARGET_HTTPS, .fresh = fresh,
+                                   .http1 = flow->http1_wanted};
     flow_set_state(flow, FLOW_DIALING);
-    flow->dial = dial_start(flow->plane, flow->epoch, &flow->target->host, flow->target->port,
-                            flow->target->scheme == TARGET_HTTPS, fresh, on_dialed, flow);
+    flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
 }
 
 /* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. */
@@ -201,21 +233,51 @@ static bool is_idempotent(struct span method)
 }
 
 /* A kept connection that the peer had closed already is not an answer: once more over a new one, where nothing
- * has gone, or what has gone may go twice, and no byte of an answer has come. */
+ * has gone, or what has gone may go twice, and no byte of an answer has come. What the upstream refused without
+ * looking at it goes again as if it were new. */
 void flow_lost(struct flow *flow, const struct err *err)
 {
     bool again = flow->state == FLOW_ASKING || (!flow->body_begun && is_idempotent(flow->request->method));
-    if (again && flow->reused && !flow->fresh_tried && !flow->answered) {
-        conn_close(flow->upstream);
-        flow->upstream = NULL;
-        flow->fresh_tried = true;
-        flow_dial(flow, true);
+    bool untouched = flow->untouched && !flow->body_begun && flow->refusals++ < FLOW_REFUSALS_MAX;
+    if ((untouched || (again && flow->reused && !flow->fresh_tried)) && !flow->answered) {
+        flow->carrier->drop(flow);
+        flow->carrier = NULL;
+        flow->fresh_tried = flow->fresh_tried || !untouched;
+        flow->untouched = false;
+        flow_dial(flow, !untouched);
         return;
     }
     flow_refuse(flow, err, err->code == ERR_TIMEOUT ? 504 : 502, NULL, NULL);
 }
 
 /* ---- the decision ---- */
+
+/* C08: a field by which some services take another method than the one in the request line. They may, if that one is
+ * allowed too, with the same credential. */
+static void decide_overrides(struct flow *flow, struct match_query query)
+{
+    static const char *const names[] = {"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"};
+    const struct msg_fields *fields = &flow->request->fields;
+    for (size_t i = 0; i < fields->count; i++)
+        for (size_t n = 0; n < COUNT(names); n++) {
+            struct decision other;
+            char method[FLOW_CREDENTIAL_METHOD_BYTES];
+            struct span value = fields->items[i].value;
+            if (!span_eqis(fields->items[i].name, names[n]))
+                continue;
+            size_t len = value.len < sizeof(method) ? value.len : sizeof(method);
+            for (size_t c = 0; c < len; c++) /* most take it in any case; ours are upper case */
+                method[c] = value.p[c] >= 'a' && value.p[c] <= 'z' ? (char)(value.p[c] - 32) : value.p[c];
+            query.method = (struct span){method, len};
+            snapshot_decide(flow->epoch->snapshot, &query, &other);
+            if (other.action == POLICY_ALLOW && other.binding != flow->decision.binding) {
+                other.action = POLICY_DENY;
+                other.reason = "the method that a field asks for goes with another credential";
+            }
+            if (other.action > flow->decision.action)
+                flow->decision = other;
+        }
+}
 
 static void decide(struct flow *flow)
 {
@@ -224,6 +286,7 @@ static void decide(struct flow *flow)
                                 .method = flow->request->method, .path = span_of(target->path),
                                 .ambiguous = target->ambiguous};
     snapshot_decide(flow->epoch->snapshot, &query, &flow->decision);
+    decide_overrides(flow, query);
     if (flow->operation) { /* the monitor has decided and named the credential; a denial still holds */
         flow->decision.binding = flow->binding_name
                                      ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)
@@ -268,6 +331,48 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
     return true;
 }
 
+/* ---- stand-ins (design 8, threat C02) ---- */
+
+void flow_refuse_leak(struct flow *flow, unsigned tag, const char *place)
+{
+    const struct snapshot *snapshot = flow->epoch->snapshot;
+    const char *binding = snapshot->sentinels[tag].binding;
+    json_t *event = event_new(flow, "sentinel");
+    struct err err;
+    json_put(event, "decision", "deny");
+    json_put(event, "binding", binding);
+    json_put(event, "path", flow->target->path);
+    json_put(event, "place", place);
+    lines_add(&flow->plane->lines, event, false);
+    err_set(&err, ERR_DENIED, "the stand-in for %s does not belong in this request (%s)", binding, place);
+    err_hint(&err, "It is exchanged for the credential at its own hosts alone, in its own field. Send it nowhere else");
+    flow_refuse(flow, &err, 403, "sentinel", NULL);
+}
+
+/* False: the flow is over. */
+static bool guarded(struct flow *flow)
+{
+    const struct snapshot *snapshot = flow->epoch->snapshot;
+    const struct binding *own = flow->operation ? NULL : flow->decision.binding;
+    char place[GUARD_PLACE_BYTES];
+    unsigned tag;
+    if (own && own->env && guard_slot(snapshot, own, flow->request) == GUARD_OTHER) {
+        /* A token of the agent's own, where the stand-in could have been: it is passed on as it is. */
+        json_t *event = event_new(flow, "credential.own");
+            json_put(event, "binding", own->name);
+        json_put(event, "field", own->header);
+        lines_add(&flow->plane->lines, event, false);
+        flow->decision.binding = own = NULL;
+    }
+    if (guard_leak(flow->epoch->sentinels, flow->target, flow->request, own, place, &tag)) {
+        flow_refuse_leak(flow, tag, place);
+        return false;
+    }
+    if (flow->request->framing != MSG_NONE)
+        needle_scan_init(&flow->outbound, flow->epoch->sentinels);
+    return true;
+}
+
 static void begin(void *arg)
 {
     struct flow *flow = arg;
@@ -287,6 +392,8 @@ static void begin(void *arg)
         flow_refuse(flow, &err, status, flow->decision.rule, flow->decision.reason);
         return;
     }
+    if (flow->epoch->sentinels && !guarded(flow))
+        return;
     record_decision(flow, "allow", NULL);
     flow_dial(flow, false);
 }
@@ -300,6 +407,7 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .binding_name = request->binding, .captured = request->captured,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
+    flow->http1_wanted = request->msg->upgrade;
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;

@@ -1,12 +1,15 @@
-/* The inside of a flow, for flow.c (deciding) and flow_forward.c (streaming). */
+/* The inside of a flow, for flow.c (deciding), flow_forward.c (streaming) and its two carriers. */
 #ifndef AILERON_PLANE_FLOW_PRIVATE_H
 #define AILERON_PLANE_FLOW_PRIVATE_H
 
 #include "core/plane/dial.h"
 #include "core/plane/flow.h"
+#include "core/plane/guard.h"
+#include "core/plane/trunk.h"
 
 /* What the monitor records before it hands a credential out. */
 enum { FLOW_CREDENTIAL_PATH_BYTES = 16 * 1024, FLOW_CREDENTIAL_METHOD_BYTES = 32 };
+enum { FLOW_REFUSALS_MAX = 3 };
 
 enum flow_state {
     FLOW_DECIDING,   /* until the loop's next round */
@@ -15,6 +18,19 @@ enum flow_state {
     FLOW_FORWARDING, /* head sent, bodies under way */
     FLOW_OVER
 };
+
+/* How a flow's bytes travel. */
+struct flow_carrier {
+    bool (*begin)(struct flow *flow, struct err *err); /* writes the head */
+    size_t (*room)(const struct flow *flow);
+    bool (*body)(struct flow *flow, struct span data);
+    void (*body_end)(struct flow *flow);
+    void (*drained)(struct flow *flow); /* the client has room: the answer goes on */
+    void (*drop)(struct flow *flow);    /* lets go of the upstream, whatever the state */
+};
+extern const struct flow_carrier flow_http1; /* a connection of its own (flow_http1.c) */
+extern const struct flow_carrier flow_http2; /* a stream of a trunk (flow_http2.c) */
+extern const struct http2_handler flow_http2_events;
 
 struct flow {
     struct plane *plane;
@@ -32,8 +48,16 @@ struct flow {
     struct decision decision;
     struct dial *dial;
     struct ask *ask;
-    struct conn *upstream;
+    const struct flow_carrier *carrier; /* NULL: no upstream yet */
+    struct conn *upstream;              /* HTTP/1.1 */
+    struct trunk *trunk;                /* HTTP/2, with the request's stream once it is sent */
+    struct http2_stream *stream;
+    struct timer timer;                 /* of the stream; a connection has its own */
+    uint64_t moved_ms;
     bool reused, fresh_tried;
+    bool untouched;             /* the upstream says that it did nothing: it may be sent again */
+    unsigned refusals;          /* how often it said so */
+    bool http1_wanted;          /* the upstream insists, or the request is an upgrade */
     bool body_done;             /* of the request */
     bool body_begun;            /* some of it was sent: it cannot be sent again */
     bool answered;              /* a byte of an answer came */
@@ -43,17 +67,38 @@ struct flow {
     struct arena *arena;        /* of the answer's head */
     struct msg answer;
     uint64_t sent_bytes, received_bytes, began_ms;
+
+    struct needle_scan outbound; /* the request's body, for stand-ins */
+    struct needles *secrets;     /* the credential that was put in; NULL: none */
+    struct needle_scan inbound;  /* the answer's body, for it */
+    size_t reflected;            /* how often it came back in a head */
+    bool leaking;                /* a stand-in was found in the body or behind it: nothing more is sent */
+    char leak_place[GUARD_PLACE_BYTES];
+    unsigned leak_tag;
 };
 
 const char *flow_mode(const struct flow *flow) NONNULL;
 void flow_set_state(struct flow *flow, enum flow_state state) NONNULL;
+uint64_t flow_limit(const struct flow *flow, enum limit limit) NONNULL;
 void flow_dial(struct flow *flow, bool fresh) NONNULL;
-/* Writes the head and streams. credential: the field's bytes that the head borrows, wiped here. */
+/* Writes the head and streams. The head borrows the credential's bytes, which the caller wipes afterwards. */
 void flow_forward(struct flow *flow) NONNULL;
 /* Ends the flow: what it holds goes, then the client is told. */
 void flow_refuse(struct flow *flow, const struct err *err, int status, const char *rule,
                  const char *reason) NONNULL_AT(1, 2);
 void flow_release(struct flow *flow, int status, const struct err *err) NONNULL_AT(1);
 void flow_lost(struct flow *flow, const struct err *err) NONNULL; /* the upstream failed: try afresh or refuse */
+
+/* A stand-in where it does not belong: on the record, and 403. place: for people. */
+void flow_refuse_leak(struct flow *flow, unsigned tag, const char *place) NONNULL;
+
+/* ---- for the carriers: the answer ---- */
+/* Bytes of the answer's body that flow_take_body takes now. */
+size_t flow_answer_room(const struct flow *flow) NONNULL;
+/* flow->answer is a head, 1xx or final. False: the flow is over. */
+bool flow_take_head(struct flow *flow) MUSTUSE NONNULL;
+void flow_take_body(struct flow *flow, struct span data) NONNULL; /* no more than the client's room */
+void flow_finish(struct flow *flow) NONNULL; /* the answer is complete, and the upstream let go */
+void flow_broken(struct flow *flow, struct err *err) NONNULL;
 
 #endif

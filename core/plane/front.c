@@ -3,7 +3,9 @@
 #include "core/plane/api.h"
 #include "core/plane/denial.h"
 #include "core/plane/exchange.h"
+#include "core/plane/socks.h"
 #include "core/plane/tunnel.h"
+#include "core/wire/socks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,8 @@ static const char magic[] = "AILERON ";
 struct front {
     struct plane *plane;
     struct conn *conn;
-    bool securing;
+    bool securing; /* the session API is spoken to over TLS */
+    bool proxy;    /* proven; the first byte of what it says is awaited */
 };
 
 /* The connection has another owner now, or none. */
@@ -35,15 +38,10 @@ static void refuse(struct front *front, const struct err *err, int status)
 {
     struct denial denial;
     struct buf out CLEANUP(buf_clear);
-    json_t *event = json_object();
     denial_from_err(&denial, err, status);
-    json_put(event, "event", "session.denied");
-    json_put(event, "request", denial.id.text);
-    json_put(event, "code", denial.code);
-    json_put(event, "message", denial.message);
-    lines_add(&front->plane->lines, event, false);
+    denial_record(&denial, front->plane);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
-    if (!denial_answer(&denial, true, &out) || !conn_write(front->conn, out.data, out.len)) {
+    if (!denial_answer(&denial, DENIAL_JSON, true, false, &out) || !conn_write(front->conn, out.data, out.len)) {
         front_close(front);
         return;
     }
@@ -64,6 +62,22 @@ static bool parse_capture(struct span rest, struct target_host *host, uint16_t *
     return target_host_parse(name, host, err);
 }
 
+/* A proxy's client, whose first byte says which kind. */
+static void start_proxy(struct front *front)
+{
+    struct plane *plane = front->plane;
+    struct conn *conn = front->conn;
+    struct span input = conn_peek(conn);
+    if (input.len == 0)
+        return;
+    conn_deadline(conn, 0);
+    front_free(front);
+    if (input.p[0] == SOCKS_VERSION)
+        socks_start(plane, conn);
+    else
+        exchange_start(plane, conn, NULL, false, true);
+}
+
 static void take_preamble(struct front *front, struct span line)
 {
     struct plane *plane = front->plane;
@@ -80,8 +94,9 @@ static void take_preamble(struct front *front, struct span line)
     }
     conn_deadline(conn, 0);
     if (span_eqs(mode, "proxy")) {
-        front_free(front);
-        exchange_start(plane, conn, NULL, false, true);
+        front->proxy = true;
+        conn_deadline(conn, plane->epoch->snapshot->rules->config->limits[LIMIT_IDLE_MS]);
+        start_proxy(front);
     } else if (span_eqs(mode, "api")) {
         front_free(front);
         api_start(plane, conn, true);
@@ -92,7 +107,7 @@ static void take_preamble(struct front *front, struct span line)
         front_close(front); /* a captured program would not understand the answer */
     } else {
         front_free(front);
-        tunnel_start(plane, conn, &host, port, true);
+        tunnel_start(plane, conn, &host, port, TUNNEL_CAPTURED);
     }
 }
 
@@ -105,7 +120,7 @@ static void secure_api(struct front *front)
     struct stream_io io = conn_stream_io(front->conn);
     struct leaf *leaf = ca_leaf(front->plane->ca, TUNNEL_OWN_NAME, &err);
     if (leaf)
-        stream = stream_server(front->plane->server, leaf, &io, &err);
+        stream = stream_server(front->plane->server_api, leaf, &io, &err);
     leaf_unref(leaf);
     if (!stream) {
         front_close(front);
@@ -156,7 +171,9 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     struct front *front = arg;
     switch (event) {
     case CONN_READABLE:
-        if (!front->securing)
+        if (front->proxy)
+            start_proxy(front);
+        else if (!front->securing)
             look(front);
         return;
     case CONN_SECURED: {

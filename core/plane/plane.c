@@ -1,25 +1,41 @@
 /* The shared parts of a worker: rules in force, questions to the monitor. */
 #include "core/plane/plane.h"
+#include "core/plane/guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const alpn[] = {"http/1.1", NULL};
+static struct stream_config *client_of(const struct snapshot *snapshot, struct trust *trust, bool http1,
+                                       struct err *err)
+{
+    static const char *const both[] = {"h2", "http/1.1", NULL};
+    struct stream_client_options options = {.trust = trust, .alpn = both + http1,
+                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
+    return stream_config_client(&options, err);
+}
+
+/* A host may have no roots at all: nothing is trusted then, and the session runs all the same. */
+static bool trust_host(struct trust *trust, const struct snapshot *snapshot, struct err *err)
+{
+    return snapshot->roots_pem == NULL || snapshot->roots_pem[0] == '\0' ||
+           trust_add(trust, span_of(snapshot->roots_pem), TRUST_BORROW, err);
+}
 
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
 {
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
-    struct stream_client_options options = {.trust = epoch->trust, .alpn = alpn,
-                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
-    if (trust_add(epoch->trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
-        (epoch->client = stream_config_client(&options, err))) {
+    if (trust_host(epoch->trust, snapshot, err) &&
+        (epoch->client = client_of(snapshot, epoch->trust, false, err)) &&
+        (epoch->client_http1 = client_of(snapshot, epoch->trust, true, err))) {
         epoch->snapshot = snapshot;
-        epoch->own = mem_array(snapshot->upstream_root_count + 1, sizeof(struct stream_config *));
+        epoch->sentinels = guard_sentinels(snapshot);
+        epoch->own = mem_array(2 * snapshot->upstream_root_count + 1, sizeof(struct stream_config *));
         return epoch;
     }
+    stream_config_unref(epoch->client);
     trust_unref(epoch->trust);
     free(epoch);
     return NULL;
@@ -35,39 +51,40 @@ void epoch_unref(struct epoch *epoch)
 {
     if (!epoch || --epoch->refs > 0)
         return;
-    for (size_t i = 0; i < epoch->snapshot->upstream_root_count; i++)
+    for (size_t i = 0; i < 2 * epoch->snapshot->upstream_root_count; i++)
         stream_config_unref(epoch->own[i]);
     free(epoch->own);
     stream_config_unref(epoch->client);
+    stream_config_unref(epoch->client_http1);
     trust_unref(epoch->trust);
+    needles_free(epoch->sentinels);
     snapshot_free(epoch->snapshot); /* last: trust borrows its roots */
     free(epoch);
 }
 
-static struct stream_config *config_with(const struct snapshot *snapshot, const char *pem, struct err *err)
+static struct stream_config *config_with(const struct snapshot *snapshot, const char *pem, bool http1, struct err *err)
 {
     struct trust *trust = trust_new();
-    struct stream_client_options options = {.trust = trust, .alpn = alpn,
-                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
     struct stream_config *config = NULL;
-    if (trust_add(trust, span_of(snapshot->roots_pem), TRUST_BORROW, err) &&
+    if (trust_host(trust, snapshot, err) &&
         trust_add(trust, span_of(pem), TRUST_BORROW, err))
-        config = stream_config_client(&options, err);
+        config = client_of(snapshot, trust, http1, err);
     trust_unref(trust);
     return config;
 }
 
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err)
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err)
 {
     const struct snapshot *snapshot = epoch->snapshot;
     for (size_t i = 0; i < snapshot->upstream_root_count; i++) {
         if (!span_eqs(host, snapshot->upstream_roots[i].host))
             continue;
-        if (!epoch->own[i])
-            epoch->own[i] = config_with(snapshot, snapshot->upstream_roots[i].pem, err);
-        return epoch->own[i] ? stream_config_ref(epoch->own[i]) : NULL;
+        struct stream_config **own = &epoch->own[2 * i + http1];
+        if (!*own)
+            *own = config_with(snapshot, snapshot->upstream_roots[i].pem, http1, err);
+        return *own ? stream_config_ref(*own) : NULL;
     }
-    return stream_config_ref(epoch->client);
+    return stream_config_ref(http1 ? epoch->client_http1 : epoch->client);
 }
 
 /* ---- the end ---- */

@@ -15,19 +15,22 @@
 
 /* One snapshot with what is derived from it. A reload makes a new one; a request keeps the one that it
  * began with until it ends. */
+struct needles;
 struct epoch {
     struct snapshot *snapshot;
     struct trust *trust;          /* the system's roots and tls.ca_file */
-    struct stream_config *client; /* verifies upstreams against trust */
-    struct stream_config **own;   /* the same for each of snapshot->upstream_roots; NULL: not needed yet */
+    struct stream_config *client; /* verifies upstreams against trust; offers h2 and http/1.1 */
+    struct stream_config *client_http1; /* the same, but offers http/1.1 alone: for upgrades */
+    struct stream_config **own;   /* two for each of snapshot->upstream_roots, in that order; NULL: not needed yet */
+    struct needles *sentinels;    /* the session's stand-ins; NULL: it has none */
     unsigned refs;
 };
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err) MUSTUSE NONNULL; /* takes it on success */
 struct epoch *epoch_ref(struct epoch *epoch) MUSTUSE NONNULL;
 void epoch_unref(struct epoch *epoch); /* NULL is fine */
 /* The config for an upstream: its own roots where the configuration names a ca_file. A reference. */
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, struct err *err) MUSTUSE
-    NONNULL_AT(1, 3);
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err) MUSTUSE
+    NONNULL_AT(1, 4);
 
 struct ask; /* a question to the monitor that is open */
 /* The answer: a message of one of the types that message.h gives for the question, borrowed for the call. Never
@@ -35,15 +38,23 @@ struct ask; /* a question to the monitor that is open */
  * follow (OP_RESULT). */
 typedef bool (*ask_fn)(void *arg, const struct ipc_message *message);
 
+enum { PLANE_PLACES = 256 };
+struct trunk;
+struct dial;
+
 struct plane {
     struct loop *loop;
     struct ipc *ipc;
     struct epoch *epoch; /* the newest */
     struct ca *ca;
-    struct stream_config *server; /* towards the sandbox: ALPN http/1.1 */
+    struct stream_config *server;     /* towards the sandbox, for an upstream's name: h2 and http/1.1 */
+    struct stream_config *server_api; /* for our own name: http/1.1 */
     struct resolver *resolver;
     struct pool *pool;
     struct resume *resume; /* TLS sessions of upstreams */
+    struct trunk *trunks;  /* HTTP/2 connections to upstreams, shared by requests */
+    struct dial *dials;    /* under way that others may wait for */
+    uint64_t http1_places[PLANE_PLACES]; /* hashes of where HTTP/2 was not agreed: nobody waits for a dial there */
     struct lines lines; /* for the record */
     struct ask *asks;
     uint32_t last_ask;

@@ -5,7 +5,9 @@
 #include "core/plane/denial.h"
 #include "core/plane/dial.h"
 #include "core/plane/exchange.h"
+#include "core/plane/mux.h"
 #include "core/plane/relay.h"
+#include "core/wire/socks.h"
 #include "tls/hello.h"
 
 #include <stdio.h>
@@ -26,7 +28,8 @@ struct tunnel {
     struct conn *conn;
     struct target_host host;
     uint16_t port;
-    bool captured, own, refused;
+    enum tunnel_way way;
+    bool own, refused;
     enum tunnel_state state;
     struct denial denial; /* where refused: delivered inside */
     struct dial *dial;
@@ -67,7 +70,7 @@ static void record(struct tunnel *tunnel, const char *decision, const char *mode
     json_put_int(event, "port", tunnel->port);
     json_put(event, "rule", by ? by->rule : NULL);
     json_put(event, "reason", by ? by->reason : NULL);
-    if (tunnel->captured)
+    if (tunnel->way == TUNNEL_CAPTURED)
         json_put_bool(event, "captured", true);
     if (err) {
         json_put(event, "code", err_word(err->code));
@@ -85,13 +88,33 @@ static void make_denial(struct tunnel *tunnel, const struct decision *by, const 
     snprintf(denial->reason, sizeof(denial->reason), "%s", by && by->reason ? by->reason : "");
 }
 
+/* SOCKS has no words: the code, and the record has the rest. */
+static bool write_socks(enum socks_reply reply, struct buf *out)
+{
+    uint8_t answer[SOCKS_ANSWER_BYTES];
+    socks_answer(reply, answer);
+    return buf_add(out, answer, sizeof(answer));
+}
+
+static bool write_refusal(const struct tunnel *tunnel, struct buf *out)
+{
+    switch (tunnel->way) {
+    case TUNNEL_CONNECT:
+        return denial_answer(&tunnel->denial, DENIAL_JSON, true, false, out);
+    case TUNNEL_SOCKS:
+        return write_socks(tunnel->denial.status == 403 ? SOCKS_NOT_ALLOWED : SOCKS_HOST_UNREACHABLE, out);
+    case TUNNEL_CAPTURED:
+        break;
+    }
+    return false;
+}
+
 /* A refusal in the clear: the answer to a CONNECT; a captured connection has nobody to tell and is closed. */
 static void refuse(struct tunnel *tunnel)
 {
     struct buf out CLEANUP(buf_clear);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
-    if (tunnel->captured || !denial_answer(&tunnel->denial, true, &out) ||
-        !conn_write(tunnel->conn, out.data, out.len)) {
+    if (!write_refusal(tunnel, &out) || !conn_write(tunnel->conn, out.data, out.len)) {
         tunnel_close(tunnel);
         return;
     }
@@ -102,8 +125,14 @@ static void refuse(struct tunnel *tunnel)
 
 static bool established(struct tunnel *tunnel)
 {
-    static const char answer[] = "HTTP/1.1 200 Connection established\r\n\r\n";
-    return tunnel->captured || conn_write(tunnel->conn, answer, sizeof(answer) - 1);
+    struct buf out CLEANUP(buf_clear);
+    bool made = true;
+    buf_init(&out, 64);
+    if (tunnel->way == TUNNEL_CONNECT)
+        made = buf_adds(&out, "HTTP/1.1 200 Connection established\r\n\r\n");
+    else if (tunnel->way == TUNNEL_SOCKS)
+        made = write_socks(SOCKS_SUCCEEDED, &out);
+    return made && (out.len == 0 || conn_write(tunnel->conn, out.data, out.len));
 }
 
 /* ---- untouched ---- */
@@ -162,10 +191,11 @@ static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
     tunnel_free(tunnel);
 }
 
-static void on_dialed(void *arg, struct conn *upstream, bool reused, const struct err *err)
+static void on_dialed(void *arg, const struct dial_result *result)
 {
     struct tunnel *tunnel = arg;
-    (void)reused;
+    const struct err *err = result->err;
+    struct conn *upstream = result->conn; /* plain: nothing else was asked for */
     tunnel->dial = NULL;
     if (err) {
         struct decision address = {.rule = err->code == ERR_DENIED ? "network.private" : NULL};
@@ -188,14 +218,19 @@ static void on_dialed(void *arg, struct conn *upstream, bool reused, const struc
 
 static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
 {
-    struct exchange_origin origin = {.scheme = scheme, .host = tunnel->host, .port = tunnel->port};
+    struct origin origin = {.scheme = scheme, .host = tunnel->host, .port = tunnel->port};
+    struct stream *stream = conn_stream(tunnel->conn);
+    const char *alpn = stream ? stream_alpn(stream) : NULL;
     conn_deadline(tunnel->conn, 0);
     if (tunnel->own)
         api_start(tunnel->plane, tunnel->conn, false);
+    else if (alpn && strcmp(alpn, "h2") == 0)
+        mux_start(tunnel->plane, tunnel->conn, &origin, tunnel->way == TUNNEL_CAPTURED,
+                  tunnel->refused ? &tunnel->denial : NULL);
     else if (tunnel->refused)
         exchange_refuse(tunnel->plane, tunnel->conn, &tunnel->denial);
     else
-        exchange_start(tunnel->plane, tunnel->conn, &origin, tunnel->captured, true);
+        exchange_start(tunnel->plane, tunnel->conn, &origin, tunnel->way == TUNNEL_CAPTURED, true);
     tunnel_free(tunnel);
 }
 
@@ -206,7 +241,7 @@ static void secure(struct tunnel *tunnel)
     struct stream_io io = conn_stream_io(tunnel->conn);
     struct leaf *leaf = ca_leaf(tunnel->plane->ca, tunnel->host.name, &err);
     if (leaf)
-        stream = stream_server(tunnel->plane->server, leaf, &io, &err);
+        stream = stream_server(tunnel->own ? tunnel->plane->server_api : tunnel->plane->server, leaf, &io, &err);
     leaf_unref(leaf);
     if (!stream) {
         record(tunnel, "deny", "intercept", NULL, &err);
@@ -315,8 +350,8 @@ static void begin(void *arg)
     if (decision.action == POLICY_ALLOW) {
         record(tunnel, "allow", "tunnel", &decision, NULL);
         tunnel->state = TUNNEL_DIALING;
-        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &tunnel->host, tunnel->port, false, true,
-                                  on_dialed, tunnel);
+        struct dial_request request = {.host = &tunnel->host, .port = tunnel->port, .fresh = true};
+        tunnel->dial = dial_start(tunnel->plane, tunnel->epoch, &request, on_dialed, tunnel);
         return;
     }
     err_set(&err, ERR_DENIED, "access to %s is denied by policy", tunnel->host.name);
@@ -332,11 +367,11 @@ static void begin(void *arg)
 }
 
 void tunnel_start(struct plane *plane, struct conn *conn, const struct target_host *host, uint16_t port,
-                  bool captured)
+                  enum tunnel_way way)
 {
     struct tunnel *tunnel = mem_alloc(sizeof(*tunnel));
     *tunnel = (struct tunnel){.plane = plane, .epoch = epoch_ref(plane->epoch), .conn = conn, .host = *host,
-                              .port = port, .captured = captured, .id = id_new(""),
+                              .port = port, .way = way, .id = id_new(""),
                               .began_ms = clock_mono_ms()};
     tunnel->own = strcmp(host->name, TUNNEL_OWN_NAME) == 0;
     tunnel->state = TUNNEL_DIALING;

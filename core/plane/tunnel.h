@@ -8,8 +8,14 @@
 
 #define TUNNEL_OWN_NAME "aileron.internal"
 
-/* Takes conn and one of plane->connections. captured: no CONNECT was sent and so no answer to one is. */
+/* How the client asked for it, and so how it is answered. */
+enum tunnel_way {
+    TUNNEL_CONNECT,
+    TUNNEL_SOCKS,
+    TUNNEL_CAPTURED /* it did not ask: nothing is answered */
+};
+/* Takes conn and one of plane->connections. */
 void tunnel_start(struct plane *plane, struct conn *conn, const struct target_host *host, uint16_t port,
-                  bool captured) NONNULL;
+                  enum tunnel_way way) NONNULL;
 
 #endif

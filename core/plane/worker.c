@@ -21,7 +21,7 @@ struct worker {
     int status;
 };
 
-static const char *const server_alpn[] = {"http/1.1", NULL};
+static const char *const server_alpn[] = {"h2", "http/1.1", NULL};
 
 static void stop(struct worker *worker, int status)
 {
@@ -182,7 +182,7 @@ static const struct ipc_handler ipc_handler = {.message = on_message, .gone = on
 static bool prepare(struct worker *worker, struct err *err)
 {
     struct plane *plane = &worker->plane;
-    struct stream_server_options options = {.alpn = server_alpn};
+    struct stream_server_options options = {.alpn = server_alpn}, api_options = {.alpn = server_alpn + 1};
     log_open("worker", LOG_WARN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* the terminal's; the monitor decides when a worker ends */
@@ -192,7 +192,8 @@ static bool prepare(struct worker *worker, struct err *err)
     if (!plane->loop)
         return false;
     plane->server = stream_config_server(&options, err);
-    plane->resolver = plane->server ? resolver_new(plane->loop, err) : NULL;
+    plane->server_api = plane->server ? stream_config_server(&api_options, err) : NULL;
+    plane->resolver = plane->server_api ? resolver_new(plane->loop, err) : NULL;
     if (!plane->resolver)
         return false;
     plane->pool = pool_new(plane->loop);
@@ -206,7 +207,7 @@ static bool prepare(struct worker *worker, struct err *err)
 
 int worker_main(void)
 {
-    struct worker worker = {.status = 0};
+    static struct worker worker; /* until the very end: what it holds is no leak */
     struct err err;
     if (!prepare(&worker, &err))
         return err_print(&err, "aileron worker");

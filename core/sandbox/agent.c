@@ -168,8 +168,12 @@ struct agent *agent_load(const char *aileron_home, const char *name, struct err 
     }
     AUTOFREE char *file = mem_printf("%s.yaml", name);
     AUTOFREE char *path = mem_printf("%s/agents/%s", aileron_home, file);
-    if (file_read(path, AGENT_FILE_BYTES, &text, &reason))
-        return agent_parse(path, text.data != NULL ? (const void *)text.data : "", text.len, err);
+    if (file_read(path, AGENT_FILE_BYTES, &text, &reason)) {
+        struct agent *agent = agent_parse(path, text.data != NULL ? (const void *)text.data : "", text.len, err);
+        if (agent == NULL)
+            err_hint_default(err, "Correct it: aileron.yaml(5) says what may stand there");
+        return agent;
+    }
     if (reason.code != ERR_NOT_FOUND) {
         *err = reason;
         return NULL;

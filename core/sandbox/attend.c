@@ -76,7 +76,9 @@ static void suspend(struct state *state)
 
     if (tty != NULL)
         tty_restore(tty);
+    guard_rest(state->attend->guard, true);
     raise(SIGSTOP);
+    guard_rest(state->attend->guard, false);
     if (tty != NULL && tty_raw(tty, &err))
         tty_resize(tty);
     tell(state, SIGCONT, false);

@@ -4,11 +4,13 @@
 #define AILERON_SANDBOX_ATTEND_H
 
 #include "core/base/err.h"
+#include "core/sandbox/guard.h"
 #include "core/sandbox/tty.h"
 
 struct attend {
     pid_t child;        /* the engine's process, our child */
     struct tty *tty;    /* NULL: standard streams are inherited */
+    struct guard *guard; /* of the user's terminal, whoever sets its modes */
     int control_fd;     /* our end of the control channel; -1: signals go to the child itself */
     int hold_fd;        /* readable with end of file when the daemon died; -1: none */
     /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so

@@ -50,6 +50,7 @@ static char *find(const struct child_spec *spec, struct err *err)
         return found;
     if (strchr(name, '/') == NULL && on_path_at_all(name, path)) {
         err_set(err, ERR_NOT_EXECUTABLE, "%s is on the sandbox's PATH but cannot be executed", name);
+        err_hint(err, "Give it the permission (chmod +x)");
         return NULL;
     }
     char shown[128];
@@ -105,11 +106,17 @@ static NORETURN void run(const struct child_spec *spec, const char *path, int re
 
     if (become_agent(spec, &err)) {
         execve(path, spec->command, spec->env->items);
-        if (errno == ENOENT || errno == ENOTDIR)
+        int why = errno;
+        char shown[128];
+        text_display(span_of(path), shown, sizeof(shown));
+        if (why == ENOENT || why == ENOTDIR) {
             err_set(&err, ERR_NOT_EXECUTABLE, "%s cannot be executed: its interpreter is not in the sandbox",
-                    path);
-        else
-            err_errno(&err, ERR_NOT_EXECUTABLE, errno, "%s cannot be executed", path);
+                    shown);
+            err_hint(&err, "Its first line, or the program's header, names one; is that in the image?");
+        } else {
+            err_errno(&err, ERR_NOT_EXECUTABLE, why, "%s cannot be executed", shown);
+            err_hint(&err, "Is it a program for this machine, and executable (chmod +x)?");
+        }
     }
     (void)!write(report, &err, sizeof(err));
     _exit(err_exit(err.code));

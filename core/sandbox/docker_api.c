@@ -1,12 +1,14 @@
-/* Finds the engine's socket and asks it. The answer is bounded in size and time; only its status and its body
- * are looked at. */
+/* Finds the engine's socket and asks it. The answer is bounded in size, and in time as a whole; only its status and
+ * its body are looked at. */
 #include "core/sandbox/docker_api.h"
 
 #include "core/base/file.h"
+#include "core/base/id.h"
 #include "core/base/proc.h"
 #include "core/base/text.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,6 +40,34 @@ char *docker_socket(struct err *err)
     return NULL;
 }
 
+/* What answers there is no engine, or one that is in trouble. */
+static bool trouble(struct err *err)
+{
+    err->code = ERR_UNAVAILABLE;
+    return err_hint(err, "See what `docker version` says, or use --sandbox=bwrap");
+}
+
+/* To the end, or to the deadline: an engine that sends a byte a second is none that answers. */
+static bool read_answer(int fd, struct buf *raw, struct err *err)
+{
+    uint64_t deadline = clock_mono_ms() + DOCKER_TIMEOUT_MS;
+    char bytes[16384];
+
+    for (;;) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        uint64_t now = clock_mono_ms();
+        if (now >= deadline || poll(&wait, 1, (int)(deadline - now)) <= 0)
+            return err_set(err, ERR_UNAVAILABLE, "the docker engine does not answer");
+        ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        if (n == 0)
+            return true;
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return err_errno(err, ERR_UNAVAILABLE, errno, "the docker engine does not answer");
+        if (n > 0 && !buf_add(raw, bytes, (size_t)n))
+            return err_set(err, ERR_UNAVAILABLE, "the docker engine's answer is too long");
+    }
+}
+
 /* "HTTP/1.1 200 OK\r\n...\r\n\r\nBODY" */
 static bool split(struct buf *raw, int *status, struct buf *body, struct err *err)
 {
@@ -62,18 +92,15 @@ bool docker_call(const char *socket_path, const char *method, const char *path, 
     CLEANUP(file_close_ptr) int fd = proc_unix_connect(socket_path, err);
     CLEANUP(buf_clear) struct buf raw;
 
-    buf_init(&raw, 0);
+    buf_init(&raw, DOCKER_ANSWER_BYTES + 8192);
     if (fd < 0) {
         err->code = ERR_UNAVAILABLE;
         return err_hint(err, "Start the docker engine, and see that you are in the group docker");
     }
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     AUTOFREE char *request = mem_printf("%s %s HTTP/1.0\r\nHost: docker\r\n\r\n", method, path);
-    if (!file_write_all(fd, request, strlen(request), err) ||
-        !file_read_fd(fd, DOCKER_ANSWER_BYTES + 8192, &raw, err)) {
-        err->code = ERR_UNAVAILABLE;
-        return err_wrap(err, "the docker engine does not answer");
-    }
-    return split(&raw, status, body, err);
+    ssize_t sent = send(fd, request, strlen(request), MSG_NOSIGNAL);
+    if (sent != (ssize_t)strlen(request))
+        return err_errno(err, ERR_UNAVAILABLE, errno, "the docker engine does not answer") || trouble(err);
+    return (read_answer(fd, &raw, err) && split(&raw, status, body, err)) || trouble(err);
 }

@@ -45,11 +45,13 @@ void engine_run_pass(struct engine_run *run, int fd, int child_fd)
     run->fds[run->fd_count++] = (struct proc_fd){.fd = fd, .child_fd = child_fd};
 }
 
-void engine_add_capture(const struct plan *plan, struct engine_run *run)
+void engine_add_options(const struct plan *plan, struct engine_run *run)
 {
     CLEANUP(buf_clear) struct buf ports;
     bool good = plan->capture_count > 0;
 
+    engine_run_add(run, "--workspace=%llu:%llu", (unsigned long long)plan->workspace_dev,
+                   (unsigned long long)plan->workspace_ino);
     buf_init(&ports, 256);
     for (size_t i = 0; good && i < plan->capture_count; i++)
         good = buf_printf(&ports, "%s%u", i > 0 ? "," : "", plan->capture_ports[i]);

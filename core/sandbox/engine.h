@@ -25,8 +25,8 @@ void engine_run_clear(struct engine_run *run) NONNULL;
 void engine_run_add(struct engine_run *run, const char *fmt, ...) NONNULL PRINTF(2, 3);
 /* The descriptor is given to the engine's process under the number child_fd. */
 void engine_run_pass(struct engine_run *run, int fd, int child_fd) NONNULL;
-/* The supervisor's --capture=80,443 where the plan names ports. */
-void engine_add_capture(const struct plan *plan, struct engine_run *run) NONNULL;
+/* What the supervisor is told of the plan: which directory the workspace is, the ports that are captured. */
+void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL;
 
 struct engine {
     const char *name;

@@ -181,7 +181,7 @@ static void add_command(const struct plan *plan, int args_fd, struct engine_run 
         engine_run_pass(run, plan->control_fd, child_fd);
         engine_run_add(run, "--control=%d", child_fd);
     }
-    engine_add_capture(plan, run);
+    engine_add_options(plan, run);
     engine_run_add(run, "--");
     for (size_t i = 0; i < plan->command_count; i++)
         engine_run_add(run, "%s", plan->command[i]);

@@ -9,29 +9,43 @@
 #include "core/data/json.h"
 #include "core/sandbox/docker_api.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { REFERENCE_MAX = 255, PULL_MS = 30 * 60 * 1000 };
+enum { REFERENCE_MAX = 255, PULL_SAYS_BYTES = 64 * 1024 };
 
 extern char **environ;
 
+static char *find_docker(struct err *err)
+{
+    const char *path = getenv("PATH");
+    char *found = proc_which("docker", path != NULL ? path : SANDBOX_PATH);
+
+    if (found == NULL) {
+        err_set(err, ERR_UNAVAILABLE, "no docker on PATH");
+        err_hint(err, "Install docker.io, or use --sandbox=bwrap");
+    }
+    return found;
+}
+
 static bool probe(struct err *err)
 {
-    AUTOFREE char *cli = NULL;
-    const char *path = getenv("PATH");
+    AUTOFREE char *cli = find_docker(err);
     int status;
 
-    cli = proc_which("docker", path != NULL ? path : SANDBOX_PATH);
-    if (cli == NULL) {
-        err_set(err, ERR_UNAVAILABLE, "no docker on PATH");
-        return err_hint(err, "Install docker.io, or use --sandbox=bwrap");
-    }
+    if (cli == NULL)
+        return false;
     AUTOFREE char *socket_path = docker_socket(err);
     if (socket_path == NULL || !docker_call(socket_path, "GET", "/_ping", &status, NULL, err))
         return false;
-    return status == 200 || err_set(err, ERR_UNAVAILABLE, "the docker engine answers with status %d", status);
+    if (status == 200)
+        return true;
+    err_set(err, ERR_UNAVAILABLE, "the docker engine answers with status %d", status);
+    return err_hint(err, "See what `docker version` says, or use --sandbox=bwrap");
 }
 
 static bool reference_valid(const char *image)
@@ -72,25 +86,76 @@ static bool check_image(const char *image, struct buf *answer, struct err *err)
     return err_hint(err, "Pull or build it with --platform linux/%s", our_architecture());
 }
 
-static bool pull(const char *image, struct err *err)
+/* The socket that was probed is the one that is used, whatever docker's context says. */
+static bool use_socket(struct engine_run *run, const char *socket_path)
 {
-    char *argv[4] = {NULL, NULL, NULL, NULL};
-    const char *words[] = {"docker", "pull", image};
-    struct err reason = {0};
-    struct buf out;
-    int status = -1;
+    AUTOFREE char *host = mem_printf("unix://%s", socket_path);
 
-    for (size_t i = 0; i < COUNT(words); i++)
-        argv[i] = mem_strdup(words[i]);
-    bool good = proc_capture(argv, 65536, &out, &status, PULL_MS, &reason) && status == 0;
-    if (reason.code == ERR_NONE)
-        buf_clear(&out);
-    for (size_t i = 0; i < COUNT(words); i++)
-        free(argv[i]);
-    if (good)
+    env_unset(&run->env, "DOCKER_CONTEXT");
+    return env_set(&run->env, "DOCKER_HOST", host);
+}
+
+/* Why docker would not: the first line that it said, without its preamble. */
+static void first_words(struct buf *said, char *out, size_t cap)
+{
+    static const char preamble[] = "Error response from daemon: ";
+    struct span rest = span_of(buf_cstr(said)), line = {"", 0};
+
+    while (line.len == 0 && span_cut(&rest, '\n', &line))
+        ;
+    if (span_starts(line, preamble))
+        line = (struct span){line.p + sizeof(preamble) - 1, line.len - (sizeof(preamble) - 1)};
+    text_display(line.len > 0 ? line : SPAN("docker gives no reason"), out, cap);
+}
+
+/* docker's progress is shown where somebody watches; what it complains of becomes our one line. */
+static bool run_pull(struct engine_run *run, int *status, char *why, size_t why_cap, struct err *err)
+{
+    CLEANUP(file_close_ptr) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    CLEANUP(buf_clear) struct buf said;
+    struct err ignored = {0};
+    int ends[2];
+
+    buf_init(&said, 0);
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot start docker");
+    engine_run_pass(run, null, STDIN_FILENO);
+    engine_run_pass(run, isatty(STDERR_FILENO) == 1 ? STDERR_FILENO : null, STDOUT_FILENO);
+    engine_run_pass(run, ends[1], STDERR_FILENO);
+    struct proc_spec child = {.path = run->path, .argv = run->argv, .envp = run->env.items, .fds = run->fds,
+                              .fd_count = run->fd_count, .die_with_parent = true};
+    pid_t pid = proc_spawn(&child, err);
+    close(ends[1]);
+    if (pid > 0 && !file_read_fd(ends[0], PULL_SAYS_BYTES, &said, &ignored))
+        buf_init(&said, 0);
+    close(ends[0]);
+    while (pid > 0 && waitpid(pid, status, 0) < 0 && errno == EINTR)
+        ;
+    first_words(&said, why, why_cap);
+    return pid > 0;
+}
+
+static bool pull(const char *image, const char *socket_path, struct err *err)
+{
+    CLEANUP(engine_run_clear) struct engine_run run = {0};
+    char why[256] = "";
+    int status = 0;
+
+    run.path = find_docker(err);
+    if (run.path == NULL)
+        return false;
+    engine_run_add(&run, "docker");
+    engine_run_add(&run, "pull");
+    engine_run_add(&run, "%s", image);
+    env_add_all(&run.env, environ);
+    if (!use_socket(&run, socket_path))
+        return err_set(err, ERR_LAUNCH, "the environment is too large");
+    if (!run_pull(&run, &status, why, sizeof(why), err))
+        return false;
+    if (status == 0)
         return true;
-    err_set(err, ERR_LAUNCH, "there is no image %s on this machine, and it could not be pulled", image);
-    return err_hint(err, "`docker images` lists what is here; `docker pull %s` says why it cannot be had", image);
+    err_set(err, ERR_LAUNCH, "there is no image %s on this machine, and it cannot be pulled: %s", image, why);
+    return err_hint(err, "`docker images` lists what is here");
 }
 
 static bool prepare(struct plan *plan, struct err *err)
@@ -109,7 +174,7 @@ static bool prepare(struct plan *plan, struct err *err)
         return false;
     if (status == 200)
         return check_image(plan->image, &answer, err);
-    return pull(plan->image, err);
+    return pull(plan->image, socket_path, err);
 }
 
 /* --mount takes a line of CSV: a field with a comma or a quote is quoted. */
@@ -195,8 +260,6 @@ static void add_no_proxies(struct engine_run *run)
 static bool add_environment(const struct plan *plan, const char *socket_path, struct engine_run *run,
                             struct err *err)
 {
-    bool good;
-
     add_no_proxies(run);
     env_add_all(&run->env, environ);
     for (size_t i = 0; i < plan->env.count; i++) {
@@ -206,29 +269,28 @@ static bool add_environment(const struct plan *plan, const char *socket_path, st
             return err_set(err, ERR_LAUNCH, "the environment is too large");
         engine_run_add(run, "--env=%s", name);
     }
-    /* The socket that was probed is the one that is used, whatever docker's context says. */
-    AUTOFREE char *host = mem_printf("unix://%s", socket_path);
-    good = env_set(&run->env, "DOCKER_HOST", host);
-    env_unset(&run->env, "DOCKER_CONTEXT");
-    return good || err_set(err, ERR_LAUNCH, "the environment is too large");
+    /* The user's own configuration of docker would add its proxies' variables, which may hold a password. */
+    AUTOFREE char *none = mem_printf("%s/run/docker", plan->aileron_home);
+    return (use_socket(run, socket_path) && env_set(&run->env, "DOCKER_CONFIG", none)) ||
+           err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
 static bool build(const struct plan *plan, struct engine_run *run, struct err *err)
 {
-    const char *path = getenv("PATH");
     AUTOFREE char *socket_path = docker_socket(err);
 
-    if (socket_path == NULL)
-        return false;
-    run->path = proc_which("docker", path != NULL ? path : SANDBOX_PATH);
+    run->path = socket_path != NULL ? find_docker(err) : NULL;
     if (run->path == NULL)
-        return err_set(err, ERR_UNAVAILABLE, "no docker on PATH");
+        return false;
     engine_run_add(run, "docker");
     engine_run_add(run, "run");
     engine_run_add(run, "--rm");
     engine_run_add(run, "--interactive");
-    if (plan->tty)
+    if (plan->tty) {
         engine_run_add(run, "--tty");
+        /* docker would keep Ctrl-P back until the next key, and detach at Ctrl-P Ctrl-Q. No terminal sends these. */
+        engine_run_add(run, "--detach-keys=\xff,\xfe");
+    }
     engine_run_add(run, "--name=aileron-%s", plan->session_id);
     engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
     add_isolation(plan, run);
@@ -248,7 +310,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     }
     if (plan->network == PLAN_OPEN)
         engine_run_add(run, "--open");
-    engine_add_capture(plan, run);
+    engine_add_options(plan, run);
     engine_run_add(run, "--");
     for (size_t i = 0; i < plan->command_count; i++)
         engine_run_add(run, "%s", plan->command[i]);

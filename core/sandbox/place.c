@@ -22,6 +22,11 @@ bool place_find(const struct supervisor_spec *spec, struct place *out, struct er
 
     *out = (struct place){.uid = spec->uid, .gid = spec->gid};
     out->cwd = spec->cwd != NULL ? spec->cwd : SANDBOX_WORKSPACE;
+    if (spec->have_workspace && (stat(SANDBOX_WORKSPACE, &st) != 0 || st.st_dev != spec->workspace_dev ||
+                                 st.st_ino != spec->workspace_ino)) {
+        err_set(err, ERR_LAUNCH, "what was mounted as the workspace is not the directory that was launched from");
+        return err_hint(err, "Something replaced it meanwhile: look at it, and at what else may write beside it");
+    }
     if (!spec->have_id) {
         if (stat(out->cwd, &st) != 0) {
             err_errno(err, ERR_LAUNCH, errno, "the workspace %s is not there", out->cwd);

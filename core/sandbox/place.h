@@ -12,7 +12,9 @@ struct place {
     const char *cwd; /* borrowed from the spec */
 };
 
-/* The ids are the spec's, else those of the workspace's owner. */
+/* The ids are the spec's, else those of the workspace's owner. Refused: a workspace that is another directory than
+ * the one that was launched from (F10: an engine mounts a name, and whoever can write beside it can change what that
+ * leads to meanwhile). */
 bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err) MUSTUSE NONNULL;
 /* With the privileges of the start: the session's CA among the image's roots; /tmp, the home and an entry in
  * /etc/passwd where the image has none. What cannot be made (a read-only root) is left out: the agent may do

@@ -2,13 +2,17 @@
  * the agent. It starts nothing and asks nobody. */
 #include "core/sandbox/plan.h"
 
+#include "core/base/file.h"
 #include "core/base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void plan_init(struct plan *plan)
@@ -66,24 +70,26 @@ static bool shows_home(const struct plan *plan, const char *path)
 static bool shows_socket(const char *path)
 {
     static const char *const places[] = {"/run/docker.sock", "/run/podman/podman.sock",
-                                         "/run/containerd/containerd.sock"};
+                                         "/run/containerd/containerd.sock", "/run/crio/crio.sock"};
     static const char *const variables[] = {"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DOCKER_HOST", "CONTAINER_HOST"};
     static const char scheme[] = "unix://";
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    bool shown = false;
 
-    for (size_t i = 0; i < COUNT(places); i++) {
-        AUTOFREE char *real = realpath(places[i], NULL);
-        if (real != NULL && plan_path_within(real, path))
-            return true;
-    }
+    for (size_t i = 0; i < COUNT(places); i++) /* one that is not there now may come while the sandbox runs */
+        shown = shown || plan_path_within(places[i], path);
     for (size_t i = 0; i < COUNT(variables); i++) {
         const char *value = getenv(variables[i]);
         if (value != NULL && strncmp(value, scheme, sizeof(scheme) - 1) == 0)
             value += sizeof(scheme) - 1;
-        AUTOFREE char *real = value != NULL && value[0] == '/' ? realpath(value, NULL) : NULL;
-        if (real != NULL && plan_path_within(real, path))
-            return true;
+        AUTOFREE char *real = value != NULL && value[0] == '/' ? canonical(value) : NULL;
+        shown = shown || (real != NULL && plan_path_within(real, path));
     }
-    return false;
+    if (runtime != NULL && runtime[0] == '/') {
+        AUTOFREE char *real = canonical(runtime), *podman = file_join(real, "podman/podman.sock");
+        shown = shown || plan_path_within(podman, path);
+    }
+    return shown;
 }
 
 static bool refuse_workspace(const char *path, const char *why, struct err *err)
@@ -92,13 +98,24 @@ static bool refuse_workspace(const char *path, const char *why, struct err *err)
     return err_hint(err, "Change to the project's own directory and launch again");
 }
 
+/* What is at a canonical path: no component may have become a symlink since it was made. */
+static bool look_at(const char *real, struct stat *st)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    CLEANUP(file_close_ptr) int fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
+
+    if (fd < 0 && errno == ENOSYS) /* before Linux 5.6 */
+        fd = open(real, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && fstat(fd, st) == 0;
+}
+
 bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
 {
     AUTOFREE char *real = realpath(path, NULL);
     AUTOFREE char *user_home = canonical(plan->user_home);
     struct stat st;
 
-    if (real == NULL || stat(real, &st) != 0)
+    if (real == NULL || !look_at(real, &st))
         return err_errno(err, ERR_LAUNCH, errno, "cannot use the workspace %s", path);
     if (!S_ISDIR(st.st_mode))
         return refuse_workspace(real, "it is no directory", err);
@@ -109,7 +126,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
         return refuse_workspace(real, "it is the home directory or holds it", err);
     if (shows_socket(real))
-        return refuse_workspace(real, "it holds a socket that controls this host (an engine's, keys, services)", err);
+        return refuse_workspace(real, "it holds the engine's socket, or another that controls this host (keys, "
+                                      "services)", err);
     if (strpbrk(real, "\n\r") != NULL)
         return refuse_workspace("here", "its path has a line break in it", err);
     if (access(real, W_OK | X_OK) != 0) {
@@ -118,6 +136,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     }
     free(plan->workspace);
     plan->workspace = mem_strdup(real);
+    plan->workspace_dev = st.st_dev;
+    plan->workspace_ino = st.st_ino;
     /* Root acts for the owner; anyone else acts as himself, whoever owns the directory. */
     plan->uid = geteuid() == 0 ? st.st_uid : geteuid();
     plan->gid = geteuid() == 0 ? st.st_gid : getegid();

@@ -7,6 +7,8 @@
 #include "core/sandbox/env.h"
 #include "core/sandbox/layout.h"
 
+#include <sys/types.h>
+
 enum {
     PLAN_COMMAND_MAX = 4096, /* words of a command */
     PLAN_EXPOSE_MAX = 32     /* paths an agent's file exposes */
@@ -19,6 +21,8 @@ struct plan {
     char *aileron_home; /* never mounted */
     char *user_home;   /* the host user's home; may be NULL */
     char *workspace;   /* canonical */
+    dev_t workspace_dev; /* which directory that was: an engine mounts it by its name, later */
+    ino_t workspace_ino;
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
     char *image;       /* docker; NULL: none was named */
@@ -48,7 +52,7 @@ void plan_clear(struct plan *plan) NONNULL;
  * user_home and aileron_home are set before. */
 bool plan_set_workspace(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
 /* Adds a path to be exposed read-only ("~/..." is the user's home). What does not exist is left out. Refused:
- * an ancestor of aileron_home or a place in it, the home itself, /. */
+ * an ancestor of aileron_home or a place in it, the home itself, an engine's socket or what holds it, /. */
 bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
 /* Copies the words. */
 bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err) MUSTUSE NONNULL;

@@ -62,7 +62,9 @@ static bool set_up_network(struct supervisor *self, struct err *err)
     const struct supervisor_spec *spec = self->spec;
     bool given = spec->port_count > 0;
 
-    if (!spec->open && (!netlink_loopback_up(err) || !netlink_loopback_address(htonl(0x7f400001), 10, err)))
+    /* First of all: where the engine gave us a network that is not our own, nothing of it is to be changed. */
+    if (!spec->open && (!fence_check_outside(err) || !netlink_loopback_up(err) ||
+                        !netlink_loopback_address(htonl(0x7f400001), 10, err)))
         return false;
     self->capture = capture_open(self->loop, given ? spec->ports : usual,
                                  given ? spec->port_count : COUNT(usual), !spec->open, err);
@@ -121,8 +123,11 @@ static void set_state(struct supervisor *self, enum supervisor_state state)
 
 static void signal_agent(const struct supervisor *self, int signo)
 {
-    if (self->agent > 0)
-        kill(-self->agent, signo);
+    if (self->agent <= 0)
+        return;
+    kill(-self->agent, signo);
+    if (signo == SIGHUP || signo == SIGTERM) /* what is stopped would never see them: as a terminal's hang-up does */
+        kill(-self->agent, SIGCONT);
 }
 
 static void agent_stopped(struct supervisor *self)
@@ -195,7 +200,6 @@ static void on_poll(void *arg)
     fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\n");
     set_state(self, ENDING);
     signal_agent(self, SIGTERM);
-    signal_agent(self, SIGCONT);
     timer_start(&self->grace, SUPERVISOR_GRACE_MS);
 }
 

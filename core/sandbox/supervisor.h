@@ -19,6 +19,8 @@ enum { SUPERVISOR_STOPPED = 'S' };
 struct supervisor_spec {
     char *const *command; /* NULL-terminated */
     const char *cwd;      /* NULL: the workspace */
+    bool have_workspace;  /* which directory it must be; else it is not looked at */
+    uint64_t workspace_dev, workspace_ino;
     bool have_id;         /* uid and gid are given; else those of the workspace's owner */
     uid_t uid;
     gid_t gid;

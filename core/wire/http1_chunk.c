@@ -116,32 +116,12 @@ static const char *step(struct chunk *chunk, char c)
 
 /* ---- trailers ---- */
 
-/* Fields that frame, route or authenticate a message, or say how its body is to be read, have no place behind it
- * (RFC 9110 6.5.1). */
-static bool forbidden(struct span name)
-{
-    static const char *const names[] = {
-        "transfer-encoding", "content-length",   "trailer",       "host",
-        "connection",        "keep-alive",       "te",            "upgrade",
-        "authorization",     "www-authenticate", "cookie",        "set-cookie",
-        "content-encoding",  "content-type",     "content-range", "authentication-info",
-        "expect",            "max-forwards",
-    };
-    for (size_t i = 0; i < COUNT(names); i++)
-        if (span_eqis(name, names[i]))
-            return true;
-    return name.len >= 6 && span_eqi((struct span){name.p, 6}, SPAN("proxy-"));
-}
-
 static bool take_trailer(struct msg *msg, struct span line, struct err *err)
 {
     const char *colon = memchr(line.p, ':', line.len);
     struct span name = {line.p, colon ? (size_t)(colon - line.p) : 0};
     if (!colon || !text_is_token(name))
         return err_set(err, ERR_DATA, "a trailer line is no field");
-    if (forbidden(name))
-        return err_set(err, ERR_DATA, "the field %.*s cannot be a trailer",
-                       (int)(name.len < 64 ? name.len : 64), name.p);
     return msg_add_trailer(msg, name, (struct span){colon + 1, line.len - name.len - 1}, err);
 }
 

@@ -118,9 +118,27 @@ bool msg_add_borrowed(struct msg *msg, struct span name, struct span value, stru
            append(msg, &msg->fields, MSG_FIELDS_MAX, name, value, err);
 }
 
+bool msg_trailer_allowed(struct span name)
+{
+    static const char *const names[] = {
+        "transfer-encoding", "content-length",   "trailer",       "host",
+        "connection",        "keep-alive",       "te",            "upgrade",
+        "authorization",     "www-authenticate", "cookie",        "set-cookie",
+        "content-encoding",  "content-type",     "content-range", "authentication-info",
+        "expect",            "max-forwards",
+    };
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (span_eqis(name, names[i]))
+            return false;
+    return name.len < 6 || !span_eqi((struct span){name.p, 6}, SPAN("proxy-"));
+}
+
 bool msg_add_trailer(struct msg *msg, struct span name, struct span value, struct err *err)
 {
     value = span_trim(value);
+    if (!msg_trailer_allowed(name))
+        return err_set(err, ERR_DATA, "the field %.*s cannot be a trailer",
+                       (int)(name.len < 64 ? name.len : 64), name.p);
     return field_valid(name, value, err) && fits(msg, name, value, err) &&
            append(msg, &msg->trailers, MSG_TRAILERS_MAX, name, value, err);
 }

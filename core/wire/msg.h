@@ -69,7 +69,10 @@ bool msg_add_borrowed(struct msg *msg, struct span name, struct span value, stru
     NONNULL_AT(1, 4);
 bool msg_set_borrowed(struct msg *msg, const char *name, struct span value, struct err *err) MUSTUSE
     NONNULL_AT(1, 2, 4);
-/* msg_add_borrowed for msg->trailers. Which fields may be trailers is the parser's business. */
+/* What may not come after a body: what frames, routes or authorises a message, or changes how its content is
+ * read (RFC 9110 6.5.1). */
+bool msg_trailer_allowed(struct span name) MUSTUSE;
+/* msg_add_borrowed for msg->trailers, where msg_trailer_allowed. */
 bool msg_add_trailer(struct msg *msg, struct span name, struct span value, struct err *err) MUSTUSE
     NONNULL_AT(1, 4);
 /* Start lines of messages that are built here: copies; ERR_DATA where they could not be written. */

@@ -4,7 +4,7 @@
 
 #include "core/base/mem.h"
 
-/* Appends "llhttp 9.2.1"; false: the buffer is full. */
+/* Appends "llhttp 9.2.1, nghttp2 1.52.0"; false: the buffer is full. */
 bool wire_versions(struct buf *out) MUSTUSE NONNULL;
 
 #endif

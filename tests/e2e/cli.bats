@@ -60,7 +60,7 @@ fails() { # STATUS WORDS COMMAND...
     [ "$(grep -cF "$SECRET" <<< "$output")" -eq 0 ]
     [ "$(aileron vault get --reveal a/token)" = line ]
     [ "$(aileron vault get --reveal a/basic)" = pw ]
-    fails 64 -- '--reveal' aileron vault get a/token
+    fails 64 '--reveal' aileron vault get a/token
     aileron vault rm a/token
     fails 1 'no entry a/token' aileron vault get --reveal a/token
     aileron vault lock
@@ -94,6 +94,40 @@ print(seen.decode())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 PYTHON
     [ "$status" -eq 0 ]
+    grep -q 'The vault is unlocked' <<< "$output"
+    [ "$(grep -c 'for the test' <<< "$output")" -eq 0 ]
+}
+
+@test "the echo is off before the passphrase is asked for: nothing typed at once is shown, or lost" {
+    unset AILERON_VAULT_PASSPHRASE
+    aileron vault lock
+    run /usr/bin/python3 - << 'PYTHON'
+import os, select, signal, sys, termios, time
+signal.alarm(15)
+master, slave = os.openpty()
+termios.tcflow(slave, termios.TCOOFF) # a terminal that takes no output: the prompt waits, and what stands before it is done
+pid = os.fork()
+if pid == 0:
+    os.login_tty(slave)
+    os.execlp("aileron", "aileron", "vault", "unlock")
+end = time.monotonic() + 5
+while termios.tcgetattr(slave)[3] & termios.ECHO and time.monotonic() < end:
+    time.sleep(0.01)
+print("echo", bool(termios.tcgetattr(slave)[3] & termios.ECHO), "asked", bool(select.select([master], [], [], 0)[0]))
+os.write(master, b"a passphrase for the test\n")
+termios.tcflow(slave, termios.TCOON)
+os.close(slave)
+seen = b""
+try:
+    while chunk := os.read(master, 1024):
+        seen += chunk
+except OSError:
+    pass
+print(seen.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PYTHON
+    [ "$status" -eq 0 ]
+    grep -qx 'echo False asked False' <<< "$output"
     grep -q 'The vault is unlocked' <<< "$output"
     [ "$(grep -c 'for the test' <<< "$output")" -eq 0 ]
 }
@@ -193,10 +227,11 @@ PYTHON
 
 @test "the daemon: started once, stopped, refused where its home is not private" {
     aileron daemon stop
-    for i in 1 2 3 4 5 6; do aileron vault list > "$WORLD/list.$i" & done
-    wait
+    local pids=()
+    for i in 1 2 3 4 5 6; do aileron vault list > "$WORLD/list.$i" & pids+=($!); done
+    wait "${pids[@]}" # not for everything: the upstream is a child of this shell, too
     for i in 1 2 3 4 5 6; do grep -q user/api "$WORLD/list.$i"; done
-    [ "$(pgrep -fc "^aileron daemon --foreground" -u "$(id -u)")" -ge 1 ]
+    [ "$(grep -lzx "AILERON_HOME=$AILERON_HOME" $(pgrep -f '^[^ ]*aileron daemon' | sed 's:.*:/proc/&/environ:') | wc -l)" -eq 1 ]
     fails 1 'runs already' aileron daemon --foreground
     aileron daemon stop
     fails 69 'no daemon' aileron status
@@ -225,4 +260,39 @@ PYTHON
     run aileron doctor
     [ "$status" -eq 0 ]
     grep -q '^bwrap  *ok' <<< "$output"
+}
+
+@test "a project's own file only narrows, with line and column where it does not" {
+    cd "$WORLD/ws"
+    cat > .aileron.yaml <<'YAML'
+version: 1
+rules:
+  - { name: look but do not touch, host: api.test, methods: [POST, PUT, PATCH, DELETE], action: deny, reason: this project reads }
+  - { host: forbidden.test, action: allow }
+YAML
+    run aileron policy check
+    [ "$status" -eq 0 ]
+    grep -q '.aileron.yaml of this directory, which only narrows' <<< "$output"
+    run aileron policy test POST https://api.test/open
+    [ "$status" -eq 77 ]
+    grep -q 'look but do not touch: this project reads' <<< "$output"
+    run aileron policy test GET https://forbidden.test/
+    [ "$status" -eq 77 ]
+    run aileron launch --sandbox=bwrap -- sh -c 'curl -sS https://api.test/user; curl -sS -d x https://api.test/user
+        curl -sS https://forbidden.test/'
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+    grep -q 'this project reads' <<< "$output"
+    grep -q 'this host is not for agents' <<< "$output"
+    [ "$(upstream_count)" -eq 1 ]
+    aileron audit list --event=session.start | grep -q 'project_rules=2'
+    # What would widen is refused, and nothing starts.
+    printf 'version: 1\nrules:\n  - { host: api.test, action: allow, credential: user/api }\n' > .aileron.yaml
+    fails 125 '.aileron.yaml:3:[0-9]*: .*names no credentials' aileron launch --sandbox=bwrap -- true
+    printf 'version: 1\nnetwork:\n  allow_private: ["10.0.0.0/8"]\n' > .aileron.yaml
+    fails 125 '.aileron.yaml:3:[0-9]*: .*private' aileron launch --sandbox=bwrap -- true
+    rm .aileron.yaml
+    mkfifo .aileron.yaml
+    fails 125 'aileron.yaml' timeout 10 aileron launch --sandbox=bwrap -- true
+    rm .aileron.yaml
 }

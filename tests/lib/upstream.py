@@ -32,6 +32,7 @@ class Service(http.server.BaseHTTPRequestHandler):
     git_root = ""
     secret = ""
     log_lock = threading.Lock()
+    released = threading.Event()
 
     def log_message(self, *unused):
         pass
@@ -42,7 +43,10 @@ class Service(http.server.BaseHTTPRequestHandler):
         """Yields the request's body as it arrives."""
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             while True:
-                size = int(self.rfile.readline().split(b";")[0], 16)
+                line = self.rfile.readline()
+                if not line:
+                    raise ConnectionError("the request was cut off")
+                size = int(line.split(b";")[0], 16)
                 data = self.rfile.read(size)
                 self.rfile.readline()
                 if size == 0:
@@ -52,7 +56,7 @@ class Service(http.server.BaseHTTPRequestHandler):
         while left > 0:
             data = self.rfile.read(min(left, CHUNK))
             if not data:
-                return
+                raise ConnectionError("the request was cut off")
             left -= len(data)
             yield data
 
@@ -112,6 +116,13 @@ class Service(http.server.BaseHTTPRequestHandler):
             self.answer(302, b"", [("Location", query["to"])])
         elif url.path == "/stream":
             self.stream(int(query.get("count", 5)), float(query.get("delay", 0.1)))
+        elif url.path == "/reflect":
+            self.reflect(query.get("how", "plain"))
+        elif url.path == "/held":
+            self.held()
+        elif url.path == "/release":
+            self.released.set()
+            self.answer(200, {"released": True})
         elif url.path == "/close":
             self.send_response(200)
             self.send_header("Content-Length", "1000000")
@@ -155,6 +166,42 @@ class Service(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(delay)
         self.wfile.write(b"0\r\n\r\n")
+
+    def reflect(self, how):
+        """Gives the credential back as hostile services do (threat C06)."""
+        field = self.headers.get("Authorization", "none")
+        secret = field.rpartition(" ")[2].encode()
+        if how == "base64":
+            secret = base64.b64encode(b"you sent: " + secret)
+        self.send_response(200)
+        self.send_header("X-You-Sent", field)
+        if how == "plain" or how == "base64":
+            self.send_header("Content-Length", str(len(secret) + 12))
+            self.end_headers()
+            self.wfile.write(b"begin " + secret + b" end..")
+            return
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Trailer", "X-Last")
+        self.end_headers()
+        for byte in secret if how == "split" else [secret]:
+            part = bytes([byte]) if how == "split" else byte
+            self.wfile.write(b"%x\r\n" % len(part) + part + b"\r\n")
+            self.wfile.flush()
+            if how == "split":
+                time.sleep(0.005)
+        self.wfile.write(b"0\r\nX-Last: " + secret + b"\r\n\r\n")
+
+    def held(self):
+        """Begins an answer, and ends it once somebody asks for /release: no test has to race a clock."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        self.wfile.write(b"held ")
+        self.wfile.flush()
+        self.released.wait(60)
+        self.released.clear()
+        self.wfile.write(b"free\n")
 
     def git(self, url):
         """git http-backend as a CGI program, behind basic authentication."""

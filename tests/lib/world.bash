@@ -4,20 +4,39 @@
 #   WORLD        a private directory; WORLD/ws is the workspace, WORLD/up the upstream's directory
 #   SECRET       the credential that the upstream insists on: random, so that a sweep for it is certain
 #   upstream_log prints what the upstream saw
+#   BIN          the directory of the program under test
 
 TESTS_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$TESTS_LIB/../.." && pwd)
+BIN=${TEST_BIN:-$ROOT/build/bin}
 
 # What a developer's machine may carry must not decide a test.
 world_clean_environment() {
     unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE PIP_CERT NODE_EXTRA_CA_CERTS \
         GIT_SSL_CAINFO AWS_CA_BUNDLE CARGO_HTTP_CAINFO DENO_CERT GRPC_DEFAULT_SSL_ROOTS_FILE_PATH \
         HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy \
-        NODE_OPTIONS NODE_USE_ENV_PROXY JAVA_TOOL_OPTIONS GH_TOKEN GITHUB_TOKEN DOCKER_HOST \
+        NODE_OPTIONS NODE_USE_ENV_PROXY JAVA_TOOL_OPTIONS GH_TOKEN GITHUB_TOKEN DOCKER_CONTEXT DOCKER_CONFIG \
         AILERON_TOKEN AILERON_API_URL AILERON_SESSION_ID AILERON_TOOLS_FILE AILERON_SHIMS_DIR
-    export PATH="$ROOT/build/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    # Which docker is with-docker's to say: never the person's own, which may be another machine.
+    export DOCKER_HOST="${TEST_DOCKER_HOST:-unix:///var/run/docker.sock}"
+    export PATH="$BIN:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     export LC_ALL=C.UTF-8 GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
 }
+
+# IMAGE for the engine docker. Where no docker answers, or nobody may make an image, the file's tests are skipped and
+# say why: setup() begins with world_skip. Where one could be made and was not, that is a failure.
+world_image() { # debian|scratch
+    world_clean_environment
+    export IMAGE WORLD_SKIP
+    if ! docker version > /dev/null 2>&1; then
+        WORLD_SKIP="no docker answers at $DOCKER_HOST"
+    elif [ "$(id -u)" -ne 0 ]; then
+        WORLD_SKIP="only root can make the image $1"
+    else
+        IMAGE=$("$TESTS_LIB/image" "$1")
+    fi
+}
+world_skip() { [ -z "${WORLD_SKIP:-}" ] || skip "$WORLD_SKIP"; }
 
 world_start() { # NAME...: names that the upstream has certificates for
     world_clean_environment
@@ -41,6 +60,15 @@ world_start() { # NAME...: names that the upstream has certificates for
     world_bindings "$@"
     aileron vault init > /dev/null || return 1
     printf '%s' "$SECRET" | aileron vault put user/api > /dev/null || return 1
+}
+
+# The second upstream: HTTP/2, at http2.test.
+world_http2() {
+    node "$TESTS_LIB/upstream-http2.js" "$WORLD/up" < "$WORLD/up/stdin" > "$WORLD/up/http2-out" 2>&1 3>&- &
+    HTTP2_PID=$!
+    wait_for test -s "$WORLD/up/http2-port" || return 1
+    sed -i "s/\\(host: http2.test, address: \"127.0.0.1:\\)[0-9]*/\\1$(cat "$WORLD/up/http2-port")/" "$AILERON_HOME/config.yaml"
+    aileron policy reload > /dev/null
 }
 
 # The upstream's names are served at a port of its own on loopback: `address` says where a name is.
@@ -82,11 +110,35 @@ world_bindings() {
 
 world_stop() {
     [ -n "${WORLD:-}" ] || return 0
-    aileron daemon stop > /dev/null 2>&1 || true
+    world_stop_daemon
     exec 7>&-
-    if [ -n "${UPSTREAM_PID:-}" ]; then wait "$UPSTREAM_PID" 2> /dev/null || true; fi
+    # A process that a failed test left behind may hold the pipe open: the upstream is ended, too.
+    for pid in ${UPSTREAM_PID:-} ${HTTP2_PID:-}; do
+        kill "$pid" 2> /dev/null || true
+        wait "$pid" 2> /dev/null || true
+    done
+    world_keep_reports
     if [ -n "${KEEP_WORLD:-}" ]; then echo "kept $WORLD" >&2; else rm -rf "$WORLD"; fi
     WORLD=
+}
+
+# Its lock is free before its process ends, and a sanitizer looks for leaks last of all: in the workers of sessions
+# that have just ended, then in the daemon.
+world_stop_daemon() {
+    local daemon i
+    daemon=$(cat "$AILERON_HOME/run/daemon.pid" 2> /dev/null)
+    for i in $(seq 500); do [ -n "$daemon" ] && pgrep -P "$daemon" > /dev/null || break; sleep 0.02; done
+    aileron daemon stop > /dev/null 2>&1 || aileron daemon stop --force > /dev/null 2>&1 || true
+    for i in $(seq 500); do [ -n "$daemon" ] && kill -0 "$daemon" 2> /dev/null || break; sleep 0.02; done
+}
+
+# What a sanitizer wrote inside a sandbox (lib/sanitizer.c), for lib/run.
+world_keep_reports() {
+    [ -n "${SANITIZER_REPORTS:-}" ] || return 0
+    local report
+    find "$WORLD" -name '.sanitizer.*' | while read -r report; do
+        mv "$report" "$(mktemp -u "$SANITIZER_REPORTS/sandbox.XXXXXX")"
+    done
 }
 
 wait_for() { # COMMAND...: true within 10 seconds
@@ -97,6 +149,13 @@ wait_for() { # COMMAND...: true within 10 seconds
     done
     echo "waited in vain for: $*" >&2
     return 1
+}
+
+# True where grep finds nothing, and prints what it found. `! grep` would never fail a test: bash ignores it.
+absent() { # GREP-ARGUMENT...
+    local status=0
+    grep "$@" || status=$?
+    [ "$status" -eq 1 ] # 2 is a file that is not there, or a pattern that is none
 }
 
 upstream_log() { cat "$WORLD/up/requests.log"; }

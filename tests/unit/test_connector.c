@@ -150,6 +150,7 @@ static void C07_C10_values_stay_values(void **state)
     (void)state;
     static const char *const bad[] = {
         "{\"owner\":\"..\",\"repo\":\"b\"}",       "{\"owner\":\".\",\"repo\":\"b\"}",
+        "{\"owner\":\"..;x\",\"repo\":\"b\"}",     "{\"owner\":\".;\",\"repo\":\"b\"}",
         "{\"owner\":\"a/b\",\"repo\":\"b\"}",      "{\"owner\":\"a\\\\b\",\"repo\":\"b\"}",
         "{\"owner\":\"\",\"repo\":\"b\"}",         "{\"owner\":\"a\\r\\nX: y\",\"repo\":\"b\"}",
         "{\"owner\":\"a\",\"repo\":\"b\",\"sort\":null,\"tags\":[\"x\\ny\"]}",

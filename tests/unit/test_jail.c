@@ -381,6 +381,23 @@ static int local_socket(int type, struct addr *addr)
     return fd;
 }
 
+static int too_much_memory(void)
+{
+    char *some = malloc(JAIL_DATA_BYTES / 4), *much = malloc(JAIL_DATA_BYTES); /* no page of it is touched */
+    return some != NULL && much == NULL ? 0 : 1;
+}
+
+/* F06: a sandbox that makes its worker grow does not take the host's memory. */
+static void test_memory_is_bounded(void **state)
+{
+    (void)state;
+    not_under_valgrind();
+#if defined(__SANITIZE_ADDRESS__)
+    skip(); /* its maps are all over the address space */
+#endif
+    assert_works(too_much_memory);
+}
+
 static void test_works(void **state)
 {
     (void)state;
@@ -465,7 +482,7 @@ int main(void)
         cmocka_unit_test(test_killed_outside_sanitizers),
         cmocka_unit_test(test_no_look_at_files),
 #endif
-        cmocka_unit_test(test_works),
+        cmocka_unit_test(test_memory_is_bounded), cmocka_unit_test(test_works),
         cmocka_unit_test(test_log_line),
         cmocka_unit_test(test_no_core_file),
     };

@@ -193,6 +193,41 @@ static void test_expose(void **state)
     plan_clear(&plan);
 }
 
+/* Who reaches an engine's socket is root on the host: neither a workspace nor an exposed path shows one. */
+static void test_engine_sockets(void **state)
+{
+    struct plan plan;
+    struct err err = {0};
+    AUTOFREE char *dir = place("user/engine");
+    AUTOFREE char *file = place("user/engine/docker.sock");
+    AUTOFREE char *personal = place("user/engine/podman");
+    AUTOFREE char *elsewhere = place("else");
+    AUTOFREE char *host = mem_printf("unix://%s", file);
+
+    (void)state;
+    assert_int_equal(mkdir(dir, 0755), 0);
+    assert_int_equal(mkdir(personal, 0755), 0);
+    assert_true(file_write_atomic(file, 0600, "", 0, &err));
+    unsetenv("DOCKER_HOST");
+    unsetenv("XDG_RUNTIME_DIR");
+    assert_true(accepts(dir));
+    setenv("DOCKER_HOST", host, 1);
+    plan_here(&plan);
+    assert_false(accepts(dir));
+    assert_false(plan_add_expose(&plan, file, &err));
+    assert_true(accepts(personal));
+    unsetenv("DOCKER_HOST");
+    setenv("XDG_RUNTIME_DIR", dir, 1);
+    assert_false(accepts(dir));
+    assert_false(accepts(personal));
+    assert_true(accepts(elsewhere));
+    unsetenv("XDG_RUNTIME_DIR");
+    assert_false(accepts("/run"));
+    assert_false(accepts("/var/run"));
+    assert_int_equal(unlink(file), 0);
+    plan_clear(&plan);
+}
+
 static void test_within(void **state)
 {
     (void)state;
@@ -224,7 +259,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workspaces),  cmocka_unit_test(test_symlinks), cmocka_unit_test(test_control_sockets),
         cmocka_unit_test(test_home_behind_a_symlink), cmocka_unit_test(test_expose),
-        cmocka_unit_test(test_within),      cmocka_unit_test(test_command_bounds),
+        cmocka_unit_test(test_engine_sockets), cmocka_unit_test(test_within),
+        cmocka_unit_test(test_command_bounds),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

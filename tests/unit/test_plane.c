@@ -116,7 +116,7 @@ static void test_client_gone_while_upstream_stalls(void **state)
     world.plane.connections++;
     exchange_start(&world.plane, conn, NULL, false, true);
     peer_say(client, head, sizeof(head) - 1);
-    struct peer *upstream = upstream_accept(&world, "u", NULL);
+    struct peer *upstream = upstream_accept(&world, "u", NULL, NULL);
     peer_hold(upstream, true);
     for (int quiet = 0; quiet < 50;) {
         loop_turn(world.plane.loop, false);
@@ -137,12 +137,12 @@ static void test_client_gone_while_upstream_stalls(void **state)
 
 static struct conn *dialed;
 
-static void on_dialed(void *arg, struct conn *conn, bool reused, const struct err *err)
+static void on_dialed(void *arg, const struct dial_result *result)
 {
     (void)arg;
-    assert_null(err);
-    assert_false(reused);
-    dialed = conn;
+    assert_null(result->err);
+    assert_false(result->reused);
+    dialed = result->conn;
 }
 
 /* Between the moment when it is taken and the loop's next round, in which it is handed over. */
@@ -154,16 +154,17 @@ static void kept_connection_dies(bool reset)
     static const char first[] = "GET http://plain.test/1 HTTP/1.1\r\nHost: plain.test\r\n\r\n",
                       answered[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     peer_say(client, first, sizeof(first) - 1);
-    struct peer *upstream = upstream_accept(&world, "u", NULL);
+    struct peer *upstream = upstream_accept(&world, "u", NULL, NULL);
     peer_say(upstream, answered, sizeof(answered) - 1);
     while (pool_count(world.plane.pool) == 0)
         world_turn(&world);
     assert_true(target_host_parse(SPAN("plain.test"), &host, &err));
     dialed = NULL;
-    assert_non_null(dial_start(&world.plane, world.plane.epoch, &host, 80, false, false, on_dialed, NULL));
+    struct dial_request request = {.host = &host, .port = 80};
+    assert_non_null(dial_start(&world.plane, world.plane.epoch, &request, on_dialed, NULL));
     assert_int_equal(pool_count(world.plane.pool), 0);
     peer_close(upstream, reset);
-    assert_non_null(upstream_accept(&world, "v", NULL));
+    assert_non_null(upstream_accept(&world, "v", NULL, NULL));
     while (!dialed)
         world_turn(&world);
     conn_close(dialed);
@@ -247,7 +248,7 @@ static struct peer *start_operation(struct peer *client)
     struct ipc_message message = {.type = MESSAGE_OP_START, .id = world.plane.last_ask,
                                   .data = (const uint8_t *)started, .len = sizeof(started) - 1};
     plane_answer(&world.plane, &message);
-    return upstream_accept(&world, "u", "api.test");
+    return upstream_accept(&world, "u", "api.test", NULL);
 }
 
 static void answer_with(struct peer *upstream, size_t len)

@@ -272,7 +272,7 @@ static void F04_damage_is_told(void **state)
     memset(noise, 0x5a, sizeof noise);
     assert_true(file_write_atomic(path, 0600, noise, sizeof noise, &err));
     assert_null(store_open(path, &err));
-    assert_int_equal(err.code, ERR_IO);
+    assert_int_equal(err.code, ERR_DATA);
     assert_non_null(strstr(err.message, "damaged"));
     struct buf after;
     assert_true(file_read(path, sizeof noise, &after, &err)); /* nothing was overwritten */

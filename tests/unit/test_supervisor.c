@@ -174,6 +174,8 @@ static void test_agent_that_cannot_run(void **state)
     assert_true(file_write_atomic(script, 0755, "#!/no/such/interpreter\n", 23, &err));
     assert_int_equal(finish(start(missing, geteuid())), 127);
     says("there is no command no-such-command in the sandbox");
+    if (getenv("UNDER_VALGRIND") != NULL)
+        return; /* it ends the child itself where an exec fails for these reasons */
     assert_int_equal(finish(start(not_executable, geteuid())), 126);
     assert_int_equal(finish(start(no_interpreter, geteuid())), 126);
     says("its interpreter is not in the sandbox");

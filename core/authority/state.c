@@ -1,0 +1,63 @@
+/* Opens state.db as far as a start needs it, and begins a new one where that cannot be read: a daemon that does not
+ * start would take vault, policy and record out of reach over the file that matters least. */
+#include "core/authority/state.h"
+
+#include "core/authority/operation.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+
+#include <stdlib.h>
+
+static bool pass(void *arg, const struct store_session *row)
+{
+    (void)arg;
+    (void)row;
+    return true;
+}
+
+/* All rows that the start reads are read here, so that damage shows before anything is done about a session. */
+static bool try_open(struct monitor *monitor, const char *path, struct err *err)
+{
+    monitor->store = store_open(path, err);
+    if (monitor->store != NULL && store_sessions(monitor->store, true, pass, NULL, err)) {
+        monitor->operations = operations_open(monitor, err);
+        if (monitor->operations != NULL)
+            return true;
+    }
+    store_close(monitor->store);
+    monitor->store = NULL;
+    return false;
+}
+
+static void tell(struct monitor *monitor, const char *aside, size_t sessions, const struct err *why)
+{
+    json_t *event = record_event("state.recovered", NULL);
+
+    json_put(event, "file", aside);
+    json_put_int(event, "sessions", (int64_t)sessions);
+    json_put(event, "message", why->message);
+    record_note(monitor->record, event);
+    log_error("%s; put aside as %s, %zu sessions carried over", why->message, aside, sessions);
+    err_set(&monitor->state_trouble, ERR_DATA,
+            "state.db was damaged and is put aside as %s: %zu sessions were carried over, results of operations were "
+            "not", aside, sessions);
+    err_hint(&monitor->state_trouble, "Check the disk; the new state.db is good, and the next start forgets this");
+}
+
+bool state_open(struct monitor *monitor, struct err *err)
+{
+    AUTOFREE char *path = file_join(monitor->home, "state.db");
+    AUTOFREE char *aside = NULL;
+    struct err why = {0};
+
+    if (try_open(monitor, path, &why))
+        return true;
+    if (why.code != ERR_DATA) {
+        *err = why;
+        return false;
+    }
+    if (!store_put_aside(path, &aside, err) || !try_open(monitor, path, err))
+        return false;
+    tell(monitor, aside, store_salvage_sessions(monitor->store, aside), &why);
+    return true;
+}

@@ -1,0 +1,11 @@
+/* state.db at the daemon's start: opened, or replaced where it is damaged (threat F04). Monitor only. */
+#ifndef AILERON_AUTHORITY_STATE_H
+#define AILERON_AUTHORITY_STATE_H
+
+#include "core/authority/monitor.h"
+
+/* Sets monitor->store and monitor->operations; monitor->record and monitor->home are there. A damaged file is put
+ * aside and what can be read of its sessions carried over: monitor->state_trouble and the record tell so. */
+bool state_open(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
+
+#endif

@@ -1,0 +1,209 @@
+# The life of a sandbox under either engine: its streams, its terminal, its signals, and what becomes of it when
+# one of those that it needs is killed. The file's name says the engine: life_docker.bats is a link to this one.
+ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
+load ../lib/world.bash
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    if [ "$ENGINE" = docker ]; then world_image debian; fi
+    [ -z "${WORLD_SKIP:-}" ] || return 0
+    world_start api.test || return 1
+    export WORLD SECRET UP_PORT UP_PLAIN_PORT
+}
+
+teardown_file() { world_stop; }
+setup() {
+    world_skip
+    world_clean_environment
+    cd "$WORLD/ws"
+    rm -f first go
+    # Nothing that the tests look for in the list of processes is anybody else's.
+    LAUNCHER= MARK=4$BATS_ROOT_PID.$BATS_TEST_NUMBER
+}
+
+# A test that failed leaves nothing to the next one.
+teardown() { [ -z "${LAUNCHER:-}" ] || kill -9 "$LAUNCHER" || true; }
+
+launch() { exec aileron launch --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- "$@"; }
+# In a terminal, with the steps of terminal.py before the --.
+terminal() {
+    local steps=()
+    while [ "$1" != -- ]; do steps+=("$1"); shift; done
+    shift
+    "$TESTS_LIB/terminal.py" "${steps[@]}" -- aileron launch --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- "$@"
+}
+daemon_pid() { cat "$AILERON_HOME/run/daemon.pid"; }
+launcher_ends() { # STATUS
+    local status=0
+    wait "$LAUNCHER" 2> /dev/null || status=$?
+    LAUNCHER=
+    [ "$status" -eq "$1" ] || { echo "the launcher's status is $status, not $1"; return 1; }
+}
+
+# A sandbox in the background: LAUNCHER and SESSION. Its command has begun; its output is in the file out.
+start() { # SHELL-COMMAND
+    launch sh -c "touch first; $1" > out 2>&1 3>&- &
+    LAUNCHER=$!
+    wait_for test -e first
+    SESSION=$(sed -n 's/^aileron: sandbox .* session //p' out)
+    [ "${#SESSION}" -eq 26 ]
+}
+supervisor_pid() { # as the host sees it: the parent of the marked sleep, or its grandparent
+    local pid
+    pid=$(pgrep -x -f "sleep $MARK")
+    while [ "$(tr '\0' ' ' < "/proc/$pid/cmdline" | grep -c '^[^ ]*aileron-proxy run ')" -eq 0 ]; do
+        pid=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status")
+    done
+    echo "$pid"
+}
+
+no_process() { [ -z "$(pgrep -x -f "sleep $MARK")" ]; }
+no_container() { [ "$ENGINE" != docker ] || [ -z "$(docker ps -aq --filter "label=dev.aileron.session=$SESSION")" ]; }
+no_folder() { [ -z "$(ls -d "$AILERON_HOME"/run/{sessions,private}/"$SESSION" 2> /dev/null)" ]; }
+
+# Of SESSION: no process, no container, no directory; its end is on the record, once, and the record is whole.
+nothing_is_left() { # REASON
+    wait_for no_process
+    wait_for no_container
+    wait_for no_folder
+    [ "$(aileron audit list --session="$SESSION" --event=session.end --json | jq -r .reason)" = "$1" ]
+    aileron audit verify
+}
+
+# ---- streams, terminal, signals
+
+@test "standard streams are the command's own" {
+    printf 'a\nb\n' > in
+    status=0
+    (launch sh -c 'cat; echo to-stderr >&2; test -t 1 || echo no-tty; test -t 0 || exit 3') < in > out 2> err || status=$?
+    [ "$status" -eq 3 ]
+    [ "$(cat out)" = $'a\nb\nno-tty' ]
+    grep -qx to-stderr err
+    absent to-stderr out
+}
+
+@test "a terminal: size, resize, job control" {
+    # Each step waits for what the one before shows: an engine passes a new size on when it comes to it.
+    run terminal 'size:33x77' 'expect:$ ' 'send:until [ "$(stty size)" = "33 77" ]; do sleep 0.1; done; echo fir""st\n' \
+        'expect:first' 'size:44x88' 'send:until [ "$(stty size)" = "44 88" ]; do sleep 0.1; done; echo sec""ond\n' \
+        'expect:second' 'expect:$ ' 'send:sleep 100\n' 'wait:0.5' 'send:\x1a' 'expect:Stopped' 'expect:$ ' \
+        'send:fg\n' 'expect:fg' 'expect:sleep 100' 'wait:0.3' 'send:\x03' 'expect:$ ' 'send:exit 7\n' -- \
+        env PS1='$ ' bash --norc --noprofile
+    echo "$output"
+    [ "$status" -eq 7 ]
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "every key reaches the command at once, those that an engine would keep too" {
+    steps=()
+    for key in 10 11 10 1c 0f 1a 13 03 1d; do steps+=("send:\\x$key" "expect:[$key]"); done
+    run -0 terminal 'expect:up' "${steps[@]}" 'send:q' -- python3 -c '
+import os, tty
+tty.setraw(0)
+os.write(1, b"up")
+while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "Ctrl-C ends a plain program with 130" {
+    run -130 terminal 'expect:up' 'wait:0.2' 'send:\x03' -- sh -c 'echo up; exec sleep 100'
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "signals to the launcher reach the command, on a terminal and without" {
+    run -9 terminal 'expect:up' 'signal:TERM' -- sh -c 'trap "echo got; exit 9" TERM; echo up; while :; do sleep 0.05; done'
+    grep -q got <<< "$output"
+    grep -q 'modes restored' <<< "$output"
+    run -129 terminal 'expect:up' 'signal:HUP' -- sh -c 'echo up; exec sleep 100'
+    start 'trap "echo got; exit 5" USR1; while :; do sleep 0.05; done'
+    kill -USR1 "$LAUNCHER"
+    launcher_ends 5
+    grep -qx got out
+}
+
+# ---- what dies
+
+@test "F01: the daemon is killed: the sandbox goes on, the next request works, the record verifies" {
+    start 'curl -sS https://api.test/user; echo; while [ ! -e go ]; do sleep 0.05; done; curl -sS https://api.test/user'
+    wait_for grep -q '"login": "octo"' out
+    old=$(daemon_pid)
+    kill -9 "$old"
+    another_daemon() { [ "$(cat "$AILERON_HOME/run/daemon.pid" || echo "$old")" != "$old" ]; }
+    wait_for another_daemon
+    printf '%s' "$AILERON_VAULT_PASSPHRASE" | aileron vault unlock > /dev/null
+    touch go
+    launcher_ends 0
+    [ "$(grep -c '"login": "octo"' out)" -eq 2 ]
+    nothing_is_left exit
+}
+
+@test "F02: a worker is killed: the sandbox goes on" {
+    start 'while [ ! -e go ]; do sleep 0.05; done; curl -sS https://api.test/user'
+    old=$(pgrep -P "$(daemon_pid)" -f 'aileron worker')
+    kill -9 "$old"
+    touch go
+    launcher_ends 0
+    grep -q '"login": "octo"' out
+    nothing_is_left exit
+    aileron audit list --event=worker.exit | grep -qF "$SESSION"
+}
+
+@test "F02: the launcher is killed: the sandbox goes with it, and the session ends" {
+    start "exec sleep $MARK"
+    kill -9 "$LAUNCHER"
+    launcher_ends 137
+    nothing_is_left "launcher gone"
+}
+
+@test "F02: the launcher is killed on a terminal: its modes are put back" {
+    run -137 terminal 'expect:up' 'wait:0.2' 'signal:KILL' -- sh -c "echo up; exec sleep $MARK"
+    grep -q 'modes restored' <<< "$output"
+    SESSION=$(sed -n 's/^aileron: sandbox .* session \([0-9A-Z]*\).*/\1/p' <<< "$output")
+    nothing_is_left "launcher gone"
+}
+
+@test "F02: the launcher and the daemon are killed together: the next daemon clears up" {
+    start "exec sleep $MARK"
+    old=$(daemon_pid)
+    kill -9 "$LAUNCHER" "$old"
+    launcher_ends 137
+    has_closed_all() { [ -z "$(ls "/proc/$old/fd" || true)" ]; } # else it is this one that is asked
+    wait_for has_closed_all
+    aileron vault unlock > /dev/null
+    nothing_is_left "launcher gone while the daemon was not running"
+}
+
+@test "F02: the supervisor is killed: the launcher says so by its status, and the session ends" {
+    start "sleep $MARK; true"
+    kill -9 "$(supervisor_pid)"
+    launcher_ends 137
+    nothing_is_left exit
+}
+
+@test "F02: the container is killed, or removed" {
+    [ "$ENGINE" = docker ] || skip "bwrap has no container"
+    for how in 'docker kill' 'docker rm -f'; do
+        rm -f first
+        start "exec sleep $MARK"
+        $how "aileron-$SESSION" > /dev/null
+        launcher_ends 137
+        nothing_is_left exit
+    done
+}
+
+@test "F02: the engine's own process is killed: the sandbox goes, and a terminal's modes are put back" {
+    engine_process() { pgrep -P "$1" -x 'docker|bwrap'; }
+    start "exec sleep $MARK"
+    kill -9 "$(engine_process "$LAUNCHER")"
+    launcher_ends 137
+    nothing_is_left exit
+    rm first
+    terminal 'expect:up' 'wait:2' -- sh -c "touch first; echo up; exec sleep $MARK" > out 3>&- &
+    LAUNCHER=$!
+    wait_for test -e first
+    SESSION=$(ls "$AILERON_HOME/run/sessions")
+    kill -9 "$(engine_process "$(aileron audit list --session="$SESSION" --event=session.start --json | jq .pid)")"
+    launcher_ends 137
+    grep -q 'modes restored' out
+    nothing_is_left exit
+}

@@ -1,0 +1,141 @@
+/* What a worker that was taken over says to the monitor (C13): messages, one a line: a byte that is the type ('@' is
+ * READY, 64), a byte that is the id, the payload. The operation id of zeros stands for the newest one that runs, which
+ * no input could know. Whatever comes, the monitor goes on, its record verifies, and the
+ * one secret of its vault is handed out for exactly the requests that the rules give it to. */
+#include "tests/fuzz/world.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct loop *loop;
+static struct world world;
+static unsigned given;
+static bool said; /* the input holds the secret itself: a fuzzer learns what it is compared with, and answers echo */
+
+/* The worker's end of the channel: all answers come here. */
+static void on_answer(struct ipc *ipc, struct ipc_message *message, void *arg)
+{
+    (void)ipc;
+    (void)arg;
+    require(message->type < MESSAGE_READY && message->type != MESSAGE_SNAPSHOT);
+    if (message->type == MESSAGE_CREDENTIAL)
+        given++;
+    else
+        require(said || memmem(message->data, message->len, WORLD_SECRET, sizeof WORLD_SECRET - 1) == NULL);
+}
+
+static void on_end(struct ipc *ipc, const struct err *err, void *arg)
+{
+    (void)ipc;
+    (void)err;
+    (void)arg;
+}
+
+static const struct ipc_handler worker_end = {on_answer, on_end};
+
+/* Lines of the record that say a credential was given, and whether the rules give it there. */
+static unsigned count_given(void)
+{
+    static const struct audit_filter filter = {.event = "credential", .decision = "allow"};
+    AUTOFREE char *dir = file_join(world.home, "audit");
+    struct span text;
+    struct err err;
+    json_t *line;
+    unsigned count = 0;
+    struct audit_reader *reader = audit_reader_open(dir, &filter, false, &err);
+    require(reader != NULL);
+    while (audit_reader_next(reader, &text, &line, &err) == AUDIT_LINE) {
+        const char *path = json_string_value(json_object_get(line, "path"));
+        require(strcmp(json_string_value(json_object_get(line, "host")), "api.test") == 0 &&
+                strcmp(json_string_value(json_object_get(line, "binding")), "user/api") == 0 &&
+                strncmp(path, "/a/", 3) == 0);
+        count++;
+    }
+    audit_reader_close(reader);
+    return count;
+}
+
+static void end(void)
+{
+    require(count_given() == given);
+    world_close(&world);
+}
+
+static void begin(void)
+{
+    struct err err;
+    if (!loop) {
+        require(tls_init(&err) && (loop = loop_new(&err)) != NULL && atexit(end) == 0);
+        log_open("fuzz", LOG_ERROR);
+    } else {
+        end();
+    }
+    given = 0;
+    world_open(&world, loop, 1);
+}
+
+static void name_operation(struct buf *payload)
+{
+    static const char zeros[] = "op_00000000000000000000000000";
+    const struct running *running = world.monitor.operations->running;
+    uint8_t *at = payload->data;
+    while (running && at && (at = memmem(at, payload->len - (size_t)(at - payload->data), zeros, sizeof zeros - 1)))
+        memcpy(at, running->op_id, sizeof zeros - 1);
+}
+
+static void say(const uint8_t *line, size_t len)
+{
+    CLEANUP(buf_wipe) struct buf payload; /* of exactly its size, so that a sanitizer sees what is read beyond */
+    buf_init(&payload, len);
+    require(buf_add(&payload, line + 2, len - 2));
+    name_operation(&payload);
+    struct err err = {0};
+    struct ipc_message message = {.type = line[0], .id = line[1], .data = payload.data, .len = payload.len};
+    struct doc doc = {0};
+    bool raw = message.type == MESSAGE_OP_BODY || message.type == MESSAGE_CANCEL ||
+               message.type == MESSAGE_RECORD;
+    struct json_at at = {0};
+    if (!raw) {
+        if (!json_parse(message.data, message.len, WORKER_JSON_BYTES, "message", ERR_DATA, &doc, &err))
+            return;
+        at = json_root(&doc);
+    }
+    if ((raw || json_want_object(&at, &err)) && !dispatch(world.session, &message, &at, &err))
+        require(err.message[0] != 0);
+    doc_clear(&doc);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int pair[2];
+    struct err err;
+    if (!loop || world.inputs++ == WORLD_INPUTS)
+        begin();
+    said = size > 0 && memmem(data, size, WORLD_SECRET, sizeof WORLD_SECRET - 1) != NULL;
+    require(ipc_pair(pair, &err));
+    static const struct ipc_handler monitor_end = {on_answer, on_end}; /* nothing comes: messages are given below */
+    world.worker.ipc = ipc_new(loop, pair[0], &monitor_end, NULL);
+    struct ipc *other = ipc_new(loop, pair[1], &worker_end, NULL);
+    while (size > 0) {
+        const uint8_t *line_end = memchr(data, '\n', size);
+        size_t len = line_end ? (size_t)(line_end - data) : size;
+        if (len >= 2)
+            say(data, len);
+        len = line_end ? len + 1 : len;
+        data += len;
+        size -= len;
+        loop_turn(loop, false);
+    }
+    operation_worker_gone(world.session);
+    require(world.monitor.operations->running == NULL && world.monitor.operations->waiters == NULL);
+    for (int turn = 0; turn < 64 && world.monitor.operations->deliveries; turn++)
+        loop_turn(loop, false);
+    loop_turn(loop, false);
+    loop_turn(loop, false);
+    ipc_free(world.worker.ipc);
+    ipc_free(other);
+    world.worker.ipc = NULL;
+    while (world.monitor.operations->deliveries)
+        delivery_free(world.monitor.operations->deliveries);
+    loop_turn(loop, false);
+    return 0;
+}

@@ -1,0 +1,199 @@
+/* core/wire/http2 under attack: raw frames to a server of ours. */
+#include "tests/unit/http2_world.h"
+
+static void raw(const void *data, size_t len)
+{
+    (void)!http2_receive(server.session, (struct span){data, len}, &server.err);
+}
+
+static bool frame(uint8_t type, uint8_t flags, uint32_t stream, const void *payload, size_t len)
+{
+    uint8_t bytes[9 + 16384] = {(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len, type, flags,
+                                (uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8),
+                                (uint8_t)stream};
+    if (len)
+        memcpy(bytes + 9, payload, len);
+    return http2_receive(server.session, (struct span){(char *)bytes, 9 + len}, &server.err);
+}
+
+/* HPACK literals without indexing: names and values of less than 127 bytes. */
+static size_t literal(uint8_t *out, const char *name, const char *value)
+{
+    size_t n = 0;
+    out[n++] = 0;
+    out[n++] = (uint8_t)strlen(name);
+    memcpy(out + n, name, strlen(name));
+    n += strlen(name);
+    out[n++] = (uint8_t)strlen(value);
+    memcpy(out + n, value, strlen(value));
+    return n + strlen(value);
+}
+
+static size_t usual(uint8_t *out)
+{
+    size_t n = literal(out, ":method", "GET");
+    n += literal(out + n, ":scheme", "https");
+    n += literal(out + n, ":path", "/");
+    return n + literal(out + n, ":authority", "api.test");
+}
+
+static void restart_server(void)
+{
+    http2_free(server.session);
+    server.session = http2_server(&handler, &server);
+    raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
+    assert_true(frame(4, 0, 0, NULL, 0));
+}
+
+enum { END_STREAM = 1, END_HEADERS = 4 };
+
+static void test_hosts_that_differ(void **state)
+{
+    (void)state;
+    uint8_t block[512];
+    restart_server();
+    size_t n = usual(block);
+    n += literal(block + n, "host", "other.test");
+    assert_true(frame(1, END_STREAM | END_HEADERS, 1, block, n));
+    assert_int_equal(server.malformed, 1);
+    assert_string_equal(server.err.message, ":authority and Host differ");
+    n = usual(block);
+    n += literal(block + n, "host", "API.test");
+    assert_true(frame(1, END_STREAM | END_HEADERS, 3, block, n));
+    assert_int_equal(server.malformed, 1);
+    assert_int_equal(server.heads, 1);
+    assert_int_equal(msg_count(server.msg, "host"), 1);
+}
+
+static void test_cookie_crumbs_are_one_field(void **state)
+{
+    (void)state;
+    uint8_t block[512];
+    restart_server();
+    size_t n = usual(block);
+    n += literal(block + n, "cookie", "a=1");
+    n += literal(block + n, "cookie", "b=2");
+    assert_true(frame(1, END_STREAM | END_HEADERS, 1, block, n));
+    assert_true(span_eqs(msg_get(server.msg, "cookie"), "a=1; b=2"));
+}
+
+static void test_too_large_a_head(void **state)
+{
+    (void)state;
+    static uint8_t block[16384];
+    char value[121];
+    restart_server();
+    memset(value, 'v', 120);
+    value[120] = 0;
+    size_t n = usual(block);
+    while (n + 130 < sizeof(block))
+        n += literal(block + n, "a", value);
+    assert_true(frame(1, END_STREAM, 1, block, n));
+    for (int i = 0; i < 5; i++) {
+        n = 0;
+        while (n + 130 < sizeof(block))
+            n += literal(block + n, "a", value);
+        assert_true(frame(9, i == 4 ? END_HEADERS : 0, 1, block, n));
+    }
+    assert_int_equal(server.heads, 0);
+    assert_int_equal(server.malformed, 1);
+    assert_int_equal(server.err.code, ERR_LIMIT);
+}
+
+/* One entry of the dynamic table, named ten thousand times: the bound counts what it becomes. */
+static void test_hpack_bomb(void **state)
+{
+    (void)state;
+    static uint8_t block[16384];
+    restart_server();
+    size_t n = usual(block);
+    block[n++] = 0x40; /* with indexing */
+    block[n++] = 1;
+    block[n++] = 'x';
+    block[n++] = 0x7f; /* 127 + 3000: the value's length */
+    block[n++] = (uint8_t)((3000 & 0x7f) | 0x80);
+    block[n++] = (uint8_t)(3000 >> 7);
+    memset(block + n, 'b', 3127);
+    n += 3127;
+    while (n < 13000)
+        block[n++] = 0x80 | 62; /* the newest entry */
+    assert_true(frame(1, END_STREAM | END_HEADERS, 1, block, n));
+    assert_int_equal(server.heads, 0);
+    assert_int_equal(server.malformed, 1);
+    assert_int_equal(server.err.code, ERR_LIMIT);
+}
+
+static void test_continuation_flood(void **state)
+{
+    (void)state;
+    uint8_t block[512];
+    restart_server();
+    size_t n = usual(block);
+    assert_true(frame(1, END_STREAM, 1, block, n));
+    int frames = 0;
+    while (frames < 100 && frame(9, 0, 1, NULL, 0))
+        frames++;
+    assert_in_range(frames, 1, HTTP2_CONTINUATIONS_MAX);
+}
+
+static void test_rapid_reset(void **state)
+{
+    (void)state;
+    static const uint8_t cancel[4] = {0, 0, 0, 8};
+    uint8_t block[512];
+    unsigned done = 0;
+    restart_server();
+    size_t n = usual(block);
+    for (; done < 5000 && !http2_over(server.session); done++) {
+        if (!frame(1, END_STREAM | END_HEADERS, 1 + 2 * done, block, n) ||
+            !frame(3, 0, 1 + 2 * done, cancel, sizeof(cancel)))
+            break;
+        while (http2_next_bytes(server.session).len > 0)
+            ;
+    }
+    assert_in_range(done, HTTP2_RESETS_BURST / 2, HTTP2_RESETS_BURST * 3);
+}
+
+static void test_control_flood(void **state)
+{
+    (void)state;
+    static const uint8_t ping[8] = {0};
+    int done = 0;
+    restart_server();
+    while (done < 100000 && frame(6, 0, 0, ping, sizeof(ping))) {
+        done++;
+        while (http2_next_bytes(server.session).len > 0) /* the peer reads the answers */
+            ;
+    }
+    assert_in_range(done, HTTP2_CONTROL_MAX / 2, HTTP2_CONTROL_MAX + 10);
+    restart_server();
+    done = 0;
+    while (done < 100000 && frame(6, 0, 0, ping, sizeof(ping))) /* it does not */
+        done++;
+    assert_in_range(done, 1, HTTP2_ACKS_MAX + 10);
+}
+
+static void test_not_http2(void **state)
+{
+    (void)state;
+    http2_free(server.session);
+    server.session = http2_server(&handler, &server);
+    static const char text[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_false(http2_receive(server.session, SPAN(text), &server.err));
+    assert_int_equal(server.err.code, ERR_DATA);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_hosts_that_differ, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cookie_crumbs_are_one_field, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_large_a_head, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hpack_bomb, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_continuation_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rapid_reset, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_control_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_http2, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
