@@ -3,7 +3,8 @@
  *   load get|down|up|idle PROXY HOST CA-FILE COUNT SECONDS
  *
  * get: COUNT connections ask for 1 KiB again and again, for SECONDS. down: 100 MiB, COUNT times over one connection.
- * up: 4 MiB, COUNT times over one connection (Debian's squid breaks most uploads above 8 MiB off). idle: COUNT connections that have each answered one request, held until standard input ends.
+ * up: 4 MiB, COUNT times over one connection (Debian's squid breaks most uploads above 8 MiB off). idle: COUNT
+ * connections that have each answered one request, held until standard input ends.
  * PROXY is ADDRESS:PORT on loopback, asked by CONNECT; "=ADDRESS:PORT" is connected to as if it were HOST.
  *
  * "begin" is printed where what is measured begins, and one JSON object where it ends: connections are made before
