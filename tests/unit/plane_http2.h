@@ -12,6 +12,7 @@ struct peer_stream {
     struct peer *peer;
     struct http2_stream *stream; /* NULL once it is over */
     struct buf head, body;       /* heads as lines, trailers too; the body as it came */
+    uint64_t to_pour, poured, taken; /* bytes of the pattern: not yet, and already, said; expected */
     bool holding, ended;         /* holding: nothing is consumed */
     bool over;
     uint32_t code;               /* once over */
@@ -104,10 +105,27 @@ static inline void peer_on_readable(void *arg, struct http2_stream *h2)
     peer_stream_take(http2_owner(h2));
 }
 
+/* As much of the pattern as the stream takes. */
+static inline void peer_pour(struct peer_stream *stream)
+{
+    uint8_t piece[4096];
+    while (stream->stream && stream->to_pour > 0) {
+        size_t len = http2_room(stream->stream);
+        len = len < sizeof(piece) ? len : sizeof(piece);
+        len = len < stream->to_pour ? len : (size_t)stream->to_pour;
+        for (size_t i = 0; i < len; i++)
+            piece[i] = peer_pattern(stream->poured + i);
+        if (len == 0 || !http2_write(stream->stream, (struct span){(char *)piece, len}))
+            return;
+        stream->poured += len;
+        stream->to_pour -= len;
+    }
+}
+
 static inline void peer_on_writable(void *arg, struct http2_stream *h2)
 {
     (void)arg;
-    (void)h2;
+    peer_pour(http2_owner(h2));
 }
 
 static inline void peer_on_closed(void *arg, struct http2_stream *h2, uint32_t code)

@@ -434,7 +434,7 @@ static const struct {
     {"data", step_data},         {"finish", step_finish},       {"abort", step_abort},   {"goaway", step_goaway},
     {"cork", step_cork},         {"uncork", step_cork},         {"keep", step_keep},     {"read", step_keep},
     {"got", step_got},           {"ungot", step_ungot},         {"ended", step_ended},   {"unended", step_unended},
-    {"broken", step_broken},
+    {"broken", step_broken},     {"pour", step_pour},           {"stuck", step_stuck},   {"poured", step_poured},
     {"drain", step_drain},       {"drained", step_drained},     {"undrained", step_drained},
 };
 

@@ -54,6 +54,40 @@ static inline void step_data(struct script *script, const struct step *step)
     peer_http2_flush(step_peer(script, step));
 }
 
+static inline void step_pour(struct script *script, const struct step *step)
+{
+    struct peer_stream *stream = step_stream(script, step);
+    stream->to_pour += step_number(script, step, 3);
+    peer_pour(stream);
+    peer_http2_flush(step_peer(script, step));
+}
+
+/* Not all of what is to be poured is taken, and no more of it is. */
+static inline void step_stuck(struct script *script, const struct step *step)
+{
+    struct peer_stream *stream = step_stream(script, step);
+    world_wait(script->world, WORLD_QUIET_MS);
+    uint64_t before = stream->to_pour;
+    world_wait(script->world, WORLD_QUIET_MS);
+    if (before == 0 || stream->to_pour != before)
+        STEP_FAIL(script, "%llu bytes are left, %llu before", (unsigned long long)stream->to_pour,
+                  (unsigned long long)before);
+}
+
+static inline void step_poured(struct script *script, const struct step *step)
+{
+    struct peer_stream *stream = step_stream(script, step);
+    size_t len = step_number(script, step, 3);
+    UNTIL(script, stream->body.len >= len || stream->over, "%zu bytes came", stream->body.len);
+    if (stream->body.len < len)
+        STEP_FAIL(script, "%zu bytes came, code %u", stream->body.len, stream->code);
+    for (size_t i = 0; i < len; i++)
+        if (stream->body.data[i] != peer_pattern(stream->taken + i))
+            STEP_FAIL(script, "byte %zu of the pattern is another one", i);
+    stream->taken += len;
+    buf_consume(&stream->body, len);
+}
+
 static inline void step_finish(struct script *script, const struct step *step)
 {
     peer_trailers(step_stream(script, step), step_text(step));
