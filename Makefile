@@ -73,7 +73,7 @@ BIN := $(if $(filter release,$(CONFIG)),build/bin,$(B)/bin)
 
 # ---- sources
 
-CORE_SRC := $(filter-out core/base/absent.c,$(sort $(wildcard core/*/*.c tls/*.c)))
+CORE_SRC := $(filter-out core/base/absent.c $(if $(filter mbedtls-own,$(DEPS)),,tls/x25519.c),$(sort $(wildcard core/*/*.c tls/*.c)))
 APPLET_SRC := $(sort $(wildcard applets/*.c $(PROGRAM_ONLY)))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -97,6 +97,8 @@ M_OBJ := $(patsubst $(M)/%.c,$(D)/obj/%.o,$(M_SRC))
 M_CONFIG := $(D)/include/mbedtls/mbedtls_config.h
 M_INCLUDE := -I$(D)/include -I$(M)/library $(addprefix -I$(M)/3rdparty/everest/include,/ /everest /everest/kremlib)
 $(D)/obj/library/aesni.o: M_FLAGS := $(AESNI)
+# tls/x25519.c says why. -u: the archive that has it stands before the one that needs it.
+LDFLAGS += -Wl,--wrap=mbedtls_psa_ecp_export_public_key -Wl,-u,__wrap_mbedtls_psa_ecp_export_public_key
 
 $(M_CONFIG): tls/mbedtls_config.h $(D)/config.mk
 	@mkdir -p $(D)/include $(D)/lib
@@ -235,8 +237,7 @@ install: all
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/aileron README COPYING contrib/dependencies
 size: all
-	@size $(B)/aileron
-	@stat -c '%n %s bytes' build/bin/aileron
+	@size $(B)/aileron && stat -c '%n %s bytes' build/bin/aileron
 repro: | deps-libs
 	@tests/lib/repro
 fresh:

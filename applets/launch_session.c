@@ -2,6 +2,7 @@
  * that it is alive, and gives it back. */
 #include "applets/launch_session.h"
 
+#include "core/data/policy.h"
 #include "core/sandbox/attend.h"
 
 #include <errno.h>
@@ -109,13 +110,19 @@ bool launch_session_start(struct launch_session *session, const char *home, stru
                           const char *engine, struct err *err)
 {
     JSON_AUTO json_t *request = request_of(plan, agent, engine);
+    struct policy *project = NULL;
     JSON_AUTO json_t *answer = NULL;
     struct client *client = client_connect(home, true, err);
     bool gone;
 
     session->home = home;
-    if (client == NULL)
+    if (client == NULL || !policy_project_read(plan->workspace, &project, err)) {
+        client_close(client);
         return false;
+    }
+    if (project != NULL)
+        json_object_set(request, "project", policy_json(project));
+    policy_free(project);
     bool good = client_ask(client, "POST", "/v1/sessions", request, &answer, err);
     client_close(client);
     return good && take_answer(session, answer, plan, err) && hold(session, &gone, err);

@@ -79,10 +79,16 @@ static bool check_file(const char *path, struct err *err)
 static bool check_all(struct err *err)
 {
     struct rules *rules = load(err);
+    struct policy *project = NULL;
 
     if (rules == NULL)
         return false;
-    bool good = explain(rules->policy, err);
+    bool good = policy_project_read(".", &project, err) && explain(rules->policy, err);
+    if (good && project != NULL) {
+        puts(POLICY_PROJECT_FILE " of this directory, which only narrows:");
+        good = explain(project, err);
+    }
+    policy_free(project);
     printf("%zu bindings, %zu connectors\n", bindings_count(rules->bindings), rules->catalogue->count);
     for (size_t i = 0; i < rules->catalogue->problem_count; i++) {
         fputs("left out: ", stdout);
@@ -153,7 +159,8 @@ static int test(struct rules *rules, const char *method, const char *url, bool a
     struct target target;
     int status = 0;
 
-    if (target_parse_absolute(span_of(url), arena, &target, err)) {
+    if (policy_project_read(".", &snapshot->project, err) &&
+        target_parse_absolute(span_of(url), arena, &target, err)) {
         struct match_query query = {.host = span_of(target.host.name), .port = target.port,
                                     .method = span_of(method), .path = span_of(target.path),
                                     .ambiguous = target.ambiguous};

@@ -116,66 +116,11 @@ static struct session_folder folder_of(const struct session *session, const char
                                    .catalogue = session->snapshot->rules->catalogue, .token = token};
 }
 
-static const char *meta_text(const struct session *session, const char *key)
+const char *session_meta_text(const struct session *session, const char *key)
 {
     const char *text = json_string_value(json_object_get(session->meta, key));
 
     return text != NULL ? text : "";
-}
-
-static void set_text(char **field, const char *value)
-{
-    char *copy = mem_strdup(value);
-
-    free(*field);
-    *field = copy;
-}
-
-/* The session's own view of rules: token, names, roots, sentinels. */
-struct snapshot *session_make_snapshot(struct session *session, struct rules *rules, struct err *err)
-{
-    struct snapshot *snapshot = snapshot_new(rules);
-    const json_t *sentinels = json_object_get(session->meta, "sentinels"), *row;
-    const struct buf *roots = &session->monitor->roots;
-    size_t i;
-
-    set_text(&snapshot->session, session->id);
-    set_text(&snapshot->agent, meta_text(session, "agent"));
-    set_text(&snapshot->engine, meta_text(session, "engine"));
-    snapshot->sealed = strcmp(meta_text(session, "network"), "open") != 0;
-    set_text(&snapshot->ca_cert_pem, ca_cert_pem(session->ca));
-    if (!text_unhex(span_of(meta_text(session, "token_hash")), snapshot->token_hash,
-                    sizeof snapshot->token_hash))
-        err_set(err, ERR_DATA, "session %s has no token", session->id);
-    else if (snapshot_add_host_files(snapshot, "/etc/hosts", "/etc/resolv.conf", err) &&
-             snapshot_add_roots(snapshot, (struct span){(const char *)roots->data, roots->len}, err)) {
-        if (json_array_size(sentinels) > 0)
-            snapshot->sentinels = mem_array(json_array_size(sentinels), sizeof *snapshot->sentinels);
-        json_array_foreach(sentinels, i, row) {
-            struct snapshot_sentinel *sentinel = &snapshot->sentinels[snapshot->sentinel_count++];
-            sentinel->binding = mem_strdup(json_string_value(json_object_get(row, "binding")));
-            sentinel->value = mem_strdup(json_string_value(json_object_get(row, "value")));
-        }
-        return snapshot;
-    }
-    snapshot_free(snapshot);
-    return NULL;
-}
-
-bool session_snapshot_bytes(struct session *session, struct buf *out, struct err *err)
-{
-    struct secret *key = ca_key_pem(session->ca, err);
-
-    if (key == NULL)
-        return false;
-    char *pem = mem_strndup((const char *)secret_bytes(key), secret_len(key));
-    session->snapshot->ca_key_pem = pem;
-    bool good = snapshot_write(session->snapshot, out, err);
-    session->snapshot->ca_key_pem = NULL;
-    secret_wipe(pem, strlen(pem));
-    free(pem);
-    secret_free(key);
-    return good;
 }
 
 static void launcher_gone(void *arg, unsigned ready)
@@ -196,7 +141,8 @@ static void renew_ca(void *arg)
         } else {
             ca_free(session->ca);
             session->ca = renewed;
-            set_text(&session->snapshot->ca_cert_pem, ca_cert_pem(renewed));
+            free(session->snapshot->ca_cert_pem);
+            session->snapshot->ca_cert_pem = mem_strdup(ca_cert_pem(renewed));
             struct session_folder folder = folder_of(session, NULL);
             if (!session_folder_ca(&folder, &err) || !worker_update(session, &err))
                 log_error("session %s: %s", session->id, err.message);
@@ -249,9 +195,10 @@ static json_t *read_request(const struct json_at *at, struct err *err)
 {
     static const char *const texts[] = {"agent", "engine", "network", "image", "workspace"};
     static const char *const keys[] = {"command", "agent", "engine", "network", "image",
-                                       "workspace", "uid", "gid", "pid", NULL};
+                                       "workspace", "uid", "gid", "pid", "project", NULL};
     json_t *meta = json_object();
-    struct json_at command;
+    struct json_at command, project;
+    bool has_project = false;
     const char *text;
     int64_t number;
     size_t count;
@@ -272,6 +219,13 @@ static json_t *read_request(const struct json_at *at, struct err *err)
     json_put_int(meta, "gid", number);
     good = good && json_get_int(at, "pid", JSON_NEED, 2, INT32_MAX, &number, err);
     json_put_int(meta, "pid", number);
+    good = good && json_get_object(at, "project", JSON_MAY, &project, &has_project, err);
+    if (good && has_project) {
+        struct policy *policy = policy_project_from(&project, err);
+        good = policy != NULL;
+        policy_free(policy);
+        json_object_set(meta, "project", project.node);
+    }
     if (good) {
         json_put_int(meta, "pid_start", process_start_time((pid_t)number));
         return meta;
@@ -300,13 +254,15 @@ static void record_start(struct session *session)
     const json_t *command = json_object_get(session->meta, "command");
     const char *program = json_string_value(json_array_get(command, 0));
 
-    json_put(event, "agent", meta_text(session, "agent"));
+    json_put(event, "agent", session_meta_text(session, "agent"));
     json_put(event, "command", program);
-    json_put(event, "engine", meta_text(session, "engine"));
-    json_put(event, "network", meta_text(session, "network"));
+    json_put(event, "engine", session_meta_text(session, "engine"));
+    json_put(event, "network", session_meta_text(session, "network"));
     json_put_bool(event, "enforced", session->snapshot->sealed);
-    json_put(event, "image", meta_text(session, "image"));
-    json_put(event, "workspace", meta_text(session, "workspace"));
+    json_put(event, "image", session_meta_text(session, "image"));
+    json_put(event, "workspace", session_meta_text(session, "workspace"));
+    if (session->snapshot->project != NULL)
+        json_put_int(event, "project_rules", (int64_t)policy_rule_count(session->snapshot->project));
     json_put_int(event, "uid", json_integer_value(json_object_get(session->meta, "uid")));
     json_put_int(event, "pid", json_integer_value(json_object_get(session->meta, "pid")));
     record_note(session->monitor->record, event);
@@ -315,7 +271,7 @@ static void record_start(struct session *session)
 static bool build(struct session *session, const char *token, json_t *env, struct err *err)
 {
     struct monitor *monitor = session->monitor;
-    const char *agent = meta_text(session, "agent");
+    const char *agent = session_meta_text(session, "agent");
 
     session->ca = ca_new(session->id, err);
     if (session->ca == NULL)
@@ -436,7 +392,7 @@ void session_end(struct session *session, const char *reason, bool reap)
     session_record_end(session->monitor, session->id, reason, session->created_ms);
     control_session_over(session);
     if (reap)
-        session_reap_engine(meta_text(session, "engine"), session->id);
+        session_reap_engine(session_meta_text(session, "engine"), session->id);
     if (session->worker != NULL && worker_pid(session->worker) > 0)
         worker_stop(session->worker, session->snapshot->rules->config->limits[LIMIT_DRAIN_MS]);
     else

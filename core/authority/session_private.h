@@ -1,4 +1,4 @@
-/* What session.c and session_restore.c share; for nobody else. */
+/* What the files of session share; for nobody else. */
 #ifndef AILERON_AUTHORITY_SESSION_PRIVATE_H
 #define AILERON_AUTHORITY_SESSION_PRIVATE_H
 
@@ -7,6 +7,8 @@
 /* Takes a reference of meta. Not yet in the registry. */
 struct session *session_new(struct monitor *monitor, const char *id, json_t *meta) MUSTUSE NONNULL;
 void session_free(struct session *session) NONNULL;
+/* A text of the launch request that is kept; "" where there is none. */
+const char *session_meta_text(const struct session *session, const char *key) MUSTUSE NONNULL;
 struct snapshot *session_make_snapshot(struct session *session, struct rules *rules, struct err *err)
     MUSTUSE NONNULL;
 /* ca, snapshot and created_ms are set before. token NULL: the file is there already. Puts it into the registry. */

@@ -14,7 +14,7 @@ static const struct audit_event events[] = {
     {"state.recovered", FIELDS("file", "sessions", "message"), false},
     /* Sessions and their workers. */
     {"session.start", FIELDS("agent", "command", "engine", "network", "enforced", "image",
-                             "workspace", "uid", "pid", "tools"), false},
+                             "workspace", "uid", "pid", "tools", "project_rules"), false},
     {"session.restore", FIELDS("agent", "engine", "message"), false},
     {"session.end", FIELDS("reason", "status", "duration_ms", "message"), false},
     {"session.denied", FIELDS("reason", "code", "message", "request"), true},

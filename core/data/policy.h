@@ -26,6 +26,12 @@ struct policy; /* immutable */
 /* Validates and builds. With NULL at: what holds without a policy.yaml (allow, private denied). Refuses
  * metadata addresses in allow_private (E07), unknown keys, rules that cannot match. */
 struct policy *policy_from(const struct json_at *at, struct err *err) MUSTUSE NONNULL_AT(2);
+/* A project's own file, which is under the agent's pen and so may only narrow what the user's policy allows: no
+ * credentials, no private addresses. Beside the user's policy the stricter of both decisions counts. */
+struct policy *policy_project_from(const struct json_at *at, struct err *err) MUSTUSE NONNULL;
+#define POLICY_PROJECT_FILE ".aileron.yaml" /* in the workspace */
+/* That file of a workspace. False: err; *out is NULL where there is none. */
+bool policy_project_read(const char *workspace, struct policy **out, struct err *err) MUSTUSE NONNULL;
 void policy_free(struct policy *policy);
 json_t *policy_json(const struct policy *policy) NONNULL; /* borrowed: as it was written */
 

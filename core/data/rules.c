@@ -60,6 +60,33 @@ static bool credentials_fit(const struct rules *rules, const struct json_at *pol
     return true;
 }
 
+/* What a person relies on and this version does not do yet is an error, not a promise that nobody keeps. */
+static bool all_kept(const struct json_at *config, const struct json_at *policy, struct err *err)
+{
+    struct json_at section, at;
+    if (policy && json_member(policy, "exec", &at))
+        return json_fail(&at, err, "this version does not enforce rules about programs; take 'exec' out");
+    if (!config)
+        return true;
+    if (json_member(config, "network", &section) && json_member(&section, "upstream_proxy", &at) &&
+        json_string_length(at.node) > 0)
+        return json_fail(&at, err, "this version cannot go through an upstream proxy");
+    if (json_member(config, "approvals", &section) && json_member(&section, "notify", &at) &&
+        json_array_size(at.node) > 0)
+        return json_fail(&at, err, "this version asks for no approvals and so notifies nobody");
+    if (json_member(config, "audit", &section) && json_member(&section, "anchor", &at) && json_array_size(at.node) > 0)
+        return json_fail(&at, err, "this version gives heads of the record to no command; keep them by: aileron audit "
+                                   "verify");
+    if (!json_member(config, "upstreams", &section))
+        return true;
+    for (size_t i = 0; i < json_array_size(section.node); i++) {
+        struct json_at upstream = json_element(&section, i);
+        if (json_member(&upstream, "client_cert", &at))
+            return json_fail(&at, err, "this version shows upstreams no client certificate");
+    }
+    return true;
+}
+
 static bool load_documents(struct rules *rules, const char *home, struct err *err)
 {
     struct doc config = {0}, policy = {0}, bindings = {0};
@@ -73,7 +100,8 @@ static bool load_documents(struct rules *rules, const char *home, struct err *er
         ok = (rules->config = config_from(has_config ? &config_at : NULL, home, err)) != NULL &&
              (rules->policy = policy_from(has_policy ? &policy_at : NULL, err)) != NULL &&
              (rules->bindings = bindings_from(has_bindings ? &bindings_at_ : NULL, err)) != NULL &&
-             (!has_policy || credentials_fit(rules, &policy_at, err));
+             (!has_policy || credentials_fit(rules, &policy_at, err)) &&
+             all_kept(has_config ? &config_at : NULL, has_policy ? &policy_at : NULL, err);
     }
     doc_clear(&config);
     doc_clear(&policy);

@@ -45,6 +45,7 @@ void snapshot_free(struct snapshot *snapshot)
     free(snapshot->hosts);
     free(snapshot->upstream_roots);
     free(snapshot->sentinels);
+    policy_free(snapshot->project);
     rules_unref(snapshot->rules);
     free(snapshot);
 }
@@ -216,12 +217,28 @@ static bool path_matters(const struct bindings *bindings, const struct match_que
     return false;
 }
 
+/* The stricter of the user's decision and the project's. Which credential goes with it is the user's alone. */
+static void decide_both(const struct snapshot *snapshot, const struct match_query *query, struct policy_decision *out)
+{
+    struct policy_decision project;
+    policy_decide(snapshot->rules->policy, query, out);
+    if (!snapshot->project)
+        return;
+    policy_decide(snapshot->project, query, &project);
+    if (project.action <= out->action)
+        return;
+    out->action = project.action;
+    out->rule = strcmp(project.rule, "network.default") == 0 ? POLICY_PROJECT_FILE " network.default" : project.rule;
+    out->reason = project.reason ? project.reason : "the project's " POLICY_PROJECT_FILE " says so";
+    out->ambiguous = project.ambiguous;
+}
+
 void snapshot_decide(const struct snapshot *snapshot, const struct match_query *query,
                      struct decision *out)
 {
     const struct bindings *bindings = snapshot->rules->bindings;
     struct policy_decision policy;
-    policy_decide(snapshot->rules->policy, query, &policy);
+    decide_both(snapshot, query, &policy);
     *out = (struct decision){.action = policy.action,
                              .rule = policy.rule,
                              .reason = policy.reason,
@@ -255,9 +272,10 @@ bool snapshot_needs_inside(const struct snapshot *snapshot, struct span host, ui
 {
     struct match_query query = {.host = host, .port = port};
     struct policy_decision decision;
-    if (policy_needs_inside(snapshot->rules->policy, host, port))
+    if (policy_needs_inside(snapshot->rules->policy, host, port) ||
+        (snapshot->project && policy_needs_inside(snapshot->project, host, port)))
         return true;
-    policy_decide(snapshot->rules->policy, &query, &decision);
+    decide_both(snapshot, &query, &decision);
     return decision.action != POLICY_DENY && !decision.credential &&
            binding_any(snapshot->rules->bindings, host, port);
 }

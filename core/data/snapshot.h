@@ -45,6 +45,7 @@ struct snapshot_pem { /* roots of one upstream, from its ca_file */
 };
 struct snapshot {
     struct rules *rules;
+    struct policy *project; /* of the workspace's own file: it only narrows; NULL: there was none */
     char *session;  /* ULID */
     char *agent;    /* "" for a command */
     char *engine;   /* "docker", "bwrap", ... */

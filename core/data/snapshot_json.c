@@ -82,6 +82,8 @@ bool snapshot_write(const struct snapshot *snapshot, struct buf *out, struct err
     json_put(root, "token_hash", hash);
     json_object_set(root, "config", rules->config->json);
     json_object_set(root, "policy", policy_json(rules->policy));
+    if (snapshot->project)
+        json_object_set(root, "project", policy_json(snapshot->project));
     json_object_set(root, "bindings", bindings_json(rules->bindings));
     json_object_set_new(root, "connectors", connectors_json(rules->catalogue));
     session_lists(snapshot, root);
@@ -202,6 +204,16 @@ static bool take_text(const struct json_at *root, const char *key, enum json_nee
     return true;
 }
 
+static bool project_from(struct snapshot *snapshot, const struct json_at *root, struct err *err)
+{
+    struct json_at project;
+    bool present = false;
+    if (!json_get_object(root, "project", JSON_MAY, &project, &present, err))
+        return false;
+    snapshot->project = present ? policy_project_from(&project, err) : NULL;
+    return !present || snapshot->project != NULL;
+}
+
 static bool session_from(struct snapshot *snapshot, const struct json_at *root, struct err *err)
 {
     const char *hash = NULL;
@@ -216,7 +228,7 @@ static bool session_from(struct snapshot *snapshot, const struct json_at *root, 
     return take_text(root, "roots_pem", JSON_MAY, SNAPSHOT_PEM_MAX, &snapshot->roots_pem, err) &&
            take_text(root, "ca_cert_pem", JSON_MAY, 65536, &snapshot->ca_cert_pem, err) &&
            take_text(root, "ca_key_pem", JSON_MAY, 65536, &snapshot->ca_key_pem, err) &&
-           hosts_from(snapshot, root, err) && pems_from(snapshot, root, err);
+           hosts_from(snapshot, root, err) && pems_from(snapshot, root, err) && project_from(snapshot, root, err);
 }
 
 /* The tree's copy of the key goes with the tree: overwrite it first. */

@@ -276,6 +276,7 @@ static void on_timer(void *arg)
         now >= conn->moved_at + CONN_REST_MS) {
         stream_idle(conn->stream);
         conn->rested = true;
+        loop_tidy(conn->loop);
     }
     if (conn->state == CONN_STATE_OPEN && conn->deadline_ms &&
         now >= conn->moved_at + conn->deadline_ms) {

@@ -27,6 +27,10 @@ void loop_run(struct loop *loop) NONNULL;
 void loop_turn(struct loop *loop, bool wait) NONNULL;
 void loop_stop(struct loop *loop) NONNULL; /* after the callback that called it */
 
+/* Memory was freed that may not be needed soon: LOOP_TIDY_S later the holes that it left go back to the system. */
+enum { LOOP_TIDY_S = 5 };
+void loop_tidy(struct loop *loop) NONNULL;
+
 /* ---- tasks: a call soon, in the order of posting, and never from within the call that posts it ----
  * What tasks post runs in the round after theirs, LOOP_TASK_ROUNDS in a row; then it is the turn of descriptors and
  * timers, however much more is posted. */

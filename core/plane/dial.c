@@ -239,8 +239,9 @@ static bool check_addresses(struct dial *dial)
         addr_format(&dial->addrs[i], text);
         err_set(&dial->err, ERR_DENIED, "%s is at %s, a %s address, and these are not reachable from the sandbox",
                 dial->host.name, text, why);
-        return err_hint(&dial->err, "The user can list it in network.allow_private of policy.yaml, unless it "
-                                    "is a metadata address");
+        return err_hint(&dial->err, strcmp(why, "metadata") == 0
+                                        ? "It hands out the machine's own credentials: nothing opens it. Ask the user"
+                                        : "The user can list it in network.allow_private of policy.yaml");
     }
     return true;
 }

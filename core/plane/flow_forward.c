@@ -9,27 +9,6 @@ uint64_t flow_limit(const struct flow *flow, enum limit limit)
 
 /* ---- the request ---- */
 
-void flow_forward(struct flow *flow)
-{
-    struct err err;
-    if (flow->trunk && !trunk_usable(flow->trunk)) { /* it ended, or filled, while the credential was asked for */
-        err_set(&err, ERR_UPSTREAM, "the upstream's HTTP/2 connection takes no more requests");
-        flow->untouched = true;
-        flow_broken(flow, &err);
-        return;
-    }
-    if (!flow->arena)
-        flow->arena = arena_new(MSG_ARENA_BYTES);
-    msg_init(&flow->answer, flow->arena);
-    if (!flow->carrier->begin(flow, &err)) {
-        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 400, NULL, NULL);
-        return;
-    }
-    flow_set_state(flow, FLOW_FORWARDING);
-    if (!flow->body_done)
-        flow->client->more(flow->arg);
-}
-
 /* What a scan holds back needs room of its own, and a frame of its own at the end. */
 enum { SCAN_SLACK_BYTES = 64 };
 
@@ -57,14 +36,20 @@ static void refuse_leak(void *arg)
 {
     struct flow *flow = arg;
     if (flow->state == FLOW_FORWARDING)
-        flow_refuse_leak(flow, flow->outbound.tag, "body");
+        flow_refuse_leak(flow, flow->leak_tag, flow->leak_place);
 }
 
 /* C02: nothing of it is sent, and the request is never completed. */
 static bool leaks(struct flow *flow)
 {
-    if (!flow->outbound.needles || flow->outbound.found == 0)
+    const struct needles *sentinels = flow->outbound.needles;
+    if (!sentinels || (flow->outbound.found == 0 && !guard_leak_trailers(sentinels, flow->request, flow->leak_place,
+                                                                         &flow->leak_tag)))
         return false;
+    if (flow->outbound.found) {
+        memcpy(flow->leak_place, "body", sizeof("body"));
+        flow->leak_tag = flow->outbound.tag;
+    }
     flow->leaking = true;
     task_init(&flow->task, flow->plane->loop, refuse_leak, flow);
     task_post(&flow->task); /* not from within: the client is in the middle of giving us its body */
@@ -82,11 +67,10 @@ void flow_body(struct flow *flow, struct span data)
         send_body(flow, data);
 }
 
-void flow_body_end(struct flow *flow)
+static void end_body(struct flow *flow)
 {
     struct span rest = {NULL, 0};
-    flow->body_done = true;
-    if (flow->state != FLOW_FORWARDING || flow->leaking)
+    if (flow->leaking)
         return;
     if (flow->outbound.needles)
         needle_scan_end(&flow->outbound, &rest);
@@ -94,6 +78,36 @@ void flow_body_end(struct flow *flow)
         return;
     send_body(flow, rest);
     flow->carrier->body_end(flow);
+}
+
+void flow_body_end(struct flow *flow)
+{
+    flow->body_done = true;
+    if (flow->state == FLOW_FORWARDING)
+        end_body(flow);
+}
+
+void flow_forward(struct flow *flow)
+{
+    struct err err;
+    if (flow->trunk && !trunk_usable(flow->trunk)) { /* it ended, or filled, while the credential was asked for */
+        err_set(&err, ERR_UPSTREAM, "the upstream's HTTP/2 connection takes no more requests");
+        flow->untouched = true;
+        flow_broken(flow, &err);
+        return;
+    }
+    if (!flow->arena)
+        flow->arena = arena_new(MSG_ARENA_BYTES);
+    msg_init(&flow->answer, flow->arena);
+    if (!flow->carrier->begin(flow, &err)) {
+        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 400, NULL, NULL);
+        return;
+    }
+    flow_set_state(flow, FLOW_FORWARDING);
+    if (!flow->body_done)
+        flow->client->more(flow->arg);
+    else
+        end_body(flow); /* an empty body, whose end came ahead of the upstream */
 }
 
 /* ---- the answer ---- */
@@ -110,7 +124,7 @@ void flow_finish(struct flow *flow)
     if (flow->state != FLOW_FORWARDING)
         return;
     if (flow->secrets)
-        flow->reflected += guard_mask(flow->secrets, &flow->answer.trailers, flow->arena);
+        flow->reflected += guard_mask(flow->secrets, &flow->answer, flow->arena);
     struct arena *arena = flow->arena;
     struct msg answer = flow->answer; /* its trailers live in the arena, which outlives the call */
     flow->arena = NULL;
@@ -125,7 +139,7 @@ bool flow_take_head(struct flow *flow)
     flow->head_given = answer->status >= 200 || answer->status == 101;
     msg_strip_hop_by_hop(answer);
     if (flow->secrets)
-        flow->reflected += guard_mask(flow->secrets, &answer->fields, flow->arena);
+        flow->reflected += guard_mask(flow->secrets, answer, flow->arena);
     flow->client->head(flow->arg, answer);
     return flow->state == FLOW_FORWARDING;
 }

@@ -72,7 +72,9 @@ struct flow {
     struct needles *secrets;     /* the credential that was put in; NULL: none */
     struct needle_scan inbound;  /* the answer's body, for it */
     size_t reflected;            /* how often it came back in a head */
-    bool leaking;                /* a stand-in was found in the body: nothing more is sent */
+    bool leaking;                /* a stand-in was found in the body or behind it: nothing more is sent */
+    char leak_place[GUARD_PLACE_BYTES];
+    unsigned leak_tag;
 };
 
 const char *flow_mode(const struct flow *flow) NONNULL;

@@ -85,6 +85,21 @@ static bool found_in_query(const struct needles *needles, const char *query, uns
     return here;
 }
 
+static bool leak_in_fields(const struct needles *sentinels, const struct msg_fields *fields, const struct binding *own,
+                           char place[GUARD_PLACE_BYTES], unsigned *tag)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct msg_field *field = &fields->items[i];
+        if (own && is_slot(own, field->name))
+            continue;
+        if (found(sentinels, field->value, tag) || found(sentinels, field->name, tag)) {
+            put_place(place, field->name);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool guard_leak(const struct needles *sentinels, const struct target *target, const struct msg *msg,
                 const struct binding *own, char place[GUARD_PLACE_BYTES], unsigned *tag)
 {
@@ -96,34 +111,38 @@ bool guard_leak(const struct needles *sentinels, const struct target *target, co
         put_place(place, SPAN("query"));
         return true;
     }
-    for (size_t i = 0; i < msg->fields.count; i++) {
-        const struct msg_field *field = &msg->fields.items[i];
-        if (own && is_slot(own, field->name))
-            continue;
-        if (found(sentinels, field->value, tag) || found(sentinels, field->name, tag)) {
-            put_place(place, field->name);
-            return true;
-        }
-    }
-    return false;
+    return leak_in_fields(sentinels, &msg->fields, own, place, tag);
 }
 
-size_t guard_mask(const struct needles *secrets, struct msg_fields *fields, struct arena *arena)
+bool guard_leak_trailers(const struct needles *sentinels, const struct msg *msg, char place[GUARD_PLACE_BYTES],
+                         unsigned *tag)
+{
+    return leak_in_fields(sentinels, &msg->trailers, NULL, place, tag);
+}
+
+/* instead: where the arena is full: rather that than a credential. */
+static size_t mask(const struct needles *secrets, struct span *text, struct arena *arena, struct span instead)
 {
     struct needle_hit hit;
-    size_t count = 0;
-    for (size_t i = 0; i < fields->count; i++) {
-        struct msg_field *field = &fields->items[i];
-        if (!needles_find(secrets, field->value, &hit))
-            continue;
-        char *masked = arena_strndup(arena, field->value.p, field->value.len);
-        if (masked) {
-            count += needles_mask(secrets, masked, field->value.len);
-            field->value.p = masked;
-        } else {
-            field->value = SPAN(""); /* the arena is full: rather nothing than a credential */
-            count++;
-        }
-    }
+    if (!text->p || !needles_find(secrets, *text, &hit))
+        return 0;
+    char *masked = arena_strndup(arena, text->p, text->len);
+    size_t count = masked ? needles_mask(secrets, masked, text->len) : 1;
+    *text = masked ? (struct span){masked, text->len} : instead;
     return count;
+}
+
+static size_t mask_fields(const struct needles *secrets, struct msg_fields *fields, struct arena *arena)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fields->count; i++)
+        count += mask(secrets, &fields->items[i].name, arena, SPAN("*")) +
+                 mask(secrets, &fields->items[i].value, arena, SPAN(""));
+    return count;
+}
+
+size_t guard_mask(const struct needles *secrets, struct msg *answer, struct arena *arena)
+{
+    return mask(secrets, &answer->reason, arena, SPAN("")) + mask_fields(secrets, &answer->fields, arena) +
+           mask_fields(secrets, &answer->trailers, arena);
 }

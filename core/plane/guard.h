@@ -27,7 +27,11 @@ bool guard_leak(const struct needles *sentinels, const struct target *target, co
                 const struct binding *own, char place[GUARD_PLACE_BYTES], unsigned *tag) MUSTUSE
     NONNULL_AT(1, 2, 3, 5, 6);
 
-/* Masks what is found in the fields' values. How many there were. */
-size_t guard_mask(const struct needles *secrets, struct msg_fields *fields, struct arena *arena) NONNULL;
+/* The same for what comes behind a body. */
+bool guard_leak_trailers(const struct needles *sentinels, const struct msg *msg, char place[GUARD_PLACE_BYTES],
+                         unsigned *tag) MUSTUSE NONNULL;
+
+/* Masks what is found in an answer's reason, fields and trailers. How many there were. */
+size_t guard_mask(const struct needles *secrets, struct msg *answer, struct arena *arena) NONNULL;
 
 #endif

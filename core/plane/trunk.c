@@ -144,13 +144,14 @@ struct trunk *trunk_new(struct plane *plane, struct epoch *epoch, const struct t
 
 bool trunk_usable(const struct trunk *trunk)
 {
-    return trunk->conn && trunk->epoch == trunk->plane->epoch && http2_can_request(trunk->http2);
+    return trunk->conn && http2_can_request(trunk->http2);
 }
 
 struct trunk *trunk_find(struct plane *plane, const struct target_host *host, uint16_t port)
 {
     for (struct trunk *trunk = plane->trunks; trunk; trunk = trunk->next)
-        if (trunk->port == port && target_host_equal(&trunk->host, host) && trunk_usable(trunk))
+        if (trunk->epoch == plane->epoch && trunk->port == port && target_host_equal(&trunk->host, host) &&
+            trunk_usable(trunk))
             return trunk_ref(trunk);
     return NULL;
 }

@@ -15,7 +15,7 @@ struct trunk *trunk_new(struct plane *plane, struct epoch *epoch, const struct t
 struct trunk *trunk_find(struct plane *plane, const struct target_host *host, uint16_t port) MUSTUSE NONNULL;
 struct trunk *trunk_ref(struct trunk *trunk) MUSTUSE NONNULL;
 void trunk_unref(struct trunk *trunk); /* NULL is fine; a trunk lives on without references, for the next request */
-bool trunk_usable(const struct trunk *trunk) MUSTUSE NONNULL;
+bool trunk_usable(const struct trunk *trunk) MUSTUSE NONNULL; /* it takes a request now */
 struct http2 *trunk_session(struct trunk *trunk) NONNULL;
 /* After any call that may have given the session something to send. */
 void trunk_flush(struct trunk *trunk) NONNULL;

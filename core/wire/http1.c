@@ -209,6 +209,9 @@ static bool read_head(struct http1 *parser, struct span text, struct err *err)
         return err_set(err, ERR_DATA, "malformed HTTP: lines that are no fields");
     if (!msg_value_valid(msg->reason))
         return err_set(err, ERR_DATA, "a control character in the reason phrase");
+    /* RFC 9112 3: one space; llhttp forgives more. */
+    if (!parser->response && msg->target.p != msg->method.p + msg->method.len + 1)
+        return err_set(err, ERR_DATA, "malformed HTTP: more than one space in the request line");
     for (size_t i = 0; i < msg->target.len; i++)
         if (msg->target.p[i] <= ' ' || msg->target.p[i] >= 0x7f)
             return err_set(err, ERR_DATA, "a byte in the target that must be percent-encoded");

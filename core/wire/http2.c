@@ -84,6 +84,14 @@ struct http2_stream *http2_find(struct http2 *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session->nghttp2, id);
 }
 
+/* The owner of a server's session knows of a stream by its head alone. */
+static void tell_closed(struct http2_stream *stream, uint32_t code)
+{
+    struct http2 *session = stream->session;
+    if (!session->server || stream->head_given)
+        session->handler->closed(session->arg, stream, code);
+}
+
 void http2_stream_drop(struct http2_stream *stream)
 {
     struct http2 *session = stream->session;
@@ -109,7 +117,7 @@ static void end_lingering(struct http2 *session)
         struct http2_stream *next = stream->next;
         if (stream->lingering && stream->in.len == 0) {
             http2_stream_drop(stream);
-            session->handler->closed(session->arg, stream, HTTP2_NO_ERROR);
+            tell_closed(stream, HTTP2_NO_ERROR);
             next = session->streams; /* the handler may have ended others */
         }
         stream = next;
@@ -181,7 +189,7 @@ static void refuse(struct http2_stream *stream)
     }
     nghttp2_submit_rst_stream(session->nghttp2, NGHTTP2_FLAG_NONE, stream->id, HTTP2_PROTOCOL_ERROR);
     http2_stream_drop(stream);
-    session->handler->closed(session->arg, stream, HTTP2_PROTOCOL_ERROR);
+    tell_closed(stream, HTTP2_PROTOCOL_ERROR);
 }
 
 static void on_head(struct http2_stream *stream, bool ended)
@@ -261,7 +269,7 @@ static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *a
         return 0;
     }
     http2_stream_drop(stream);
-    session->handler->closed(session->arg, stream, code);
+    tell_closed(stream, code);
     return 0;
 }
 
@@ -386,7 +394,7 @@ void http2_abort(struct http2 *session, enum http2_code code, bool all)
             continue;
         }
         http2_stream_drop(stream);
-        session->handler->closed(session->arg, stream, code);
+        tell_closed(stream, code);
         stream = session->streams; /* the handler may have ended others */
     }
 }

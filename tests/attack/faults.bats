@@ -43,7 +43,7 @@ fails() { # STATUS WORDS COMMAND...
     grep -qi -- "$words" <<< "$output" || { echo "$*: $output"; return 1; }
 }
 
-no_leftovers() { [ -z "$(in_there find "$AILERON_HOME" -name '.new*' -o -name '*.tmp')" ]; }
+no_leftovers() { in_there find "$AILERON_HOME" -name '.new*' -o -name '*.tmp' | absent .; }
 
 @test "F03 no space: vault put fails in one line, nothing is half-written, and works again by itself" {
     sum=$(in_there sha256sum "$AILERON_HOME/vault.json")
@@ -158,8 +158,11 @@ SH
         wait $putter || true
     done
     [ -s "$WORLD/acknowledged" ]
-    there daemon stop # a put that found none has started one
-    # As a daemon leaves it that is killed between the two halves of a write.
+    # As a daemon leaves it that is killed between the two halves of a write; the putter may have started another.
+    pid=$(in_there cat "$AILERON_HOME/run/daemon.pid")
+    kill -9 "$pid" 2> /dev/null || true
+    gone() { [ ! -e "/proc/$pid" ] || grep -q '^State:.Z' "/proc/$pid/status"; }
+    wait_for gone
     in_there touch "$AILERON_HOME/.new-0123456789abcdef" "$AILERON_HOME/run/.new-0123456789abcdef"
     there vault unlock
     there vault list > "$WORLD/list"

@@ -299,7 +299,7 @@ except OSError as e: print("refused", e)'
     cp -r "$AILERON_HOME" "$shown/app/.aileron"
     HOME=$shown/app AILERON_HOME=$shown/app/.aileron run inside sh -c \
         "'$shown/bin/tool'; cat '$shown/app/.netrc'; ls -laR '$shown/app'; cat '$shown'/app/.aileron/*"
-    HOME=$shown/app AILERON_HOME=$shown/app/.aileron aileron daemon stop > /dev/null
+    HOME=$shown/app AILERON_HOME=$shown/app/.aileron aileron daemon stop --force > /dev/null
     rm -rf "$shown"
     grep -qx works <<< "$output"
     absent -F "$HOST_MARKER" <<< "$output"

@@ -13,18 +13,18 @@ import world as bench
 PORT = 13128
 IDLE = 2000
 
-# How a mode's figure is read: its unit, and what it is made of.
+# How a mode's figure is read: its unit, what it is made of, and what it should be beside a peer's in the same run.
 MODES = {
-    "ka32": ("CPU ms a request", "cpu"),
-    "ka1same": ("CPU ms a request", "cpu"),
-    "hs12": ("CPU ms a connection", "cpu"),
-    "hs": ("CPU ms a connection", "cpu"),
-    "hs12-resume": ("CPU ms a connection", "cpu"),
-    "hs-resume": ("CPU ms a connection", "cpu"),
-    "down": ("CPU s a GiB", "bulk"),
-    "up": ("CPU s a GiB", "bulk"),
-    "idle": ("KiB a tunnel", "idle"),
-    "mint": ("CPU ms a name", "cpu"),
+    "ka32": ("CPU ms a request", "cpu", "0.6 squid, 1 sslsplit, 1 go"),
+    "ka1same": ("CPU ms a request", "cpu", "0.6 squid, 1 sslsplit, 1 go"),
+    "hs12": ("CPU ms a connection", "cpu", "1.5 go"),
+    "hs": ("CPU ms a connection", "cpu", "2 go"),
+    "hs12-resume": ("CPU ms a connection", "cpu", "1 go"),
+    "hs-resume": ("CPU ms a connection", "cpu", ""),
+    "down": ("CPU s a GiB", "bulk", "1 squid"),
+    "up": ("CPU s a GiB", "bulk", "1 squid"),
+    "idle": ("KiB a tunnel", "idle", "42 KiB, untouched 8"),
+    "mint": ("CPU ms a name", "cpu", "0.5 squid"),
 }
 
 
@@ -52,6 +52,14 @@ class Peer:
 
     def stop(self):
         self.world.end(self.child)
+
+    def injects(self):
+        """Whether the upstream gets the credential that the client does not have."""
+        address = self.proxy.lstrip("=")
+        how = ["--connect-to", "::" + address] if self.proxy.startswith("=") else ["--proxy", "http://" + address]
+        done = subprocess.run(self.prefix + ["curl", "-s", "-m", "5", "--cacert", self.ca] + how
+                              + ["https://%s/auth" % self.host], env=self.world.env, stdout=subprocess.PIPE, text=True)
+        return done.stdout.strip() == self.world.env["INJECT"]
 
 
 class Direct(Peer):
@@ -125,7 +133,7 @@ def run_mode(world, peer, mode, seconds):
     if mode.startswith("ka"):
         return load(world, peer, steady[:1] + ["get"] + steady[2:] + [mode[2:], str(seconds)])
     if mode in ("down", "up"):
-        return load(world, peer, steady + ["3", "0"])
+        return load(world, peer, steady + ["75" if mode == "up" else "3", "0"])
     if mode == "mint":
         return load(world, peer, fresh + ["-names", str(bench.NAMES)])
     if mode == "idle":
@@ -139,7 +147,7 @@ def run_idle(world, peer, steady):
     before = {name: measure.memory(part)[0] for name, part in peer.parts.items()}
 
     def settled():
-        time.sleep(3)
+        time.sleep(8)  # connections rest after a second, and the heap is tidied some seconds later
         used = measure.cpu(pids(peer))
         time.sleep(2)
         used = measure.cpu(pids(peer)) - used
@@ -152,10 +160,10 @@ def figure(mode, result):
     """The one number of a run, and the same for each part of the proxy."""
     if "error" in result:
         return None, {}
-    kind = MODES[mode][1]
+    _, kind, _ = MODES[mode]
     if kind == "idle":
         return sum(result["kib"].values()), result["kib"]
-    scale = 1000 / max(1, result["done"]) if kind == "cpu" else 1 / (result["done"] * 100 / 1024)
+    scale = 1000 / max(1, result["done"]) if kind == "cpu" else 1024 / result["mib"]
     return result["cpu"] * scale, {name: used * scale for name, used in result["parts"].items()}
 
 
@@ -183,7 +191,7 @@ def applies(peer, mode):
 
 
 def run(world, names, modes, rounds, seconds):
-    results = {mode: {} for mode in modes}
+    results, injecting = {mode: {} for mode in modes}, set()
     for turn in range(rounds):
         for peer in contenders(world, names):
             steady = [mode for mode in modes if mode not in ("idle", "mint") and applies(peer, mode)]
@@ -191,24 +199,28 @@ def run(world, names, modes, rounds, seconds):
                 if not group:
                     continue
                 peer.start()  # memory, and names seen before, are those of a fresh process
+                if group == steady and peer.injects():
+                    injecting.add(peer.name)
                 for mode in group:
                     result = run_mode(world, peer, mode, seconds)
                     results[mode].setdefault(peer.name, []).append(result)
                     if "error" in result:
                         print("# round %d, %s, %s: %s" % (turn + 1, peer.name, mode, result["error"]), flush=True)
                 peer.stop()
+    print("\nThe credential arrives at the upstream through: " + (", ".join(sorted(injecting)) or "none that was asked"))
     return results
 
 
 def show(results, names):
     others = [name for name in names if name not in ("direct",) and not name.startswith("ours")]
-    rows = [["mode", "unit"] + [name for name in names if name != "direct"] + ["ours / " + name for name in others]]
+    rows = [["mode", "unit"] + [name for name in names if name != "direct"] + ["ours / " + name for name in others]
+            + ["to reach"]]
     for mode, found in results.items():
         values = {name: measure.median([figure(mode, run)[0] for run in runs]) for name, runs in found.items()}
         row = [mode, MODES[mode][0]]
         row += ["%.3f" % values[name] if values.get(name) is not None else "-" for name in names if name != "direct"]
         row += ["%.2f" % (values["ours"] / values[name]) if values.get("ours") is not None and values.get(name)
-                else "-" for name in others]
+                else "-" for name in others] + [MODES[mode][2]]
         rows.append(row)
     print("\nMedians; a ratio below 1 means that ours takes less\n")
     measure.table(rows)

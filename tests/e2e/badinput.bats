@@ -256,3 +256,14 @@ CASES
     aileron daemon stop
     aileron vault unlock
 }
+
+@test "what this version would not keep is an error, not a promise" {
+    cp "$AILERON_HOME/policy.yaml" "$WORLD/policy"
+    cp "$AILERON_HOME/config.yaml" "$WORLD/config"
+    printf 'version: 1\nexec:\n  default: deny\n' > "$AILERON_HOME/policy.yaml"
+    says 78 'policy.yaml:[0-9:]* .*does not enforce rules about programs' aileron policy check
+    cp "$WORLD/policy" "$AILERON_HOME/policy.yaml"
+    printf 'version: 1\nnetwork: { upstream_proxy: "http://proxy.corp.example:3128" }\n' > "$AILERON_HOME/config.yaml"
+    says 78 'config.yaml:2:[0-9]*: .*upstream proxy' aileron policy check
+    cp "$WORLD/config" "$AILERON_HOME/config.yaml"
+}

@@ -261,3 +261,38 @@ PYTHON
     [ "$status" -eq 0 ]
     grep -q '^bwrap  *ok' <<< "$output"
 }
+
+@test "a project's own file only narrows, with line and column where it does not" {
+    cd "$WORLD/ws"
+    cat > .aileron.yaml <<'YAML'
+version: 1
+rules:
+  - { name: look but do not touch, host: api.test, methods: [POST, PUT, PATCH, DELETE], action: deny, reason: this project reads }
+  - { host: forbidden.test, action: allow }
+YAML
+    run aileron policy check
+    [ "$status" -eq 0 ]
+    grep -q '.aileron.yaml of this directory, which only narrows' <<< "$output"
+    run aileron policy test POST https://api.test/open
+    [ "$status" -eq 77 ]
+    grep -q 'look but do not touch: this project reads' <<< "$output"
+    run aileron policy test GET https://forbidden.test/
+    [ "$status" -eq 77 ]
+    run aileron launch --sandbox=bwrap -- sh -c 'curl -sS https://api.test/user; curl -sS -d x https://api.test/user
+        curl -sS https://forbidden.test/'
+    [ "$status" -eq 0 ]
+    grep -q '"login": "octo"' <<< "$output"
+    grep -q 'this project reads' <<< "$output"
+    grep -q 'this host is not for agents' <<< "$output"
+    [ "$(upstream_count)" -eq 1 ]
+    aileron audit list --event=session.start | grep -q 'project_rules=2'
+    # What would widen is refused, and nothing starts.
+    printf 'version: 1\nrules:\n  - { host: api.test, action: allow, credential: user/api }\n' > .aileron.yaml
+    fails 125 '.aileron.yaml:3:[0-9]*: .*names no credentials' aileron launch --sandbox=bwrap -- true
+    printf 'version: 1\nnetwork:\n  allow_private: ["10.0.0.0/8"]\n' > .aileron.yaml
+    fails 125 '.aileron.yaml:3:[0-9]*: .*private' aileron launch --sandbox=bwrap -- true
+    rm .aileron.yaml
+    mkfifo .aileron.yaml
+    fails 125 'aileron.yaml' timeout 10 aileron launch --sandbox=bwrap -- true
+    rm .aileron.yaml
+}

@@ -120,7 +120,7 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
     for host in tcp://127.0.0.1:1 ssh://nobody@127.0.0.1 npipe://x nonsense; do
         refuses 125 'DOCKER_HOST is not a local socket' env DOCKER_HOST=$host aileron launch --sandbox=docker --image=x -- true
     done
-    refuses 125 'no docker on PATH' env PATH=/nonexistent "$ROOT/build/bin/aileron" launch --sandbox=docker --image=x -- true
+    refuses 125 'no docker on PATH' env PATH=/nonexistent "$BIN/aileron" launch --sandbox=docker --image=x -- true
     engine_that 'c.close()'
     refuses 125 'the docker engine does not answer' env DOCKER_HOST="unix://$WORLD/engine" aileron launch --sandbox=docker --image=x -- true
     teardown
@@ -150,7 +150,7 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
     chmod 600 "$WORLD/engine"
     chmod 755 "$WORLD"
     install -d -m 700 -o 4321 -g 4321 "$WORLD/u" "$WORLD/u/home" "$WORLD/u/p"
-    cp "$ROOT/build/bin/aileron" "$WORLD/u/aileron"
+    cp "$BIN/aileron" "$WORLD/u/aileron"
     chown 4321:4321 "$WORLD/u/aileron"
     cd "$WORLD/u/p"
     refuses 125 'you are in the group docker' env -i HOME="$WORLD/u/home" PATH="$PATH" DOCKER_HOST="unix://$WORLD/engine" \

@@ -24,6 +24,7 @@ struct peer {
     struct peer *next;
     char name[32];
     struct conn *conn;       /* NULL once it was closed */
+    struct peer_http2 *http2; /* NULL: plain bytes (plane_http2.h) */
     struct buf heard;        /* not yet expected by the test */
     struct buf said;         /* not yet taken by the connection */
     uint64_t to_say, to_hear; /* bytes of the pattern said and expected so far */
@@ -52,12 +53,19 @@ static inline void peer_flush(struct peer *peer)
         conn_shutdown(peer->conn);
 }
 
+/* In plane_http2.h. */
+static void peer_http2_hear(struct peer *peer, struct span have);
+static void peer_http2_free(struct peer *peer);
+
 static inline void peer_hear(struct peer *peer)
 {
     struct span have = conn_peek(peer->conn);
     if (peer->holding)
         return;
-    assert_true(buf_add(&peer->heard, have.p, have.len));
+    if (peer->http2)
+        peer_http2_hear(peer, have);
+    else
+        assert_true(buf_add(&peer->heard, have.p, have.len));
     conn_consume(peer->conn, have.len);
 }
 
@@ -163,6 +171,7 @@ static inline void peers_free(struct peer **list)
         struct peer *peer = *list;
         *list = peer->next;
         conn_close(peer->conn);
+        peer_http2_free(peer);
         buf_clear(&peer->heard);
         buf_clear(&peer->said);
         free(peer);

@@ -3,52 +3,9 @@
 #ifndef AILERON_TESTS_PLANE_STEPS_H
 #define AILERON_TESTS_PLANE_STEPS_H
 
-#include "plane_world.h"
+#include "plane_steps_http2.h"
 
 #include "core/wire/http1.h"
-
-struct step {
-    char *words[20]; /* the rest are NULL */
-    size_t count;
-    const char *text; /* a quoted string or a block; NULL: none */
-    size_t len;
-};
-
-struct script {
-    struct world *world;
-    struct buf answer; /* of the last `answer`: its head as text, then its body decoded */
-    const char *name;
-    int line;
-};
-
-#define STEP_FAIL(script, ...)                                                                                \
-    do {                                                                                                      \
-        print_message("%s:%d:\n", (script)->name, (script)->line);                                           \
-        fail_msg(__VA_ARGS__);                                                                                \
-    } while (0)
-
-/* Turns the loop until the condition holds. */
-#define UNTIL(script, condition, ...)                                                                         \
-    do {                                                                                                      \
-        uint64_t end_ms = clock_mono_ms() + WORLD_MS;                                                         \
-        while (!(condition) && clock_mono_ms() < end_ms)                                                      \
-            world_turn((script)->world);                                                                      \
-        if (!(condition))                                                                                     \
-            STEP_FAIL(script, __VA_ARGS__);                                                                   \
-    } while (0)
-
-static inline struct peer *step_peer(struct script *script, const struct step *step)
-{
-    return peer_named(script->world->peers, step->words[1] ? step->words[1] : "");
-}
-
-static inline uint64_t step_number(struct script *script, const struct step *step, size_t index)
-{
-    uint64_t value = 0;
-    if (!step->words[index] || !text_u64(span_of(step->words[index]), UINT32_MAX, &value))
-        STEP_FAIL(script, "a number is needed");
-    return value;
-}
 
 /* ---- the files ---- */
 
@@ -84,7 +41,7 @@ static inline void step_client(struct script *script, const struct step *step)
 static inline void step_secure(struct script *script, const struct step *step)
 {
     struct peer *peer = step_peer(script, step);
-    client_secure(script->world, peer, step->words[2]);
+    client_secure(script->world, peer, step->words[2], step->words[3] && strcmp(step->words[3], "h2") == 0);
     if (step->words[3] && strcmp(step->words[3], "fails") == 0)
         UNTIL(script, peer->failed, "the handshake does not fail");
     else
@@ -93,7 +50,7 @@ static inline void step_secure(struct script *script, const struct step *step)
 
 static inline void step_accept(struct script *script, const struct step *step)
 {
-    upstream_accept(script->world, step->words[1], step->words[2], step->words[3] != NULL);
+    upstream_accept(script->world, step->words[1], step->words[2], step->words[3]);
 }
 
 static inline void step_send(struct script *script, const struct step *step)
@@ -136,11 +93,6 @@ static inline void show_heard(const struct peer *peer)
     text_display(heard, shown, sizeof(shown));
     print_message("%s heard %zu bytes%s%s: %s\n", peer->name, peer->heard.len, peer->eof ? ", the end" : "",
                   peer->failed ? ", a failure" : "", heard.len ? shown : "");
-}
-
-static inline bool over(const struct peer *peer)
-{
-    return peer->eof || peer->failed;
 }
 
 static inline void step_expect(struct script *script, const struct step *step)
@@ -338,6 +290,13 @@ static inline void monitor_say(struct script *script, enum message_type type, co
     assert_true(ipc_send(script->world->monitor, (uint16_t)type, 0, step_asked, data, len, NULL, 0));
 }
 
+/* result TEXT [more]: a piece of a kept result, and the last one without `more`. */
+static inline void step_result(struct script *script, const struct step *step)
+{
+    uint16_t flags = step->words[1] ? 0 : MESSAGE_LAST;
+    assert_true(ipc_send(script->world->monitor, MESSAGE_OP_RESULT, flags, step_asked, step->text, step->len, NULL, 0));
+}
+
 /* give "secret": the credential. */
 static inline void step_give(struct script *script, const struct step *step)
 {
@@ -358,11 +317,17 @@ static inline void step_refuse(struct script *script, const struct step *step)
     monitor_say(script, MESSAGE_REFUSED, text, strlen(text));
 }
 
-/* start "JSON" and state "JSON": answers to `run`. */
+/* start, state, listed, acked "JSON": the other answers. */
 static inline void step_operation(struct script *script, const struct step *step)
 {
-    bool start = strcmp(step->words[0], "start") == 0;
-    monitor_say(script, start ? MESSAGE_OP_START : MESSAGE_OP_STATE, step->text, step->len);
+    static const struct {
+        const char *word;
+        enum message_type type;
+    } types[] = {{"start", MESSAGE_OP_START}, {"state", MESSAGE_OP_STATE}, {"listed", MESSAGE_OP_LISTED},
+                 {"acked", MESSAGE_OP_ACKED}};
+    for (size_t i = 0; i < COUNT(types); i++)
+        if (strcmp(types[i].word, step->words[0]) == 0)
+            monitor_say(script, types[i].type, step->text, step->len);
 }
 
 /* The next line of the record with this event and these fields, in any order with others. */
@@ -461,9 +426,15 @@ static const struct {
     {"eof", step_eof},           {"cut", step_cut},             {"over", step_over},     {"quiet", step_quiet},
     {"answer", step_answer},     {"has", step_has},             {"hasnot", step_has},    {"ask", step_ask},
     {"unasked", step_unasked},   {"give", step_give},           {"refuse", step_refuse}, {"start", step_operation},
+    {"listed", step_operation},  {"acked", step_operation},     {"result", step_result},
     {"state", step_operation},   {"repeat", step_repeat},       {"answers", step_answers},
     {"record", step_record},     {"unrecorded", step_unrecorded},
     {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
+    {"open", step_open},         {"stream", step_named},        {"unopened", step_unnamed}, {"reply", step_reply},
+    {"data", step_data},         {"finish", step_finish},       {"abort", step_abort},   {"goaway", step_goaway},
+    {"cork", step_cork},         {"uncork", step_cork},         {"keep", step_keep},     {"read", step_keep},
+    {"got", step_got},           {"ungot", step_ungot},         {"ended", step_ended},   {"unended", step_unended},
+    {"broken", step_broken},     {"pour", step_pour},           {"stuck", step_stuck},   {"poured", step_poured},
     {"drain", step_drain},       {"drained", step_drained},     {"undrained", step_drained},
 };
 

@@ -4,7 +4,7 @@
 #ifndef AILERON_TESTS_PLANE_WORLD_H
 #define AILERON_TESTS_PLANE_WORLD_H
 
-#include "plane_peer.h"
+#include "plane_http2.h"
 
 #include "core/base/file.h"
 #include "core/data/audit.h"
@@ -54,7 +54,7 @@ struct world {
     uint64_t body_bytes;       /* of OP_BODY */
     bool monitor_gone, plane_gone;
     struct ca *session_ca, *upstream_ca;
-    struct stream_config *client_tls, *upstream_tls, *upstream_tls12;
+    struct stream_config *client_tls, *client_h2, *upstream_tls, *upstream_h2, *upstream_tls12;
     struct upstream_port plain, tls;
     struct peer *peers;
     struct timer tick;
@@ -186,8 +186,8 @@ static inline void upstream_close(struct upstream_port *port)
 }
 
 /* The next connection to the upstream: NULL: without TLS. "bare": to the port for TLS, but the bytes are seen as they
- * are. Else the certificate is for `host`. */
-static inline struct peer *upstream_accept(struct world *world, const char *name, const char *host, bool tls12)
+ * are. Else the certificate is for `host`; how: NULL, "tls12" or "h2". */
+static inline struct peer *upstream_accept(struct world *world, const char *name, const char *host, const char *how)
 {
     struct upstream_port *port = host ? &world->tls : &world->plain;
     struct err err;
@@ -202,10 +202,16 @@ static inline struct peer *upstream_accept(struct world *world, const char *name
         struct stream_io io = conn_stream_io(peer->conn);
         struct leaf *leaf = ca_leaf(world->upstream_ca, host, &err);
         assert_non_null(leaf);
-        struct stream *stream = stream_server(tls12 ? world->upstream_tls12 : world->upstream_tls, leaf, &io, &err);
+        bool h2 = how && strcmp(how, "h2") == 0;
+        struct stream_config *config = h2    ? world->upstream_h2
+                                       : how ? world->upstream_tls12
+                                             : world->upstream_tls;
+        struct stream *stream = stream_server(config, leaf, &io, &err);
         leaf_unref(leaf);
         assert_non_null(stream);
         conn_secure(peer->conn, stream, WORLD_MS);
+        if (h2)
+            peer_http2_start(peer, true);
     }
     return peer;
 }
@@ -252,6 +258,19 @@ static inline void set_text(char **field, char *value)
     *field = value;
 }
 
+/* The stand-in for user/api is standin-for-user-api. */
+static inline void world_sentinels(struct snapshot *snapshot)
+{
+    JSON_AUTO json_t *env = json_object();
+    snapshot_mint_sentinels(snapshot, env);
+    for (size_t i = 0; i < snapshot->sentinel_count; i++) {
+        struct snapshot_sentinel *sentinel = &snapshot->sentinels[i];
+        set_text(&sentinel->value, mem_printf("standin-for-%s", sentinel->binding));
+        for (char *c = sentinel->value; *c; c++)
+            *c = *c == '/' ? '-' : *c;
+    }
+}
+
 /* What the monitor makes of the user's files, as the bytes that it sends. */
 static inline struct snapshot *world_snapshot(struct world *world)
 {
@@ -263,6 +282,7 @@ static inline struct snapshot *world_snapshot(struct world *world)
         fail_msg("the files do not load: %s", err.message);
     struct snapshot *snapshot = snapshot_new(rules);
     rules_unref(rules);
+    world_sentinels(snapshot);
     set_text(&snapshot->session, mem_strdup("01J00000000000000000000000"));
     set_text(&snapshot->engine, mem_strdup("bwrap"));
     snapshot->sealed = true;
@@ -304,7 +324,7 @@ static inline void world_load(struct world *world)
 
 static inline void world_start(struct world *world)
 {
-    static const char *const alpn[] = {"http/1.1", NULL};
+    static const char *const alpn[] = {"http/1.1", NULL}, *const both[] = {"h2", "http/1.1", NULL};
     static const struct ipc_handler monitor = {monitor_message, monitor_ended}, worker = {plane_message, plane_ended};
     struct plane *plane = &world->plane;
     struct err err;
@@ -314,9 +334,11 @@ static inline void world_start(struct world *world)
     assert_true(tls_init(&err));
     plane->loop = loop_new(&err);
     assert_non_null(plane->loop);
-    struct stream_server_options server = {.alpn = alpn};
+    struct stream_server_options server = {.alpn = both};
     plane->server = stream_config_server(&server, &err);
-    plane->server_api = stream_config_ref(plane->server);
+    world->upstream_h2 = stream_config_server(&server, &err);
+    server.alpn = alpn;
+    plane->server_api = stream_config_server(&server, &err);
     plane->resolver = resolver_new(plane->loop, &err);
     plane->pool = pool_new(plane->loop);
     plane->resume = resume_new();
@@ -337,6 +359,8 @@ static inline void world_start(struct world *world)
     assert_true(trust_add(trust, span_of(ca_cert_pem(world->session_ca)), TRUST_COPY, &err));
     struct stream_client_options client = {.trust = trust, .alpn = alpn};
     world->client_tls = stream_config_client(&client, &err);
+    client.alpn = both;
+    world->client_h2 = stream_config_client(&client, &err);
     trust_unref(trust);
     upstream_listen(world, &world->plain, false);
     upstream_listen(world, &world->tls, true);
@@ -364,6 +388,8 @@ static inline void world_stop(struct world *world)
     stream_config_unref(plane->server);
     stream_config_unref(plane->server_api);
     stream_config_unref(world->client_tls);
+    stream_config_unref(world->client_h2);
+    stream_config_unref(world->upstream_h2);
     stream_config_unref(world->upstream_tls);
     stream_config_unref(world->upstream_tls12);
     loop_free(plane->loop);
@@ -393,13 +419,15 @@ static inline struct peer *client_open(struct world *world, const char *name, co
 }
 
 /* TLS inside the connection, as a program of the sandbox makes it: it trusts the session's authority. */
-static inline void client_secure(struct world *world, struct peer *peer, const char *host)
+static inline void client_secure(struct world *world, struct peer *peer, const char *host, bool h2)
 {
     struct stream_io io = conn_stream_io(peer->conn);
     struct err err;
-    struct stream *stream = stream_client(world->client_tls, host, SPAN(""), &io, &err);
+    struct stream *stream = stream_client(h2 ? world->client_h2 : world->client_tls, host, SPAN(""), &io, &err);
     assert_non_null(stream);
     conn_secure(peer->conn, stream, WORLD_MS);
+    if (h2)
+        peer_http2_start(peer, false);
 }
 
 #endif

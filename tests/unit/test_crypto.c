@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <psa/crypto.h>
 
 #include "core/base/text.h"
 
@@ -105,6 +106,36 @@ static void test_aead_empty_and_in_place(void **state)
     assert_true(crypto_open(&aead, room, CRYPTO_TAG_LEN, copy));
 }
 
+/* As TLS 1.3 gets it, for which tls/x25519.c stands in; and P-256, which it passes on. */
+static void public_of(psa_ecc_family_t family, size_t bits, const char *key, const char *expected)
+{
+    uint8_t secret[32], public[65];
+    size_t len = 0;
+    psa_key_id_t id = 0;
+    psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
+    assert_true(text_unhex(span_of(key), secret, sizeof secret));
+    psa_set_key_type(&attributes, PSA_KEY_TYPE_ECC_KEY_PAIR(family));
+    psa_set_key_bits(&attributes, bits);
+    psa_set_key_usage_flags(&attributes, PSA_KEY_USAGE_DERIVE);
+    psa_set_key_algorithm(&attributes, PSA_ALG_ECDH);
+    assert_int_equal(psa_import_key(&attributes, secret, sizeof secret, &id), PSA_SUCCESS);
+    assert_int_equal(psa_export_public_key(id, public, sizeof public, &len), PSA_SUCCESS);
+    assert_hex(public, len, expected);
+    assert_int_equal(psa_export_public_key(id, public, 31, &len), PSA_ERROR_BUFFER_TOO_SMALL);
+    assert_int_equal(psa_destroy_key(id), PSA_SUCCESS);
+}
+
+static void test_public_keys(void **state)
+{
+    (void)state;
+    /* RFC 7748 section 6.1; RFC 5903 section 8.1 */
+    public_of(PSA_ECC_FAMILY_MONTGOMERY, 255, "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
+              "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+    public_of(PSA_ECC_FAMILY_SECP_R1, 256, "c88f01f510d9ac3f70a292daa2316de544e9aab8afe84049c62a9c57862d1433",
+              "04dad0b65394221cf9b051e1feca5787d098dfe637fc90b9ef945d0c3772581180"
+              "5271a0461cdb8252d61f1c456fa3e59ab1f45b33accf5f58389e0577b8990bb3");
+}
+
 static void test_argon2id(void **state)
 {
     (void)state;
@@ -148,6 +179,7 @@ int main(void)
         cmocka_unit_test(test_aead_known_answer),
         cmocka_unit_test(test_aead_fails_closed),
         cmocka_unit_test(test_aead_empty_and_in_place),
+        cmocka_unit_test(test_public_keys),
         cmocka_unit_test(test_argon2id),
         cmocka_unit_test(test_argon2id_refuses),
     };

@@ -169,6 +169,7 @@ static void test_requests_refused(void **state)
     (void)state;
     check_rows(rows, COUNT(rows));
     check_all(REQUEST, SPAN("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"), "!400");
+    check_all(REQUEST, SPAN("GET  / HTTP/1.1\r\nHost: a\r\n\r\n"), "!400");
     check_all(REQUEST, SPAN("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n"), "!400");
 }
 

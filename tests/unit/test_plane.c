@@ -116,7 +116,7 @@ static void test_client_gone_while_upstream_stalls(void **state)
     world.plane.connections++;
     exchange_start(&world.plane, conn, NULL, false, true);
     peer_say(client, head, sizeof(head) - 1);
-    struct peer *upstream = upstream_accept(&world, "u", NULL, false);
+    struct peer *upstream = upstream_accept(&world, "u", NULL, NULL);
     peer_hold(upstream, true);
     for (int quiet = 0; quiet < 50;) {
         loop_turn(world.plane.loop, false);
@@ -154,7 +154,7 @@ static void kept_connection_dies(bool reset)
     static const char first[] = "GET http://plain.test/1 HTTP/1.1\r\nHost: plain.test\r\n\r\n",
                       answered[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     peer_say(client, first, sizeof(first) - 1);
-    struct peer *upstream = upstream_accept(&world, "u", NULL, false);
+    struct peer *upstream = upstream_accept(&world, "u", NULL, NULL);
     peer_say(upstream, answered, sizeof(answered) - 1);
     while (pool_count(world.plane.pool) == 0)
         world_turn(&world);
@@ -164,7 +164,7 @@ static void kept_connection_dies(bool reset)
     assert_non_null(dial_start(&world.plane, world.plane.epoch, &request, on_dialed, NULL));
     assert_int_equal(pool_count(world.plane.pool), 0);
     peer_close(upstream, reset);
-    assert_non_null(upstream_accept(&world, "v", NULL, false));
+    assert_non_null(upstream_accept(&world, "v", NULL, NULL));
     while (!dialed)
         world_turn(&world);
     conn_close(dialed);
@@ -248,7 +248,7 @@ static struct peer *start_operation(struct peer *client)
     struct ipc_message message = {.type = MESSAGE_OP_START, .id = world.plane.last_ask,
                                   .data = (const uint8_t *)started, .len = sizeof(started) - 1};
     plane_answer(&world.plane, &message);
-    return upstream_accept(&world, "u", "api.test", false);
+    return upstream_accept(&world, "u", "api.test", NULL);
 }
 
 static void answer_with(struct peer *upstream, size_t len)
