@@ -86,8 +86,8 @@ static void move(struct half *from)
         from->moved_bytes += len;
         conn_consume(from->conn, len);
     }
-    if (!sends_no_more(from) || conn_peek(from->conn).len > 0 || from->ended)
-        return;
+    if (!sends_no_more(from) || conn_peek(from->conn).len > 0 || (from->ended && !from->failed))
+        return; /* one that fails after its end takes nothing any more, either */
     from->ended = true;
     /* TLS says whether all has come; that of the other side must not say so where this one did not. */
     if ((from->failed || conn_truncated(from->conn)) && conn_stream(to->conn))
