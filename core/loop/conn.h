@@ -22,7 +22,9 @@
 
 /* The bounds of a connection. */
 enum {
-    CONN_IN_BYTES = 16 * 1024,     /* default of the input buffer */
+    /* Default of the input buffer. What one read gives goes into one TLS record, in a chunk's frame too: the library's
+     * longest holds 16383 bytes, and a byte more was a record, a packet and a wake-up of its own. */
+    CONN_IN_BYTES = 16 * 1024 - 64,
     CONN_OUT_BYTES = 64 * 1024,    /* default of the output buffer */
     CONN_BUFFER_MAX = 1024 * 1024, /* of either, by conn_limits */
     CONN_WORK_BYTES = 128 * 1024,  /* moved in one callback before others get their turn */

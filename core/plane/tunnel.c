@@ -222,6 +222,7 @@ static void hand_over(struct tunnel *tunnel, enum target_scheme scheme)
     struct stream *stream = conn_stream(tunnel->conn);
     const char *alpn = stream ? stream_alpn(stream) : NULL;
     conn_deadline(tunnel->conn, 0);
+    conn_limits(tunnel->conn, CONN_IN_BYTES, 0);
     if (tunnel->own)
         api_start(tunnel->plane, tunnel->conn, false);
     else if (alpn && strcmp(alpn, "h2") == 0)

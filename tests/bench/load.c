@@ -2,8 +2,9 @@
  *
  *   load get|down|up|idle PROXY HOST CA-FILE COUNT SECONDS
  *
- * get: COUNT connections ask for 1 KiB again and again, for SECONDS. down, up: 100 MiB, COUNT times over one
- * connection. idle: COUNT connections that have each answered one request, held until standard input ends.
+ * get: COUNT connections ask for 1 KiB again and again, for SECONDS. down: 100 MiB, COUNT times over one connection.
+ * up: 4 MiB, COUNT times over one connection (Debian's squid breaks most uploads above 8 MiB off). idle: COUNT
+ * connections that have each answered one request, held until standard input ends.
  * PROXY is ADDRESS:PORT on loopback, asked by CONNECT; "=ADDRESS:PORT" is connected to as if it were HOST.
  *
  * "begin" is printed where what is measured begins, and one JSON object where it ends: connections are made before
@@ -25,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BULK_BYTES = 100 << 20, PIECE_BYTES = 64 << 10, HEAD_BYTES = 4096, SAMPLES_MAX = 4 << 20 };
+enum { DOWN_BYTES = 100 << 20, UP_BYTES = 4 << 20, PIECE_BYTES = 64 << 10, HEAD_BYTES = 4096, SAMPLES_MAX = 4 << 20 };
 
 struct conn {
     int fd;
@@ -216,16 +217,16 @@ static void run_bulk(struct load *load, bool up, size_t count)
     begin();
     double from = now();
     for (size_t i = 0; i < count; i++) {
-        ask(load, conn, up ? "POST" : "GET", up ? "/upload" : "/100m", up ? BULK_BYTES : 0);
-        for (long long left = up ? BULK_BYTES : 0; left > 0; left -= PIECE_BYTES)
+        ask(load, conn, up ? "POST" : "GET", up ? "/upload" : "/100m", up ? UP_BYTES : 0);
+        for (long long left = up ? UP_BYTES : 0; left > 0; left -= PIECE_BYTES)
             if (SSL_write(conn->ssl, piece, PIECE_BYTES) != PIECE_BYTES)
                 fail("sending a body");
         while (!receive(conn))
             ;
     }
     double took = now() - from;
-    printf("{\"done\": %zu, \"seconds\": %.4f, \"mib_s\": %.1f, ", count, took,
-           (double)count * (BULK_BYTES >> 20) / took);
+    double mib = (double)count * (up ? UP_BYTES : DOWN_BYTES) / (1 << 20);
+    printf("{\"done\": %zu, \"seconds\": %.4f, \"mib\": %.0f, \"mib_s\": %.1f, ", count, took, mib, mib / took);
 }
 
 static void run_idle(struct load *load)

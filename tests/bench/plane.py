@@ -133,7 +133,7 @@ def run_mode(world, peer, mode, seconds):
     if mode.startswith("ka"):
         return load(world, peer, steady[:1] + ["get"] + steady[2:] + [mode[2:], str(seconds)])
     if mode in ("down", "up"):
-        return load(world, peer, steady + ["3", "0"])
+        return load(world, peer, steady + ["75" if mode == "up" else "3", "0"])
     if mode == "mint":
         return load(world, peer, fresh + ["-names", str(bench.NAMES)])
     if mode == "idle":
@@ -163,7 +163,7 @@ def figure(mode, result):
     _, kind, _ = MODES[mode]
     if kind == "idle":
         return sum(result["kib"].values()), result["kib"]
-    scale = 1000 / max(1, result["done"]) if kind == "cpu" else 1 / (result["done"] * 100 / 1024)
+    scale = 1000 / max(1, result["done"]) if kind == "cpu" else 1024 / result["mib"]
     return result["cpu"] * scale, {name: used * scale for name, used in result["parts"].items()}
 
 

@@ -180,7 +180,8 @@ def engine(world, name, runs, more, bare, goals):
 
 
 def docker(world, runs):
-    if subprocess.run(["docker", "version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if subprocess.run(["docker", "version"], env=world.env, **quiet).returncode != 0:
         print("  no docker daemon answers: not measured")
         return
     image = world.run(bench.LIB + "/image", "scratch").strip()

@@ -65,7 +65,8 @@ class World:
         os.chmod(self.home, 0o700)
         self.env = {name: value for name, value in os.environ.items()
                     if not name.startswith("AILERON_") and "proxy" not in name.lower()}
-        self.env.update(AILERON_HOME=self.home, AILERON_VAULT_PASSPHRASE="a passphrase for the benchmark",
+        docker = os.environ.get("TEST_DOCKER_HOST", "unix:///var/run/docker.sock")  # tests/lib/with-docker's
+        self.env.update(DOCKER_HOST=docker, AILERON_HOME=self.home, AILERON_VAULT_PASSPHRASE="a passphrase for the benchmark",
                         PATH=BIN + ":/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL="C.UTF-8",
                         CA=self.ca, ROOTS=self.up + "/ca.pem", INJECT="Bearer " + self.secret, PROGRAMS=PROGRAMS)
 

@@ -56,9 +56,10 @@ static inline struct peer_stream *peer_stream_new(struct peer *peer, const char 
 
 static inline void put_fields(struct buf *out, const struct msg_fields *fields)
 {
-    for (size_t i = 0; i < fields->count; i++)
-        assert_true(buf_printf(out, "%.*s: %.*s\n", SPAN_ARG(fields->items[i].name),
-                               (int)fields->items[i].value.len, fields->items[i].value.len ? fields->items[i].value.p : ""));
+    for (size_t i = 0; i < fields->count; i++) {
+        struct span name = fields->items[i].name, value = fields->items[i].value;
+        assert_true(buf_printf(out, "%.*s: %.*s\n", SPAN_ARG(name), (int)value.len, value.len ? value.p : ""));
+    }
 }
 
 static inline void peer_stream_take(struct peer_stream *stream)

@@ -359,6 +359,17 @@ static void test_cork_makes_one_record(void **state)
 
 /* ---- ends ---- */
 
+/* With a chunk's frame around it. */
+static void test_a_whole_read_fits_one_record(void **state)
+{
+    static const uint8_t data[CONN_IN_BYTES + 16];
+    size_t taken;
+    (void)state;
+    both_secured();
+    assert_int_equal(stream_write(conn_stream(client.conn), data, sizeof(data), &taken), STREAM_DONE);
+    assert_int_equal(taken, sizeof(data));
+}
+
 static void test_truncated(void **state)
 {
     (void)state;
@@ -457,6 +468,7 @@ int main(void)
         T(test_small_input_buffer),
         T(test_paused),
         T(test_cork_makes_one_record),
+        T(test_a_whole_read_fits_one_record),
         T(test_truncated),
         T(test_clean_end),
         T(test_early_answer),

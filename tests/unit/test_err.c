@@ -55,10 +55,14 @@ static void set_and_wrap(void **state)
     assert_false(err_wrap(&err, "request %d", 7));
     assert_string_equal(err.message, "request 7: no rule for host");
     assert_string_equal(err.hint, "Add 1 rule");
+    assert_false(err_hint_default(&err, "Or do nothing"));
+    assert_string_equal(err.hint, "Add 1 rule");
     assert_int_equal(err.code, ERR_DENIED);
     err_errno(&err, ERR_IO, ENOSPC, "cannot write %s", "x");
     assert_string_equal(err.message, "cannot write x: No space left on device");
     assert_string_equal(err.hint, "");
+    err_hint_default(&err, "Free %s", "space");
+    assert_string_equal(err.hint, "Free space");
     /* The message may be made of itself. */
     err_set(&err, ERR_IO, "again: %s", err.message);
     assert_string_equal(err.message, "again: cannot write x: No space left on device");

@@ -316,6 +316,24 @@ static void sealed_memory_stays(void **state)
     assert_true(empty >= 0);
 }
 
+static void what_was_not_finished_is_swept(void **state)
+{
+    (void)state;
+    static const char *const kept[] = {".new-0123456789abcde", ".new-0123456789abcdeg", ".new-", "vault.json"};
+    struct err err = {0};
+    AUTOFREE char *left = in_dir(".new-0123456789abcdef");
+    assert_true(file_write_atomic(left, 0600, "half", 4, &err));
+    for (size_t i = 0; i < COUNT(kept); i++) {
+        AUTOFREE char *path = in_dir(kept[i]);
+        assert_true(file_write_atomic(path, 0600, "x", 1, &err));
+    }
+    file_sweep_unfinished(dir);
+    assert_false(file_exists(left));
+    assert_int_equal(count_entries(), (int)COUNT(kept));
+    AUTOFREE char *absent = in_dir("absent");
+    file_sweep_unfinished(absent);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -324,6 +342,7 @@ int main(void)
         T(a_fifo_does_not_hang),
         T(reads_a_pipe_to_its_end),
         T(writes_whole_or_not_at_all),
+        T(what_was_not_finished_is_swept),
         T(a_full_disk_leaves_the_old),
         T(a_bad_place_is_an_error),
         T(makes_directories),

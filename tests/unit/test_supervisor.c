@@ -158,6 +158,18 @@ static void test_exit_status(void **state)
     assert_int_equal(run("kill -KILL $$"), 137);
 }
 
+/* With what it said, where it ends otherwise. */
+static void ends(pid_t pid, int wanted)
+{
+    int status = finish(pid);
+
+    if (status != wanted) {
+        AUTOFREE char *said = output();
+        print_error("status %d: %s\n", status, said);
+    }
+    assert_int_equal(status, wanted);
+}
+
 static void test_agent_that_cannot_run(void **state)
 {
     char *missing[] = {(char[]){"no-such-command"}, NULL};
@@ -172,12 +184,12 @@ static void test_agent_that_cannot_run(void **state)
         skip();
     assert_true(file_write_atomic(data, 0644, "x", 1, &err));
     assert_true(file_write_atomic(script, 0755, "#!/no/such/interpreter\n", 23, &err));
-    assert_int_equal(finish(start(missing, geteuid())), 127);
+    ends(start(missing, geteuid()), 127);
     says("there is no command no-such-command in the sandbox");
     if (getenv("UNDER_VALGRIND") != NULL)
         return; /* it ends the child itself where an exec fails for these reasons */
-    assert_int_equal(finish(start(not_executable, geteuid())), 126);
-    assert_int_equal(finish(start(no_interpreter, geteuid())), 126);
+    ends(start(not_executable, geteuid()), 126);
+    ends(start(no_interpreter, geteuid()), 126);
     says("its interpreter is not in the sandbox");
 }
 
