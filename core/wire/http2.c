@@ -298,7 +298,6 @@ static struct http2 *session_new(const struct http2_handler *handler, void *arg,
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, MSG_HEAD_BYTES},
         {server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
          server ? HTTP2_STREAMS_MAX : 0},
-        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* RFC 8441 3: a server's alone */
     };
     struct http2 *session = mem_alloc(sizeof(*session));
     nghttp2_session_callbacks *callbacks;
@@ -316,7 +315,7 @@ static struct http2 *session_new(const struct http2_handler *handler, void *arg,
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
     if (rc != 0 ||
-        nghttp2_submit_settings(session->nghttp2, NGHTTP2_FLAG_NONE, settings, COUNT(settings) - !server) != 0 ||
+        nghttp2_submit_settings(session->nghttp2, NGHTTP2_FLAG_NONE, settings, COUNT(settings)) != 0 ||
         nghttp2_session_set_local_window_size(session->nghttp2, NGHTTP2_FLAG_NONE, 0,
                                               HTTP2_CONNECTION_WINDOW_BYTES) != 0)
         abort();

@@ -85,8 +85,6 @@ void http2_set_owner(struct http2_stream *stream, void *owner) NONNULL_AT(1);
 void *http2_owner(const struct http2_stream *stream) NONNULL; /* NULL before one is set */
 struct msg *http2_msg(struct http2_stream *stream) NONNULL;          /* the peer's head, with its trailers */
 struct span http2_scheme(const struct http2_stream *stream) NONNULL; /* of a request that came */
-/* What an extended CONNECT asks for (RFC 8441); empty where the request is none. */
-struct span http2_protocol(const struct http2_stream *stream) NONNULL;
 
 /* Client: sends a head. scheme, path: the pseudo-fields; the authority is msg's Host. secret: a field that must
  * not enter the compression table (NULL: only those that never do). msg->framing MSG_NONE ends our side.

@@ -28,8 +28,6 @@ static bool take_pseudo(struct http2_stream *stream, struct span name, struct sp
         return keep(stream, value, &stream->scheme, err);
     if (span_eqs(name, ":authority"))
         return keep(stream, value, &stream->authority, err);
-    if (span_eqs(name, ":protocol"))
-        return keep(stream, value, &stream->protocol, err);
     if (!span_eqs(name, ":status") || value.len != 3 || !text_u64(value, 599, &status) || status < 100)
         return err_set(err, ERR_DATA, "a pseudo-field that means nothing here");
     msg->status = (unsigned)status;
@@ -87,11 +85,11 @@ static bool judge_request(struct http2_stream *stream, bool ended, struct err *e
     if (expect.p && !span_eqis(expect, "100-continue"))
         return err_set(err, ERR_DATA, "an expectation other than 100-continue");
     msg->expect_continue = expect.p != NULL;
-    if (span_eqs(msg->method, "CONNECT") && stream->protocol.len == 0)
+    if (span_eqs(msg->method, "CONNECT"))
         msg->target = stream->authority;
     else if (msg->target.len == 0)
         return err_set(err, ERR_DATA, "the target is empty");
-    if (!ended && stream->protocol.len == 0)
+    if (!ended)
         msg->framing = msg->has_length ? MSG_LENGTH : MSG_CHUNKED;
     return true;
 }

@@ -13,7 +13,7 @@ struct http2_stream {
     void *owner;
     struct arena *arena;
     struct msg msg;         /* the peer's head */
-    struct span scheme, authority, protocol;
+    struct span scheme, authority;
     bool to_head;           /* client: the request was a HEAD */
     bool head_given;        /* a final head was given to the owner */
     bool trailers;          /* what comes now are trailers */

@@ -271,8 +271,3 @@ struct span http2_scheme(const struct http2_stream *stream)
 {
     return stream->scheme;
 }
-
-struct span http2_protocol(const struct http2_stream *stream)
-{
-    return stream->protocol;
-}

@@ -243,6 +243,19 @@ static void test_streams_are_bounded(void **state)
     assert_int_equal(http2_streams(server.session), HTTP2_STREAMS_MAX);
 }
 
+/* RFC 8441: a client that is offered WebSockets over HTTP/2 makes no HTTP/1.1 connection for them, and nobody serves
+ * them here. */
+static void test_offers_no_websockets(void **state)
+{
+    (void)state;
+    struct http2 *session = http2_server(&handler, &server);
+    struct span bytes = http2_next_bytes(session);
+    assert_true(bytes.len > 9 && bytes.p[3] == 4); /* SETTINGS */
+    for (size_t at = 9; at < 9 + (size_t)(uint8_t)bytes.p[2]; at += 6)
+        assert_int_not_equal(bytes.p[at + 1], 8); /* ENABLE_CONNECT_PROTOCOL */
+    http2_free(session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +267,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_body_arrives_whole, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_reset_and_goaway, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_bad_heads_of_ours, setup_with_arena, teardown_with_arena),
+        cmocka_unit_test(test_offers_no_websockets),
         cmocka_unit_test_setup_teardown(test_streams_are_bounded, setup_with_arena, teardown_with_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
