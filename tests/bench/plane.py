@@ -59,7 +59,7 @@ class Peer:
         how = ["--connect-to", "::" + address] if self.proxy.startswith("=") else ["--proxy", "http://" + address]
         done = subprocess.run(self.prefix + ["curl", "-s", "-m", "5", "--cacert", self.ca] + how
                               + ["https://%s/auth" % self.host], env=self.world.env, stdout=subprocess.PIPE, text=True)
-        return done.stdout.strip() == self.world.env["INJECT"]
+        return done.stdout.strip() == "yes"
 
 
 class Direct(Peer):
