@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A file of that name that is on the PATH without being executable: 126 rather than 127. */
@@ -156,6 +157,7 @@ pid_t child_start(const struct child_spec *spec, struct err *err)
     close(ends[0]);
     if (n == 0)
         return pid;
+    waitpid(pid, NULL, 0); /* until then it holds what exec would have closed, the listeners among it */
     *err = report;
     return -1;
 }
