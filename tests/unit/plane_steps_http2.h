@@ -66,9 +66,11 @@ static inline void step_pour(struct script *script, const struct step *step)
 static inline void step_stuck(struct script *script, const struct step *step)
 {
     struct peer_stream *stream = step_stream(script, step);
-    world_wait(script->world, WORLD_QUIET_MS);
-    uint64_t before = stream->to_pour;
-    world_wait(script->world, WORLD_QUIET_MS);
+    uint64_t before = 0, end = clock_mono_ms() + WORLD_MS;
+    do { /* a busy machine needs longer until nothing moves any more */
+        before = stream->to_pour;
+        world_wait(script->world, WORLD_QUIET_MS);
+    } while (before > 0 && stream->to_pour != before && clock_mono_ms() < end);
     if (before == 0 || stream->to_pour != before)
         STEP_FAIL(script, "%llu bytes are left, %llu before", (unsigned long long)stream->to_pour,
                   (unsigned long long)before);

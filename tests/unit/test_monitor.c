@@ -294,6 +294,8 @@ static void a_session_ends_with_its_launcher(void **state)
     for (int i = 0; i < 500 && exists(world, "sessions", ""); i++)
         pause_ms(10);
     assert_false(exists(world, "sessions", ""));
+    for (int i = 0; i < 500 && count_lines(world, "session.end", "reason", "launcher gone") == 0; i++)
+        pause_ms(10); /* the line comes behind the files */
     assert_int_equal(count_lines(world, "session.end", "reason", "launcher gone"), 1);
 }
 
