@@ -359,7 +359,7 @@ static bool guarded(struct flow *flow)
     if (own && own->env && guard_slot(snapshot, own, flow->request) == GUARD_OTHER) {
         /* A token of the agent's own, where the stand-in could have been: it is passed on as it is. */
         json_t *event = event_new(flow, "credential.own");
-            json_put(event, "binding", own->name);
+        json_put(event, "binding", own->name);
         json_put(event, "field", own->header);
         lines_add(&flow->plane->lines, event, false);
         flow->decision.binding = own = NULL;

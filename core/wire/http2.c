@@ -162,6 +162,14 @@ static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame
     return 0;
 }
 
+/* The rest of the head is passed over; the owner is told when it is complete. */
+static void mark_refused(struct http2_stream *stream, const struct err *err)
+{
+    stream->refused = true;
+    stream->err = mem_alloc(sizeof(*err));
+    *stream->err = *err;
+}
+
 static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
                      const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
 {
@@ -172,9 +180,7 @@ static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const
     if (stream && !stream->refused &&
         !http2_take_field(stream, (struct span){(const char *)name, name_len},
                           (struct span){(const char *)value, value_len}, &err)) {
-        stream->refused = true;
-        stream->err = mem_alloc(sizeof(err));
-        *stream->err = err;
+        mark_refused(stream, &err);
     }
     return 0;
 }
@@ -197,9 +203,7 @@ static void on_head(struct http2_stream *stream, bool ended)
     struct http2 *session = stream->session;
     struct err err;
     if (!stream->refused && !stream->trailers && !http2_judge(stream, ended, &err)) {
-        stream->refused = true;
-        stream->err = mem_alloc(sizeof(err));
-        *stream->err = err;
+        mark_refused(stream, &err);
     }
     stream->remote_ended = ended;
     if (stream->refused) {

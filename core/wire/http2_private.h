@@ -36,7 +36,7 @@ struct http2 {
     nghttp2_session *nghttp2;
     const struct http2_handler *handler;
     void *arg;
-    bool server, failed, going;
+    bool server, going;
     struct http2_stream *streams, *freed;
     size_t count, lingering;
     unsigned control; /* frames since something was asked or answered */
