@@ -1,8 +1,8 @@
 /* `aileron approvals`: what waits for a person, and the person's word about it. The daemon decides whether the word
  * counts; here it is asked for, with the digest of what was printed. */
-#include "applets/applet.h"
-
 #include "applets/approvals.h"
+
+#include "applets/applet.h"
 #include "applets/show.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
@@ -102,7 +102,8 @@ static void print_what(const json_t *shown, FILE *out)
         preview[0] != 0
             ? mem_printf("%s %s: %s", text_of(shown, "tool"), text_of(shown, "operation"), preview)
             : mem_printf("%s %s://%s:%lld%s%s%s", text_of(shown, "method"), text_of(shown, "scheme"),
-                         text_of(shown, "host"), (long long)port, text_of(shown, "path"), query[0] != 0 ? "?" : "", query);
+                         text_of(shown, "host"), (long long)port, text_of(shown, "path"), query[0] != 0 ? "?" : "",
+                         query);
 
     text_display(span_of(text), line, sizeof line);
     fprintf(out, "%s", line);

@@ -205,7 +205,8 @@ void approval_get(struct session *session, uint32_t id, const char *approval, in
         return;
     }
     struct approval_waiter *waiter = approval_waiter_new(session, id, approval, question_over);
-    if (approval_state_of(&row) == APPROVAL_PENDING && wait_ms > 0 && approval_count_waiters(session) <= APPROVAL_WAITERS) {
+    bool room = approval_count_waiters(session) <= APPROVAL_WAITERS;
+    if (approval_state_of(&row) == APPROVAL_PENDING && wait_ms > 0 && room) {
         timer_start(&waiter->timer, (uint64_t)wait_ms);
     } else {
         answer_state(waiter, &row);

@@ -278,7 +278,8 @@ static bool store_decision_of(struct session *session, const struct store_approv
     }
     if (!record_write(monitor->record, event, err))
         return false;
-    return row->operation == NULL || operation_decided(session, row->operation, decision->approve, decision->reason, err);
+    return row->operation == NULL ||
+           operation_decided(session, row->operation, decision->approve, decision->reason, err);
 }
 
 static bool commit(struct session *session, const struct store_approval *row, const struct approval_decision *decision,

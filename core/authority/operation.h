@@ -1,9 +1,11 @@
 /* Operations (design 10): what an agent asked for through a tool, its state and its result, in state.db.
  *
- *   pending -> approved | denied | expired       approved -> running | failed       running -> succeeded | failed | unknown
+ *   pending -> approved | denied | expired
+ *   approved -> running | failed
+ *   running -> succeeded | failed | unknown
  *
- * What needs no person begins as running. Every change is committed before it is acted on. An operation that a dead daemon or worker left running is
- * `unknown`, and is never run again by itself. Monitor only. */
+ * What needs no person begins as running. Every change is committed before it is acted on. An operation that a dead
+ * daemon or worker left running is `unknown`, and is never run again by itself. Monitor only. */
 #ifndef AILERON_AUTHORITY_OPERATION_H
 #define AILERON_AUTHORITY_OPERATION_H
 

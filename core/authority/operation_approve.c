@@ -138,7 +138,7 @@ bool operation_decided(struct session *session, const char *op_id, bool approve,
     } else {
         AUTOFREE char *message = mem_printf("a person has denied it%s%s", reason != NULL ? ": " : "",
                                             reason != NULL ? reason : "");
-        AUTOFREE char *error = error_text(ERR_DENIED, message, "Do not ask for it again; ask the user what to do instead");
+        AUTOFREE char *error = error_text(ERR_DENIED, message, "Ask the user what to do instead");
         good = end(monitor, &row, OPERATION_DENIED, error, err);
     }
     store_operation_clear(&row);

@@ -4,7 +4,8 @@
 
 #include "core/data/store_db.h"
 
-#define COLUMNS "id, session, operation, digest, rule, shown, state, scope, reason, by, edited, created, expires, decided"
+#define COLUMNS                                                                                                  \
+    "id, session, operation, digest, rule, shown, state, scope, reason, by, edited, created, expires, decided"
 /* What a filter asks; its values are bound by bind_filter. */
 #define MATCHES                                                                                                  \
     "(?1 IS NULL OR session = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR rule = ?3) AND "             \

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const state_words[] = {"deciding", "collecting", "waiting", "dialing", "asking", "forwarding", "over"};
+static const char *const state_words[] = {"deciding", "collecting", "waiting", "dialing",
+                                          "asking",   "forwarding", "over"};
 
 void flow_set_state(struct flow *flow, enum flow_state state)
 {

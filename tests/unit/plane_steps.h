@@ -318,7 +318,7 @@ static inline void step_refuse(struct script *script, const struct step *step)
     monitor_say(script, MESSAGE_REFUSED, text, strlen(text));
 }
 
-/* start, state, listed, acked, approved "JSON": the other answers. unasked-start: an operation that a person has let go. */
+/* start, state, listed, acked, approved "JSON": the other answers. */
 static inline void step_operation(struct script *script, const struct step *step)
 {
     static const struct {
