@@ -130,6 +130,10 @@ static void keep_house(void *arg)
             log_warn("%s", err.message);
     }
     approval_expire(monitor);
+    operation_sweep_lost(monitor);
+    operation_kick_all(monitor); /* what could not be stored or recorded when it was approved */
+    if (store_sealing(monitor->store) != STORE_UNLOCKED) /* it had no space for it, say */
+        state_follow_vault(monitor);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
 
@@ -204,6 +208,7 @@ static bool open_state(struct monitor *monitor, struct err *err)
     monitor->vault = vault_open(monitor->home);
     if (vault_cache_load(monitor->vault))
         log_info("the vault was unlocked from the kernel's keyring");
+    state_follow_vault(monitor);
     return true;
 }
 

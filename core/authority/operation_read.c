@@ -186,6 +186,15 @@ static void wait_over(void *arg)
     waiter_free(waiter);
 }
 
+void operation_refuse_waiter(struct session *session, uint32_t id, size_t most)
+{
+    struct err err = {0};
+
+    err_set(&err, ERR_LIMIT, "%zu questions of this session wait for an answer already", most);
+    err_hint(&err, "Ask again in a while, without wait=, or for fewer at once");
+    worker_refuse(session, id, &err, NULL, NULL);
+}
+
 static size_t count_waiters(const struct session *session)
 {
     size_t count = 0;
@@ -215,7 +224,9 @@ bool operation_get(struct session *session, uint32_t id, const struct json_at *a
         return true;
     }
     bool final = operation_parse(row.state, &state) && operation_final(state);
-    if (!final && wait_ms > 0 && count_waiters(session) < OPERATION_WAITERS) {
+    if (!final && wait_ms > 0 && count_waiters(session) >= OPERATION_WAITERS) {
+        operation_refuse_waiter(session, id, OPERATION_WAITERS);
+    } else if (!final && wait_ms > 0) {
         struct waiter *waiter = mem_alloc(sizeof *waiter);
         waiter->session = session;
         waiter->id = id;

@@ -240,7 +240,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     switch ((enum message_type)message->type) {
     case MESSAGE_READY:
         session_set_state(session, SESSION_READY);
-        operation_worker_ready(session);
+        operation_kick(session);
         return true;
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);
