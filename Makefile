@@ -123,7 +123,7 @@ deps:
 .PHONY: all
 all: $(BIN)/aileron
 
-# crash/aileron is the same with tests/lib/crash.c around it: what dies where a test wants it. It is never installed.
+# crash/aileron: the same with tests/lib/crash.c around it, for the tests of F01. It is never installed.
 $(B)/crash/aileron: $(B)/tests/lib/crash.o
 $(B)/crash/aileron: PROGRAM_LDFLAGS += -Wl,--wrap=store_done,--wrap=store_commit,--wrap=audit_append,--wrap=ipc_send
 $(B)/aileron $(B)/crash/aileron: $(call objects,$(APPLET_SRC)) $(B)/embed.o $(B)/libaileron.a
@@ -149,7 +149,6 @@ $(B)/embed.c: $(EMBED) contrib/embed Makefile
 	@contrib/embed $(EMBED) > $@
 $(B)/embed.o: $(B)/embed.c $(EMBED) | deps-libs
 	@$(COMPILE)
-
 -include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) tests/lib/replay.c)
 
 # ---- tests (tests/lib/run prints failures in full, then "N passed, N failed")
@@ -233,8 +232,7 @@ format:
 man: all
 	@tests/lib/lint man
 install: all
-	@install -d $(DESTDIR)$(PREFIX)/bin
-	@build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
+	@install -d $(DESTDIR)$(PREFIX)/bin && build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
 	@for page in $(MAN); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/aileron README COPYING contrib/dependencies

@@ -176,7 +176,8 @@ static int show_approval(const json_t *state, bool json)
         printf("%s was approved, and the request has been sent\n", id);
         return 0;
     }
-    err_set(&err, strcmp(word, "expired") == 0 ? ERR_EXPIRED : ERR_DENIED, "%s is %s%s%s", id, word, reason[0] != 0 ? ": " : "", reason);
+    err_set(&err, strcmp(word, "expired") == 0 ? ERR_EXPIRED : ERR_DENIED, "%s is %s%s%s", id, word,
+            reason[0] != 0 ? ": " : "", reason);
     err_hint(&err, "Do not send the request again. Ask the user what to do instead");
     return outcome_error(&err, json);
 }
@@ -277,7 +278,8 @@ json_t *outcome_get(struct client *client, const char *id, uint64_t wait_s, bool
 /* What passes by itself while one waits: a daemon that is started again, and more waiters than may be. */
 bool outcome_passes(enum err_code code)
 {
-    return code == ERR_UNAVAILABLE || code == ERR_IO || code == ERR_UPSTREAM || code == ERR_TIMEOUT || code == ERR_LIMIT;
+    return code == ERR_UNAVAILABLE || code == ERR_IO || code == ERR_UPSTREAM || code == ERR_TIMEOUT ||
+           code == ERR_LIMIT;
 }
 
 /* One question; NULL and err where there is no state. */
@@ -323,7 +325,8 @@ int outcome_wait(struct client **client, const char *id, uint64_t timeout_ms, bo
         if (!again)
             return refusal != NULL ? outcome_denied(http, refusal, json) : outcome_error(&err, json);
         if (now >= end_ms) {
-            err_set(&err, ERR_TIMEOUT, "operation %s is still %s", id, state != NULL ? text_of(state, "state") : "open");
+            err_set(&err, ERR_TIMEOUT, "operation %s is still %s", id,
+                    state != NULL ? text_of(state, "state") : "open");
             err_hint(&err, "Wait longer: aileron-wait %s", id);
             return outcome_error(&err, json);
         }

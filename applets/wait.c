@@ -28,9 +28,9 @@ static const struct opt_spec spec = {
     .command = "aileron-wait",
     .synopsis = "[OPTION...] ID... | --drain",
     .summary = "Wait for operations and print their results",
-    .details = "Exits as the tool itself would have: 0 done, 1 failed, 77 denied, 79 expired (nobody decided in time), 80 "
-               "unknown (it may or may not have happened); and 124 where --timeout is over and it is still open. With "
-               "several ids the first status that is not 0 counts.",
+    .details = "Exits as the tool itself would have: 0 done, 1 failed, 77 denied, 79 expired (nobody decided in time), "
+               "80 unknown (it may or may not have happened); and 124 where --timeout is over and it is still open. "
+               "With several ids the first status that is not 0 counts.",
     .rows = rows,
     .row_count = COUNT(rows)};
 static const struct opt_spec *const specs[] = {&spec};

@@ -11,17 +11,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOST_BYTES = 255, METHOD_BYTES = 32, PATH_BYTES = 16 * 1024, TYPE_BYTES = 255 };
+enum { HOST_BYTES = 255, METHOD_BYTES = 32, PATH_BYTES = 16 * 1024, TYPE_BYTES = 255, FIELD_BYTES = 64 * 1024, FIELDS = 128 };
 
 struct request { /* MESSAGE_APPROVAL_ASK, checked */
     const char *method, *override, *scheme, *host, *path, *query, *type, *name;
     int64_t port;
     struct span body;
+    const json_t *fields; /* NULL: none */
 };
+
+static bool read_fields(const struct json_at *at, struct request *request, struct err *err)
+{
+    struct json_at list;
+    const char *text;
+    size_t count;
+
+    if (!json_get_list(at, "fields", JSON_MAY, FIELDS, &list, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct json_at field = json_element(&list, i);
+        if (!json_text_of(&field, FIELD_BYTES, &text, err))
+            return false;
+    }
+    request->fields = count > 0 ? list.node : NULL;
+    return true;
+}
 
 static bool read_request(const struct json_at *at, struct request *request, struct err *err)
 {
-    return json_get_text(at, "method", JSON_NEED, METHOD_BYTES, &request->method, err) &&
+    return read_fields(at, request, err) &&
+           json_get_text(at, "method", JSON_NEED, METHOD_BYTES, &request->method, err) &&
            json_get_text(at, "override", JSON_MAY, METHOD_BYTES, &request->override, err) &&
            json_get_text(at, "scheme", JSON_NEED, METHOD_BYTES, &request->scheme, err) &&
            json_get_text(at, "host", JSON_NEED, HOST_BYTES, &request->host, err) &&
@@ -47,6 +66,8 @@ static json_t *shown_of(const struct request *request, const struct decision *de
     json_put(shown, "path", request->path);
     json_put(shown, "query", request->query);
     json_put(shown, "type", request->type);
+    if (request->fields != NULL)
+        json_object_set(shown, "fields", (json_t *)(uintptr_t)request->fields);
     json_put(shown, "rule", decision->rule);
     json_put(shown, "reason", decision->reason);
     if (decision->binding != NULL)

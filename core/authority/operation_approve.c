@@ -285,8 +285,8 @@ void operation_sweep_lost(struct monitor *monitor)
     struct operations *operations = monitor->operations;
     struct store_outcome outcome = {
         .state = operation_word(OPERATION_UNKNOWN),
-        .error = "{\"code\":\"unknown\",\"message\":\"it was sent, and state.db had no room for its result\",\"hint\":\""
-                 "Look at the service itself before you run it again\"}"};
+        .error = "{\"code\":\"unknown\",\"message\":\"it was sent, and state.db had no room for its result\","
+                 "\"hint\":\"Look at the service itself before you run it again\"}"};
     struct err err = {0};
 
     if (!operations->lost)

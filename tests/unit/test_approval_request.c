@@ -67,6 +67,18 @@ static void a_yes_is_for_one_request_and_these_bytes(void **state)
     ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "other");
     AUTOFREE char *second = the_pending(world);
     assert_string_not_equal(first, second);
+    /* A field may carry what is done: with another one it is another request. */
+    json_t *with_field = request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZD");
+    json_object_set_new(with_field, "fields", json_pack("[s]", "destination: /elsewhere"));
+    ask_request(world, 4, with_field, "one");
+    json_t *waits = NULL;
+    for (int i = 0; i < 500 && json_array_size(json_object_get(waits, "approvals")) != 2; i++) {
+        json_decref(waits);
+        pause_ms(10);
+        waits = ask(world, "GET", "/v1/approvals?state=pending", NULL);
+    }
+    assert_int_equal(json_array_size(json_object_get(waits, "approvals")), 2);
+    json_decref(waits);
     ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC"), "one");
     json_decref(hear_json(world, MESSAGE_APPROVED, 3));
     expect_approval(world, first, "used");

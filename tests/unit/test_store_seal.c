@@ -262,11 +262,11 @@ static void an_older_file_is_carried_over_and_sealed(void **state)
            "expires INTEGER NOT NULL, decided INTEGER NOT NULL DEFAULT 0) STRICT;"
            "CREATE INDEX approval_state ON approval (state);"
            "CREATE INDEX approval_session ON approval (session, digest);"
-           "INSERT INTO operation (id, session, connector, tool, operation, args, state, key, created, updated, result) "
-           "VALUES ('op_1', 's', 'c', 't', 'o', '{\"text\":\"MARKER-OF-ARGUMENTS\"}', 'succeeded', 'k', 1, 1, "
+           "INSERT INTO operation (id, session, connector, tool, operation, args, state, key, created, updated, "
+           "result) VALUES ('op_1', 's', 'c', 't', 'o', '{\"text\":\"MARKER-OF-ARGUMENTS\"}', 'succeeded', 'k', 1, 1, "
            "CAST('MARKER-OF-A-RESULT' AS BLOB));"
-           "INSERT INTO approval (id, session, digest, rule, shown, state, created, expires) VALUES ('apr_1', 's', 'd', "
-           "'r', '{\"host\":\"h\",\"body\":\"MARKER-OF-A-BODY\"}', 'pending', 1, 2);"
+           "INSERT INTO approval (id, session, digest, rule, shown, state, created, expires) VALUES ('apr_1', 's', "
+           "'d', 'r', '{\"host\":\"h\",\"body\":\"MARKER-OF-A-BODY\"}', 'pending', 1, 2);"
            "PRAGMA user_version = 2;");
     assert_true(on_disk("MARKER-OF-A-BODY"));
     struct store *store = open_good();
