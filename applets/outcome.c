@@ -191,10 +191,13 @@ static int print_open(const json_t *state, bool json)
         return err_exit(ERR_PENDING);
     }
     if (strcmp(text_of(state, "state"), "pending") == 0)
-        err_set(&err, ERR_PENDING, "%s waits for a person's approval; nothing has been sent yet", text_of(state, "id"));
+        err_set(&err, ERR_PENDING, "%s waits for a person's approval", text_of(state, "id"));
     else
         err_set(&err, ERR_PENDING, "operation %s is %s", text_of(state, "id"), text_of(state, "state"));
-    err_hint(&err, "Go on with other work, or wait for it: aileron-wait %s", text_of(state, "id"));
+    if (text_of(state, "next")[0] != 0)
+        err_hint(&err, "%s", text_of(state, "next"));
+    else
+        err_hint(&err, "Go on with other work, then collect the result: aileron-wait %s", text_of(state, "id"));
     return err_print(&err, "aileron");
 }
 

@@ -11,7 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOST_BYTES = 255, METHOD_BYTES = 32, PATH_BYTES = 16 * 1024, TYPE_BYTES = 255, FIELD_BYTES = 64 * 1024, FIELDS = 128 };
+enum {
+    HOST_BYTES = 255,
+    METHOD_BYTES = 32,
+    PATH_BYTES = 16 * 1024,
+    TYPE_BYTES = 255,
+    FIELD_BYTES = 64 * 1024,
+    FIELDS = 128
+};
 
 struct request { /* MESSAGE_APPROVAL_ASK, checked */
     const char *method, *override, *scheme, *host, *path, *query, *type, *name;

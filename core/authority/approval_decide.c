@@ -23,17 +23,34 @@ static void put_time(json_t *object, const char *key, int64_t ms)
         json_put(object, key, text);
 }
 
+/* In one line, for a list or a notification. */
+static char *summary_line(const json_t *what)
+{
+    const char *words[6];
+    static const char *const keys[] = {"preview", "tool", "operation", "method", "host", "path"};
+
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        words[i] = json_string_value(json_object_get(what, keys[i]));
+        words[i] = words[i] != NULL ? words[i] : "";
+    }
+    return words[0][0] != 0 ? mem_printf("%s %s: %s", words[1], words[2], words[0])
+                            : mem_printf("%s %s%s", words[3], words[4], words[5]);
+}
+
 json_t *approval_json(const struct store_approval *row)
 {
-    json_t *shown = json_object();
+    json_t *shown = json_object(), *what = json_loads(row->shown, 0, NULL);
+    AUTOFREE char *summary = summary_line(what);
 
     json_put(shown, "id", row->id);
+    json_put(shown, "summary", summary);
+    json_put(shown, "host", json_string_value(json_object_get(what, "host")));
     json_put(shown, "session", row->session);
     json_put(shown, "operation", row->operation);
     json_put(shown, "state", row->state);
     json_put(shown, "rule", row->rule);
     json_put(shown, "digest", row->digest);
-    json_object_set_new(shown, "shown", json_loads(row->shown, 0, NULL));
+    json_object_set_new(shown, "shown", what);
     put_time(shown, "created", row->created_ms);
     put_time(shown, "expires", row->expires_ms);
     put_time(shown, "decided", row->decided_ms);

@@ -109,6 +109,10 @@ static void put_approval(struct session *session, const struct store_operation *
         return;
     json_t *rows JSON_AUTO = approval_rows(session->monitor, &filter, &err);
     json_put(shown, "approval", json_string_value(json_object_get(json_array_get(rows, 0), "id")));
+    AUTOFREE char *next =
+        mem_printf("A person on the host decides; nothing has been sent yet, and asking again changes nothing. "
+                   "Go on with other work, then collect the result: aileron-wait %s", row->id);
+    json_put(shown, "next", next);
 }
 
 void operation_answer(struct session *session, uint32_t id, const struct store_operation *row)
