@@ -261,8 +261,8 @@ static bool pump_once(struct exchange *exchange)
 
 /* A long poll or a silent stream writes nothing by which a client that has gone would be noticed. nginx and Go's
  * net/http end a request at the first end of its client, so that one who half-closes behind its request (nc -N, a
- * script) gets no answer from them; curl and the agents never do that. We can tell the two apart, and so end the request
- * of who has closed, while who only sends no more gets its answer. Bytes of a further request may hide the end. */
+ * script) gets no answer from them; curl and the agents never do that. We can tell the two apart, and so end the
+ * request of who has closed, while who only sends no more gets its answer. A further request may hide the end. */
 static void look(void *arg)
 {
     struct exchange *exchange = arg;

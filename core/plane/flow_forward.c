@@ -117,7 +117,7 @@ void flow_finish(struct flow *flow)
     const struct flow_client *client = flow->client;
     void *arg = flow->arg;
     struct span rest = {NULL, 0};
-    if (flow->secrets)
+    if (flow->inbound.needles)
         needle_scan_end(&flow->inbound, &rest);
     if (rest.len > 0)
         client->body(arg, rest);
@@ -137,9 +137,20 @@ bool flow_take_head(struct flow *flow)
 {
     struct msg *answer = &flow->answer;
     flow->head_given = answer->status >= 200 || answer->status == 101;
+    if (flow->websocket && answer->status / 100 == 2) { /* to a client over HTTP/2 that would mean yes */
+        struct err err;
+        flow->head_given = false;
+        err_set(&err, ERR_UPSTREAM, "%s did not switch to WebSocket, and answered %u", flow->target->host.name,
+                answer->status);
+        flow_refuse(flow, &err, 502, NULL, NULL);
+        return false;
+    }
     msg_strip_hop_by_hop(answer);
     if (flow->secrets)
         flow->reflected += guard_mask(flow->secrets, answer, flow->arena);
+    /* What comes from here is not looked through: it is framed, and what was held back of a frame would stop it. */
+    if (answer->status == 101)
+        needle_scan_clear(&flow->inbound);
     flow->client->head(flow->arg, answer);
     return flow->state == FLOW_FORWARDING;
 }
@@ -152,7 +163,7 @@ size_t flow_answer_room(const struct flow *flow)
 void flow_take_body(struct flow *flow, struct span data)
 {
     flow->received_bytes += data.len;
-    if (flow->secrets)
+    if (flow->inbound.needles)
         needle_scan_next(&flow->inbound, data, &data);
     if (data.len > 0)
         flow->client->body(flow->arg, data);

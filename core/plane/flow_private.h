@@ -6,6 +6,7 @@
 #include "core/plane/flow.h"
 #include "core/plane/guard.h"
 #include "core/plane/trunk.h"
+#include "core/plane/websocket.h"
 
 /* What the monitor records before it hands a credential out. */
 enum { FLOW_CREDENTIAL_PATH_BYTES = 16 * 1024, FLOW_CREDENTIAL_METHOD_BYTES = 32 };
@@ -57,7 +58,10 @@ struct flow {
     bool reused, fresh_tried;
     bool untouched;             /* the upstream says that it did nothing: it may be sent again */
     unsigned refusals;          /* how often it said so */
-    bool http1_wanted;          /* the upstream insists, or the request is an upgrade */
+    bool http1_wanted;          /* the upstream insists */
+    bool websocket;             /* the handshake is ours: the client's side is HTTP/2 */
+    bool switched;              /* and it succeeded, over HTTP/2 too: the bodies are the other protocol's */
+    char accept[WEBSOCKET_ACCEPT_BYTES]; /* over HTTP/1.1: what the upstream has to say */
     bool body_done;             /* of the request */
     bool body_begun;            /* some of it was sent: it cannot be sent again */
     bool answered;              /* a byte of an answer came */

@@ -211,7 +211,7 @@ static void on_head(struct http2_stream *stream, bool ended)
     } else if (stream->trailers) {
         session->handler->readable(session->arg, stream); /* nghttp2 insists that trailers end the stream */
     } else {
-        stream->head_given = session->server || stream->msg.status >= 200;
+        stream->head_given = session->server || stream->msg.status >= 200 || stream->msg.upgrade;
         session->handler->head(session->arg, stream, &stream->msg, ended);
     }
 }
@@ -302,6 +302,7 @@ static struct http2 *session_new(const struct http2_handler *handler, void *arg,
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, MSG_HEAD_BYTES},
         {server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
          server ? HTTP2_STREAMS_MAX : 0},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* a server's: the last one, which a client leaves out */
     };
     struct http2 *session = mem_alloc(sizeof(*session));
     nghttp2_session_callbacks *callbacks;
@@ -319,7 +320,8 @@ static struct http2 *session_new(const struct http2_handler *handler, void *arg,
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
     if (rc != 0 ||
-        nghttp2_submit_settings(session->nghttp2, NGHTTP2_FLAG_NONE, settings, COUNT(settings)) != 0 ||
+        nghttp2_submit_settings(session->nghttp2, NGHTTP2_FLAG_NONE, settings,
+                                server ? COUNT(settings) : COUNT(settings) - 1) != 0 ||
         nghttp2_session_set_local_window_size(session->nghttp2, NGHTTP2_FLAG_NONE, 0,
                                               HTTP2_CONNECTION_WINDOW_BYTES) != 0)
         abort();
@@ -412,6 +414,11 @@ bool http2_can_request(const struct http2 *session)
     uint32_t most = nghttp2_session_get_remote_settings(session->nghttp2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     return !session->has_err && session->count < most && session->count < HTTP2_STREAMS_MAX &&
            nghttp2_session_check_request_allowed(session->nghttp2);
+}
+
+bool http2_can_upgrade(const struct http2 *session)
+{
+    return nghttp2_session_get_remote_settings(session->nghttp2, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
 const char *http2_code_word(uint32_t code)

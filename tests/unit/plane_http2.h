@@ -199,7 +199,8 @@ static inline void read_fields(struct span lines, struct msg *msg, bool trailers
     }
 }
 
-/* text: "METHOD PATH HOST [SCHEME]" and fields; more: a body, or an end of its own, follows. */
+/* text: "METHOD PATH HOST [SCHEME]" and fields, METHOD "PROTOCOL:" for an extended CONNECT; more: a body, or an end of
+ * its own, follows. */
 static inline void peer_request(struct peer *peer, const char *name, struct span text, bool more)
 {
     struct arena *arena = arena_new(MSG_ARENA_BYTES);
@@ -211,6 +212,11 @@ static inline void peer_request(struct peer *peer, const char *name, struct span
     assert_true(span_cut(&line, ' ', &method) && span_cut(&line, ' ', &path));
     bool plain = span_cut(&line, ' ', &host) && span_eqs(line, "http");
     msg.method = method;
+    msg.upgrade = span_ends(method, ":");
+    if (msg.upgrade) {
+        msg.method = SPAN("GET");
+        assert_true(msg_add(&msg, SPAN("upgrade"), (struct span){method.p, method.len - 1}, &err));
+    }
     assert_true(msg_add(&msg, SPAN("host"), host, &err));
     read_fields(text, &msg, false);
     msg.framing = !more ? MSG_NONE : msg.has_length ? MSG_LENGTH : MSG_CHUNKED;
