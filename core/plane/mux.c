@@ -73,6 +73,13 @@ static void mux_end(struct mux *mux, bool linger)
     loop_defer(mux->plane->loop, mux_free, mux);
 }
 
+static void record_error(struct mux *mux, const struct err *err)
+{
+    struct denial denial;
+    denial_from_err(&denial, err, 400);
+    denial_record(&denial, mux->plane);
+}
+
 static void flush(void *arg)
 {
     struct mux *mux = arg;
@@ -88,8 +95,11 @@ static void flush(void *arg)
     conn_uncork(mux->conn);
     /* With requests under way the upstreams' deadlines hold. */
     conn_deadline(mux->conn, http2_streams(mux->http2) ? 0 : limit_of(mux, LIMIT_IDLE_MS));
-    if (http2_over(mux->http2))
-        mux_end(mux, true);
+    if (!http2_over(mux->http2))
+        return;
+    if (http2_error(mux->http2))
+        record_error(mux, http2_error(mux->http2));
+    mux_end(mux, true);
 }
 
 static void mux_flush(struct mux *mux)
@@ -108,15 +118,10 @@ static void receive(struct mux *mux)
     if (!mux->conn)
         return;
     conn_consume(mux->conn, input.len);
-    if (good) {
+    if (good)
         mux_flush(mux);
-        return;
-    }
-    struct denial denial;
-    denial_from_err(&denial, &err, 400);
-    denial_record(&denial, mux->plane);
-    flush(mux); /* GOAWAY */
-    mux_end(mux, true);
+    else
+        flush(mux); /* GOAWAY, and the end */
 }
 
 static void resume(void *arg)

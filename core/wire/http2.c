@@ -277,6 +277,18 @@ static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *a
     return 0;
 }
 
+/* RFC 9113 5.4.1: nghttp2 tells the peer of a connection's error, and goes on with the streams that are open, deaf. */
+static int on_sent(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *arg)
+{
+    struct http2 *session = arg;
+    (void)nghttp2;
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != HTTP2_NO_ERROR && !session->has_err) {
+        session->has_err = true;
+        err_set(&session->err, ERR_DATA, "malformed HTTP/2: %s", http2_code_word(frame->goaway.error_code));
+    }
+    return 0;
+}
+
 /* ---- the session ---- */
 
 static nghttp2_option *options_new(void)
@@ -315,6 +327,7 @@ static struct http2 *session_new(const struct http2_handler *handler, void *arg,
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
     int rc = server ? nghttp2_session_server_new3(&session->nghttp2, callbacks, session, option, &memory)
                     : nghttp2_session_client_new3(&session->nghttp2, callbacks, session, option, &memory);
     nghttp2_session_callbacks_del(callbacks);
@@ -377,8 +390,13 @@ struct span http2_next_bytes(struct http2 *session)
 
 bool http2_over(const struct http2 *session)
 {
-    return session->count == 0 && !nghttp2_session_want_read(session->nghttp2) &&
-           !nghttp2_session_want_write(session->nghttp2);
+    return session->has_err || (session->count == 0 && !nghttp2_session_want_read(session->nghttp2) &&
+                                !nghttp2_session_want_write(session->nghttp2));
+}
+
+const struct err *http2_error(const struct http2 *session)
+{
+    return session->has_err ? &session->err : NULL;
 }
 
 void http2_goaway(struct http2 *session)

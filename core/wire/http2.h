@@ -66,12 +66,13 @@ struct http2 *http2_client(const struct http2_handler *handler, void *arg) MUSTU
 void http2_free(struct http2 *session); /* NULL is fine */
 
 /* Takes all of input. False: the peer broke the protocol or a bound; what http2_next_bytes still gives (GOAWAY)
- * is sent, then the connection is closed. */
+ * is sent, then the connection is closed. Some of it is known only once GOAWAY is given: http2_over says so then. */
 bool http2_receive(struct http2 *session, struct span input, struct err *err) MUSTUSE NONNULL;
 /* The next bytes to send, at most HTTP2_NEXT_BYTES, valid until the next call; empty: none now. */
 struct span http2_next_bytes(struct http2 *session) NONNULL;
-/* No stream is open, and none can be any more. */
+/* No stream is open and none can be any more, or the peer broke the protocol (http2_error) and was told so. */
 bool http2_over(const struct http2 *session) MUSTUSE NONNULL;
+const struct err *http2_error(const struct http2 *session) NONNULL; /* NULL: none */
 /* No new streams; those that are open go on. */
 void http2_goaway(struct http2 *session) NONNULL;
 /* The connection is lost: every stream is closed (each handler is told) with this code; nothing is sent. all: those
