@@ -85,7 +85,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     http1_free(flow->parser);
     needle_scan_clear(&flow->outbound);
     needle_scan_clear(&flow->inbound);
-    needles_free(flow->secrets);
+    secrets_give(flow->secrets);
     flow->secrets = NULL;
     arena_free(flow->arena);
     epoch_unref(flow->epoch);
@@ -127,10 +127,9 @@ static bool inject(struct flow *flow, const struct ipc_message *message, struct 
     if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
         return false;
     struct span secret = {(const char *)end + 1, message->len - head - 1};
-    needles_free(flow->secrets); /* of a try that failed */
-    flow->secrets = needles_new();
-    needles_add(flow->secrets, secret, 0);
-    needle_scan_init(&flow->inbound, flow->secrets);
+    secrets_give(flow->secrets); /* of a try that failed */
+    flow->secrets = secrets_take(flow->plane, secret);
+    needle_scan_init(&flow->inbound, secrets_needles(flow->secrets));
     return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
 }
 

@@ -5,6 +5,7 @@
 #include "core/plane/dial.h"
 #include "core/plane/flow.h"
 #include "core/plane/guard.h"
+#include "core/plane/secrets.h"
 #include "core/plane/trunk.h"
 #include "core/plane/websocket.h"
 
@@ -73,7 +74,7 @@ struct flow {
     uint64_t sent_bytes, received_bytes, began_ms;
 
     struct needle_scan outbound; /* the request's body, for stand-ins */
-    struct needles *secrets;     /* the credential that was put in; NULL: none */
+    struct secrets *secrets;     /* the credential that was put in; NULL: none */
     struct needle_scan inbound;  /* the answer's body, for it */
     size_t reflected;            /* how often it came back in a head */
     bool leaking;                /* a stand-in was found in the body or behind it: nothing more is sent */

@@ -2,6 +2,7 @@
  * what an exchange is to HTTP/1.1. What may be reached is the flow's business. */
 #include "core/plane/mux.h"
 #include "core/plane/flow.h"
+#include "core/plane/frames.h"
 #include "core/plane/splice.h"
 #include "core/wire/http2.h"
 
@@ -83,16 +84,11 @@ static void record_error(struct mux *mux, const struct err *err)
 static void flush(void *arg)
 {
     struct mux *mux = arg;
-    struct span bytes;
     if (!mux->conn)
         return;
     if (mux->plane->draining)
         http2_goaway(mux->http2);
-    conn_cork(mux->conn);
-    while (conn_room(mux->conn) >= HTTP2_NEXT_BYTES && (bytes = http2_next_bytes(mux->http2)).len > 0)
-        if (!conn_write(mux->conn, bytes.p, bytes.len))
-            break; /* the connection has failed, and its event follows */
-    conn_uncork(mux->conn);
+    frames_send(mux->http2, mux->conn);
     /* With requests under way the upstreams' deadlines hold. */
     conn_deadline(mux->conn, http2_streams(mux->http2) ? 0 : limit_of(mux, LIMIT_IDLE_MS));
     if (!http2_over(mux->http2))

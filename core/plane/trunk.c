@@ -1,6 +1,7 @@
 /* Bytes between one connection and one HTTP/2 session, until either ends. */
 #include "core/plane/trunk.h"
 #include "core/plane/flow_private.h"
+#include "core/plane/frames.h"
 
 #include <stdlib.h>
 
@@ -56,14 +57,9 @@ static void trunk_end(struct trunk *trunk)
 static void flush(void *arg)
 {
     struct trunk *trunk = arg;
-    struct span bytes;
     if (!trunk->conn)
         return;
-    conn_cork(trunk->conn);
-    while (conn_room(trunk->conn) >= HTTP2_NEXT_BYTES && (bytes = http2_next_bytes(trunk->http2)).len > 0)
-        if (!conn_write(trunk->conn, bytes.p, bytes.len))
-            break; /* the connection has failed, and its event follows */
-    conn_uncork(trunk->conn);
+    frames_send(trunk->http2, trunk->conn);
     if (http2_error(trunk->http2)) {
         trunk->err = *http2_error(trunk->http2);
         trunk->err.code = ERR_UPSTREAM;

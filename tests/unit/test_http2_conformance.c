@@ -232,7 +232,8 @@ static const char *shown(const struct reaction *reaction, const struct side *sid
                  reaction->alive ? "" : " (and not alive)");
     else
         snprintf(text, sizeof(text), "%s: %u heads, %u acks, %u closed, body of %zu%s",
-                 reaction->alive ? "alive" : "dead", side->heads, reaction->acks, side->closed, side->body.len, side->ended ? ", ended" : "");
+                 reaction->alive ? "alive" : "dead", side->heads, reaction->acks, side->closed, side->body.len,
+                 side->ended ? ", ended" : "");
     return text;
 }
 
