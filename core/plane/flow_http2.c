@@ -147,6 +147,8 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
     }
     if (!flow_take_head(flow))
         return;
+    if (flow->head_given) /* another limit from here, which may be the shorter one */
+        timer_start(&flow->timer, patience(flow));
     if (flow->switched)
         flow->client->more(flow->arg);
     if (flow->state != FLOW_FORWARDING)
