@@ -89,7 +89,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     http1_free(flow->parser);
     needle_scan_clear(&flow->outbound);
     needle_scan_clear(&flow->inbound);
-    needles_free(flow->secrets);
+    secrets_give(flow->secrets);
     flow->secrets = NULL;
     arena_free(flow->arena);
     buf_wipe(&flow->held);
@@ -134,10 +134,9 @@ static bool inject(struct flow *flow, const struct ipc_message *message, struct 
     if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
         return false;
     struct span secret = {(const char *)end + 1, message->len - head - 1};
-    needles_free(flow->secrets); /* of a try that failed */
-    flow->secrets = needles_new();
-    needles_add(flow->secrets, secret, 0);
-    needle_scan_init(&flow->inbound, flow->secrets);
+    secrets_give(flow->secrets); /* of a try that failed */
+    flow->secrets = secrets_take(flow->plane, secret);
+    needle_scan_init(&flow->inbound, secrets_needles(flow->secrets));
     return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
 }
 
@@ -220,13 +219,31 @@ static void on_dialed(void *arg, const struct dial_result *result)
         flow_forward(flow);
 }
 
+/* As browsers do: over a connection that is there and takes WebSocket (RFC 8441), else over HTTP/1.1, which every
+ * WebSocket service has; what a new connection takes is not known before its SETTINGS are here. */
+static bool join_trunk(struct flow *flow)
+{
+    const struct target *target = flow->target;
+    struct dial_result found = {.reused = true};
+    if (!flow->websocket || flow->http1_wanted || target->scheme != TARGET_HTTPS)
+        return false;
+    found.trunk = trunk_find(flow->plane, &target->host, target->port);
+    if (found.trunk && http2_can_upgrade(trunk_session(found.trunk))) {
+        on_dialed(flow, &found);
+        return true;
+    }
+    trunk_unref(found.trunk);
+    return false;
+}
+
 void flow_dial(struct flow *flow, bool fresh)
 {
     struct dial_request request = {.host = &flow->target->host, .port = flow->target->port,
                                    .tls = flow->target->scheme == TARGET_HTTPS, .fresh = fresh,
-                                   .http1 = flow->http1_wanted};
+                                   .http1 = flow->http1_wanted || flow->request->upgrade};
     flow_set_state(flow, FLOW_DIALING);
-    flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
+    if (fresh || !join_trunk(flow))
+        flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
 }
 
 /* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. */
@@ -420,7 +437,7 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .binding_name = request->binding, .captured = request->captured,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
-    flow->http1_wanted = request->msg->upgrade;
+    flow->websocket = request->websocket;
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;

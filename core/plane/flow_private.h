@@ -5,7 +5,9 @@
 #include "core/plane/dial.h"
 #include "core/plane/flow.h"
 #include "core/plane/guard.h"
+#include "core/plane/secrets.h"
 #include "core/plane/trunk.h"
+#include "core/plane/websocket.h"
 
 /* What the monitor records before it hands a credential out. */
 enum { FLOW_CREDENTIAL_PATH_BYTES = 16 * 1024, FLOW_CREDENTIAL_METHOD_BYTES = 32 };
@@ -63,7 +65,10 @@ struct flow {
     bool reused, fresh_tried;
     bool untouched;             /* the upstream says that it did nothing: it may be sent again */
     unsigned refusals;          /* how often it said so */
-    bool http1_wanted;          /* the upstream insists, or the request is an upgrade */
+    bool http1_wanted;          /* the upstream insists */
+    bool websocket;             /* the handshake is ours: the client's side is HTTP/2 */
+    bool switched;              /* and it succeeded, over HTTP/2 too: the bodies are the other protocol's */
+    char accept[WEBSOCKET_ACCEPT_BYTES]; /* over HTTP/1.1: what the upstream has to say */
     bool body_done;             /* of the request */
     bool body_begun;            /* some of it was sent: it cannot be sent again */
     bool answered;              /* a byte of an answer came */
@@ -75,7 +80,7 @@ struct flow {
     uint64_t sent_bytes, received_bytes, began_ms;
 
     struct needle_scan outbound; /* the request's body, for stand-ins */
-    struct needles *secrets;     /* the credential that was put in; NULL: none */
+    struct secrets *secrets;     /* the credential that was put in; NULL: none */
     struct needle_scan inbound;  /* the answer's body, for it */
     size_t reflected;            /* how often it came back in a head */
     bool leaking;                /* a stand-in was found in the body or behind it: nothing more is sent */

@@ -41,6 +41,7 @@ typedef bool (*ask_fn)(void *arg, const struct ipc_message *message);
 enum { PLANE_PLACES = 256 };
 struct trunk;
 struct dial;
+struct secrets;
 
 struct plane {
     struct loop *loop;
@@ -55,6 +56,7 @@ struct plane {
     struct trunk *trunks;  /* HTTP/2 connections to upstreams, shared by requests */
     struct dial *dials;    /* under way that others may wait for */
     uint64_t http1_places[PLANE_PLACES]; /* hashes of where HTTP/2 was not agreed: nobody waits for a dial there */
+    struct secrets *secrets; /* credentials that answers are searched for (secrets.h) */
     struct lines lines; /* for the record */
     struct ask *asks;
     uint32_t last_ask;

@@ -200,6 +200,39 @@ static inline void step_answer(struct script *script, const struct step *step)
     }
 }
 
+/* heard NAME: the head of a request, for `has`. */
+static inline void step_heard(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    const uint8_t *end = NULL;
+    UNTIL(script, (peer->heard.len && (end = memmem(peer->heard.data, peer->heard.len, "\r\n\r\n", 4))) || over(peer),
+          "no head comes");
+    if (!end)
+        STEP_FAIL(script, "the connection is over");
+    size_t len = (size_t)(end - peer->heard.data) + 4;
+    buf_clear(&script->answer);
+    assert_true(buf_add(&script->answer, peer->heard.data, len));
+    buf_consume(&peer->heard, len);
+}
+
+/* switch NAME [TEXT]: agrees to the WebSocket that `heard` heard, with these fields too. */
+static inline void step_switch(struct script *script, const struct step *step)
+{
+    static const char field[] = "Sec-WebSocket-Key: ";
+    struct peer *peer = step_peer(script, step);
+    const char *key = memmem(script->answer.data, script->answer.len, field, strlen(field));
+    char proof[128], accept[64];
+    uint8_t hash[CRYPTO_SHA1_LEN];
+    if (!key)
+        STEP_FAIL(script, "there is no key");
+    snprintf(proof, sizeof(proof), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + strlen(field));
+    crypto_sha1(proof, strlen(proof), hash);
+    text_base64(hash, sizeof(hash), accept);
+    AUTOFREE char *text = mem_printf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                     "Sec-WebSocket-Accept: %s\r\n%s\r\n", accept, step->text ? step->text : "");
+    peer_say(peer, text, strlen(text));
+}
+
 /* answers NAME N STATUS: so many, all with this status. */
 static inline void step_answers(struct script *script, const struct step *step)
 {
@@ -439,6 +472,7 @@ static const struct {
     {"record", step_record},     {"unrecorded", step_unrecorded},
     {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
     {"open", step_open},         {"stream", step_named},        {"unopened", step_unnamed}, {"reply", step_reply},
+    {"heard", step_heard},         {"switch", step_switch},
     {"data", step_data},         {"finish", step_finish},       {"abort", step_abort},   {"goaway", step_goaway},
     {"cork", step_cork},         {"uncork", step_cork},         {"keep", step_keep},     {"read", step_keep},
     {"got", step_got},           {"ungot", step_ungot},         {"ended", step_ended},   {"unended", step_unended},

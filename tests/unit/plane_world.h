@@ -12,6 +12,7 @@
 #include "core/plane/api.h"
 #include "core/plane/front.h"
 #include "core/plane/plane.h"
+#include "core/plane/secrets.h"
 #include "tls/crypto.h"
 
 #include <arpa/inet.h>
@@ -385,6 +386,7 @@ static inline void world_stop(struct world *world)
     upstream_close(&world->plain);
     upstream_close(&world->tls);
     world_wait(world, 20); /* the plane sees the ends of its connections */
+    secrets_forget(plane);
     pool_free(plane->pool);
     resume_free(plane->resume);
     timer_stop(&world->tick);
