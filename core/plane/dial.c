@@ -1,6 +1,7 @@
-/* The way to an upstream as states: resolve, connect (one checked address after another), secure. It knows
- * nothing of requests. */
+/* The way to an upstream as states: resolve, connect (to the checked addresses, by turns), secure. It knows nothing of
+ * requests. */
 #include "core/plane/dial.h"
+#include "core/loop/race.h"
 #include "core/plane/trunk.h"
 
 #include <stdio.h>
@@ -25,7 +26,8 @@ struct dial {
     enum dial_state state;
     struct resolve_query *query;
     struct addr addrs[RESOLVE_ADDRS_MAX];
-    size_t addr_count, next_addr;
+    size_t addr_count;
+    struct race *race;
     struct conn *conn;
     struct task task;
     dial_fn fn;
@@ -85,6 +87,7 @@ static void dial_free(struct dial *dial)
         }
     task_cancel(&dial->task);
     resolve_cancel(dial->query);
+    race_cancel(dial->race);
     conn_close(dial->conn);
     epoch_unref(dial->epoch);
     loop_defer(dial->plane->loop, free, dial);
@@ -147,8 +150,6 @@ static struct span place_of(const struct target_host *host, uint16_t port, char 
     return (struct span){text, (size_t)len};
 }
 
-static void connect_next(struct dial *dial);
-
 static void secure(struct dial *dial)
 {
     struct stream_config *config =
@@ -187,25 +188,14 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct dial *dial = arg;
     switch (event) {
-    case CONN_CONNECTED:
-        if (dial->tls)
-            secure(dial);
-        else
-            dial_succeed(dial);
-        return;
     case CONN_SECURED:
         dial_succeed(dial);
         return;
-    case CONN_FAILED:
+    case CONN_FAILED: /* A bad certificate is an answer; another address of the same name would be a second guess. */
         dial->err = *conn_error(conn);
-        dial->conn = NULL;
-        conn_close(conn);
-        /* A bad certificate is an answer; another address of the same name would be a second guess. */
-        if (dial->state == DIAL_CONNECTING)
-            connect_next(dial);
-        else
-            dial_fail(dial);
+        dial_fail(dial);
         return;
+    case CONN_CONNECTED:
     case CONN_READABLE:
     case CONN_DRAINED:
     case CONN_EOF:
@@ -214,17 +204,30 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
-static void connect_next(struct dial *dial)
+static void on_raced(void *arg, struct conn *conn, const struct err *err)
 {
-    if (dial->next_addr == dial->addr_count) {
+    struct dial *dial = arg;
+    dial->race = NULL;
+    if (!conn) {
+        dial->err = *err;
         err_wrap(&dial->err, "cannot reach %s port %u", dial->host.name, dial->port);
         dial->err.code = dial->err.code == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_UPSTREAM;
         dial_fail(dial);
         return;
     }
+    dial->conn = conn;
+    conn_set_handler(conn, on_conn, dial);
+    if (dial->tls)
+        secure(dial);
+    else
+        dial_succeed(dial);
+}
+
+static void connect_addresses(struct dial *dial)
+{
     dial->state = DIAL_CONNECTING;
-    dial->conn = conn_connect(dial->plane->loop, &dial->addrs[dial->next_addr++],
-                              limit_of(dial, LIMIT_CONNECT_MS), on_conn, dial);
+    dial->race = race_start(dial->plane->loop, dial->addrs, dial->addr_count, limit_of(dial, LIMIT_CONNECT_MS),
+                            on_raced, dial);
 }
 
 /* One bad address among good ones refuses the name: which one a client gets must not be chance (E06). */
@@ -251,7 +254,7 @@ static void take_addresses(struct dial *dial, const struct addr *addrs, size_t c
     memcpy(dial->addrs, addrs, count * sizeof(*addrs));
     dial->addr_count = count;
     if (check_addresses(dial))
-        connect_next(dial);
+        connect_addresses(dial);
     else
         dial_fail(dial);
 }

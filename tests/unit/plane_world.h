@@ -243,7 +243,7 @@ static inline void world_put(const struct world *world, const char *name, const 
 
 static inline void world_write_files(struct world *world)
 {
-    static const char policy[] = "version: 1\nnetwork: { default: allow, allow_private: ['127.0.0.1/32'] }\n%s";
+    static const char policy[] = "version: 1\nnetwork: { default: allow, allow_private: ['127.0.0.1/32', '::1/128'] }\n%s";
     AUTOFREE char *config = world_config(world);
     AUTOFREE char *rules = mem_printf(policy, world->policy ? world->policy : "");
     AUTOFREE char *bound = mem_printf("version: 1\n%s", world->bindings ? world->bindings : "");
@@ -309,14 +309,20 @@ static inline void world_load(struct world *world)
     struct plane *plane = &world->plane;
     struct err err = {0};
     struct snapshot *snapshot = world_snapshot(world);
-    struct resolve_host host = {.name = "private.test", .addr = {.family = ADDR_V4}};
-    assert_true(addr_parse(SPAN("10.9.8.7"), &host.addr));
+    static const char *const names[][2] = {{"private.test", "10.9.8.7"}, {"far.test", "127.0.0.1"},
+                                           {"both.test", "127.0.0.1"},   {"both.test", "::1"},
+                                           {"mixed.test", "127.0.0.1"},  {"mixed.test", "fd00::1"}};
+    struct resolve_host hosts[COUNT(names)];
+    for (size_t i = 0; i < COUNT(names); i++) {
+        hosts[i].name = names[i][0];
+        assert_true(addr_parse(span_of(names[i][1]), &hosts[i].addr));
+    }
     struct epoch *epoch = epoch_new(snapshot, &err);
     assert_non_null(epoch);
     if (!plane->ca)
         plane->ca = ca_load(span_of(snapshot->ca_cert_pem), span_of(snapshot->ca_key_pem), &err);
     assert_non_null(plane->ca);
-    assert_true(resolver_configure(plane->resolver, NULL, 0, &host, 1, &err));
+    assert_true(resolver_configure(plane->resolver, NULL, 0, hosts, COUNT(hosts), &err));
     plane_follow(plane, epoch);
 }
 
