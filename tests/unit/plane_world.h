@@ -243,7 +243,8 @@ static inline void world_put(const struct world *world, const char *name, const 
 
 static inline void world_write_files(struct world *world)
 {
-    static const char policy[] = "version: 1\nnetwork: { default: allow, allow_private: ['127.0.0.1/32', '::1/128'] }\n%s";
+    static const char policy[] = "version: 1\n"
+                                 "network: { default: allow, allow_private: ['127.0.0.1/32', '::1/128'] }\n%s";
     AUTOFREE char *config = world_config(world);
     AUTOFREE char *rules = mem_printf(policy, world->policy ? world->policy : "");
     AUTOFREE char *bound = mem_printf("version: 1\n%s", world->bindings ? world->bindings : "");
