@@ -185,12 +185,30 @@ static inline void upstream_close(struct upstream_port *port)
         close(port->waiting[i]);
 }
 
+/* TLS of a server with a certificate for host; how: NULL, "tls12" or "h2". */
+static inline void upstream_secure(struct world *world, struct peer *peer, const char *host, const char *how)
+{
+    struct err err;
+    struct stream_io io = conn_stream_io(peer->conn);
+    struct leaf *leaf = ca_leaf(world->upstream_ca, host, &err);
+    assert_non_null(leaf);
+    bool h2 = how && strcmp(how, "h2") == 0;
+    struct stream_config *config = h2    ? world->upstream_h2
+                                   : how ? world->upstream_tls12
+                                         : world->upstream_tls;
+    struct stream *stream = stream_server(config, leaf, &io, &err);
+    leaf_unref(leaf);
+    assert_non_null(stream);
+    conn_secure(peer->conn, stream, WORLD_MS);
+    if (h2)
+        peer_http2_start(peer, true);
+}
+
 /* The next connection to the upstream: NULL: without TLS. "bare": to the port for TLS, but the bytes are seen as they
  * are. Else the certificate is for `host`; how: NULL, "tls12" or "h2". */
 static inline struct peer *upstream_accept(struct world *world, const char *name, const char *host, const char *how)
 {
     struct upstream_port *port = host ? &world->tls : &world->plain;
-    struct err err;
     for (uint64_t end = clock_mono_ms() + WORLD_MS; port->waiting_count == 0 && clock_mono_ms() < end;)
         world_turn(world);
     if (port->waiting_count == 0)
@@ -198,27 +216,14 @@ static inline struct peer *upstream_accept(struct world *world, const char *name
     int fd = port->waiting[0];
     memmove(port->waiting, port->waiting + 1, --port->waiting_count * sizeof(port->waiting[0]));
     struct peer *peer = peer_new(&world->peers, name, world->plane.loop, fd);
-    if (host && strcmp(host, "bare") != 0) {
-        struct stream_io io = conn_stream_io(peer->conn);
-        struct leaf *leaf = ca_leaf(world->upstream_ca, host, &err);
-        assert_non_null(leaf);
-        bool h2 = how && strcmp(how, "h2") == 0;
-        struct stream_config *config = h2    ? world->upstream_h2
-                                       : how ? world->upstream_tls12
-                                             : world->upstream_tls;
-        struct stream *stream = stream_server(config, leaf, &io, &err);
-        leaf_unref(leaf);
-        assert_non_null(stream);
-        conn_secure(peer->conn, stream, WORLD_MS);
-        if (h2)
-            peer_http2_start(peer, true);
-    }
+    if (host && strcmp(host, "bare") != 0)
+        upstream_secure(world, peer, host, how);
     return peer;
 }
 
 /* ---- the snapshot ---- */
 
-/* Names of the world: *.test with TLS, plain.test and web.test without; private.test is at a private address. */
+/* Names of the world: *.test with TLS, plain.test, web.test and proxy.test without; world_load has more. */
 static inline char *world_config(const struct world *world)
 {
     static const char *const secure[] = {"api.test", "other.test", "pinned.test", "denied.test"};
@@ -227,8 +232,9 @@ static inline char *world_config(const struct world *world)
     assert_true(buf_printf(&text, "version: 1\n%supstreams:\n", world->config ? world->config : ""));
     for (size_t i = 0; i < COUNT(secure); i++)
         assert_true(buf_printf(&text, "  - { host: %s, address: '127.0.0.1:%u' }\n", secure[i], world->tls.number));
-    assert_true(buf_printf(&text, "  - { host: plain.test, address: '127.0.0.1:%u' }\n", world->plain.number));
-    assert_true(buf_printf(&text, "  - { host: web.test, address: '127.0.0.1:%u' }\n", world->plain.number));
+    static const char *const plain[] = {"plain.test", "web.test", "proxy.test"};
+    for (size_t i = 0; i < COUNT(plain); i++)
+        assert_true(buf_printf(&text, "  - { host: %s, address: '127.0.0.1:%u' }\n", plain[i], world->plain.number));
     char *copy = mem_strndup((const char *)text.data, text.len);
     buf_clear(&text);
     return copy;
