@@ -1,4 +1,5 @@
-/* Reads and matches; it connects to nothing. */
+/* Reads the proxy of config.yaml and says which connections go through it. It connects to nothing and resolves no
+ * name. */
 #include "core/data/config_proxy.h"
 
 #include <stdlib.h>

@@ -31,6 +31,11 @@ static const struct config *config_of(const struct reach *reach)
     return reach->epoch->snapshot->rules->config;
 }
 
+static uint64_t connect_ms(const struct reach *reach)
+{
+    return config_of(reach)->limits[LIMIT_CONNECT_MS];
+}
+
 static void release(struct reach *reach)
 {
     task_cancel(&reach->failing);
@@ -124,14 +129,14 @@ static void on_proxy_raced(void *arg, struct conn *conn, const struct err *err)
     else
         snprintf(authority, sizeof(authority), "%s:%u", reach->host->name, reach->port);
     struct proxy_request request = {.proxy = proxy, .host = reach->host, .port = reach->port, .authority = authority,
-                                    .timeout_ms = config_of(reach)->limits[LIMIT_CONNECT_MS]};
+                                    .timeout_ms = connect_ms(reach)};
     reach->visit = proxy_open(reach->plane, conn, &request, on_proxy_answer, reach);
 }
 
 static void connect_proxy(struct reach *reach)
 {
     reach->race = race_start(reach->plane->loop, reach->proxy_addrs, reach->proxy_addr_count,
-                             config_of(reach)->limits[LIMIT_CONNECT_MS], on_proxy_raced, reach);
+                             connect_ms(reach), on_proxy_raced, reach);
 }
 
 static void on_proxy_resolved(void *arg, const struct addr *addrs, size_t count, const struct err *err)
@@ -190,8 +195,7 @@ static void take_addresses(struct reach *reach, const struct addr *addrs, size_t
     } else if (config_proxy_for(&config_of(reach)->network.proxy, span_of(reach->host->name), addrs, count)) {
         go_through_proxy(reach);
     } else {
-            reach->race = race_start(reach->plane->loop, addrs, count, config_of(reach)->limits[LIMIT_CONNECT_MS], on_raced,
-                                 reach);
+        reach->race = race_start(reach->plane->loop, addrs, count, connect_ms(reach), on_raced, reach);
     }
 }
 
