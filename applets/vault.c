@@ -32,8 +32,9 @@ static const struct opt_row init_rows[] = {
     ROW(0, "member", OPT_STRING, "NAME", "Name of the first member (owner).", NULL, member),
 };
 static const struct opt_row put_rows[] = {
-    ROW(0, "kind", OPT_STRING, "KIND", "A token, a user name and password, or a client certificate (PEM: chain and key).",
-        "token|basic|certificate", kind),
+    ROW(0, "kind", OPT_STRING, "KIND",
+        "A token, a user name and password, or a client certificate (PEM: chain and key).", "token|basic|certificate",
+        kind),
     ROW(0, "username", OPT_STRING, "NAME", "The user name, for the kind basic.", NULL, username),
     ROW(0, "from-file", OPT_STRING, "FILE", "Read the secret from FILE, \"-\" is standard input.", NULL, from_file),
     PASSPHRASE_ROW,

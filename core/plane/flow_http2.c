@@ -141,6 +141,7 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
     flow->answer = *msg;
     if (!flow_take_head(flow))
         return;
+    timer_start(&flow->timer, patience(flow)); /* another limit holds from here on */
     if (ended)
         finish(flow);
     else if (flow->client->pause)
