@@ -128,7 +128,8 @@ static bool cover_programs(const char *root, const char *place, struct walk *wal
     if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode))
         return true; /* not there, or a symlink: its target is looked at where it is */
     if (!others_enter(&st)) /* below /opt it was left out; /usr/local is in what is bound */
-        return strcmp(place, "/usr/local") != 0 || (hostroot_arg(args, "--perms") && add3(args, "0000", "--tmpfs", place));
+        return strcmp(place, "/usr/local") != 0 ||
+               (hostroot_arg(args, "--perms") && add3(args, "0000", "--tmpfs", place));
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? errno == EACCES : cover(fd, place, walk, args);
 }
@@ -247,8 +248,8 @@ bool hostroot_build(const char *root, struct buf *args, struct err *err)
     if (!add_proc(args))
         return too_long(err);
     if (!cover_programs(root, "/usr/local", &walk, args) || !add_opt(root, &walk, args)) {
-        err_set(err, ERR_LAUNCH, "%s/opt and %s/usr/local have more than %d entries, or too many that others cannot read",
-                root, root, PROGRAM_ENTRIES_MAX);
+        err_set(err, ERR_LAUNCH, "%s/opt and %s/usr/local have more than %d entries, %d deep, or too many that others "
+                "cannot read", root, root, PROGRAM_ENTRIES_MAX, PROGRAM_DEPTH_MAX);
         return err_hint(err, "Move what no agent needs elsewhere, or use --sandbox=docker");
     }
     return add_etc(root, args, err);

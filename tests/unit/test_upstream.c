@@ -129,6 +129,7 @@ static void c11_gives_nothing_after_the_sessions_end(void **state)
     static char payload[FRAME_BYTES];
     size_t len;
 
+    expect_secret(world, ask_for("certificate", "mtls.test", 443), "{}", pem);
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
     json_decref(ask(world, "DELETE", path, NULL));
     assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_SHUTDOWN);
