@@ -1,14 +1,16 @@
 /* A session's worker process: start, messages in and out, death and restart. What the messages mean is decided in
- * credential.c and operation.c. */
+ * credential.c, upstream.c and operation.c. */
 #include "core/authority/worker.h"
 
 #include "core/authority/approval.h"
 #include "core/authority/credential.h"
 #include "core/authority/operation.h"
+#include "core/authority/upstream.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/proc.h"
+#include "core/base/secret.h"
 #include "core/loop/ipc.h"
 
 #include <errno.h>
@@ -244,6 +246,8 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         return true;
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);
+    case MESSAGE_UPSTREAM_ASK:
+        return upstream_ask(session, message->id, at, err);
     case MESSAGE_RECORD:
         return record_lines(session, message, err);
     case MESSAGE_OP_RUN:
@@ -314,6 +318,19 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
 {
     return session->worker != NULL && session->worker->ipc != NULL &&
            ipc_send(session->worker->ipc, (uint16_t)type, (uint16_t)flags, id, payload, len, NULL, 0);
+}
+
+void worker_send_secret(struct session *session, uint32_t id, const json_t *head, const struct secret *secret)
+{
+    AUTOFREE char *text = json_canonical(head);
+    size_t head_len = strlen(text);
+    struct secret *payload = secret_zeroed(head_len + 1 + secret_len(secret));
+
+    memcpy(secret_writable(payload), text, head_len + 1);
+    memcpy(secret_writable(payload) + head_len + 1, secret_bytes(secret), secret_len(secret));
+    worker_send(session, MESSAGE_CREDENTIAL, MESSAGE_SECRET, id, secret_bytes(payload), secret_len(payload));
+    secret_free(payload);
+    secret_wipe(text, head_len); /* the user name */
 }
 
 static bool write_message(const json_t *payload, struct buf *text, struct err *err)

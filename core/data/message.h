@@ -18,10 +18,10 @@ enum message_type {
     /* No payload; one descriptor: a sealed memfd with the snapshot document (core/data/config.h). The
      * first message to a new worker, and again after each reload; used from each connection's next request. */
     MESSAGE_SNAPSHOT = 1,
-    /* Answer to CREDENTIAL_ASK. Flag MESSAGE_SECRET. Payload: a JSON object, one NUL byte, the secret's
-     * raw bytes. {"binding": "user/github", "username": "x" (scheme basic with a user name)}. */
+    /* Answer to CREDENTIAL_ASK and UPSTREAM_ASK. Flag MESSAGE_SECRET. Payload: a JSON object, one NUL byte, the
+     * secret's raw bytes. {"binding": "user/github", "username": "x" (scheme basic with a user name)}. */
     MESSAGE_CREDENTIAL = 2,
-    /* Negative answer to CREDENTIAL_ASK, OP_RUN, OP_GET and OP_ACK:
+    /* Negative answer to CREDENTIAL_ASK, UPSTREAM_ASK, OP_RUN, OP_GET and OP_ACK:
      * {"code": "denied", "message": "...", "hint": "...", "rule": "..."?, "id": "op_..."?} */
     MESSAGE_REFUSED = 3,
     /* Answer to OP_RUN where the operation is to be sent now (it is recorded and `running`); unasked, with an id from
@@ -77,7 +77,11 @@ enum message_type {
      * the body (at most MESSAGE_APPROVAL_BYTES): {"method", "override"?, "scheme", "host", "port", "path", "query"?,
      * "type"?, "request"}; override: another method that a field asks for. Answered by APPROVED, or by REFUSED, with
      * the code "pending" where nobody has decided in approvals.hold. */
-    MESSAGE_APPROVAL_ASK = 74
+    MESSAGE_APPROVAL_ASK = 74,
+    /* What a connection needs before any request is on it: {"for": "proxy" | "certificate", "host": "...",
+     * "port": 443}, the upstream's. Answered by CREDENTIAL or REFUSED, after the record line was written: for the
+     * proxy {"username": "x"} and the password; for a certificate {} and PEM, the chain and its key. */
+    MESSAGE_UPSTREAM_ASK = 75
 };
 
 /* Ids of what the monitor begins; those of a worker's questions stay below. */

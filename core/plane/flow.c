@@ -118,22 +118,17 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
 
 /* ---- the credential ---- */
 
-/* The payload: a JSON object, one NUL byte, the secret (message.h). */
 static bool inject(struct flow *flow, const struct ipc_message *message, struct buf *value,
                    struct err *err)
 {
     struct doc doc CLEANUP(doc_clear) = {0};
-    const uint8_t *end = memchr(message->data, '\0', message->len);
     const char *username = "";
-    if (!end)
-        return err_set(err, ERR_INTERNAL, "the monitor's credential cannot be read");
-    size_t head = (size_t)(end - message->data);
-    if (!json_parse(message->data, head, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, &doc, err))
+    struct span secret;
+    if (!plane_credential(message, &doc, &secret, err))
         return false;
     struct json_at at = json_root(&doc);
     if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
         return false;
-    struct span secret = {(const char *)end + 1, message->len - head - 1};
     secrets_give(flow->secrets); /* of a try that failed */
     flow->secrets = secrets_take(flow->plane, secret);
     needle_scan_init(&flow->inbound, secrets_needles(flow->secrets));
@@ -153,15 +148,11 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     struct err err;
     struct buf value CLEANUP(buf_wipe) = {0};
     flow->ask = NULL;
-    if (message->type == MESSAGE_REFUSED) {
-        plane_refusal(message, &err);
-        flow_refuse(flow, &err, refusal_status(err.code), flow->decision.rule, NULL);
-    } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
-        if (message->type != MESSAGE_CREDENTIAL)
-            err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
-        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 0, flow->decision.rule, NULL);
-    } else {
+    if (inject(flow, message, &value, &err)) {
         flow_forward(flow); /* the head is written before value is wiped */
+    } else {
+        int status = message->type == MESSAGE_REFUSED ? refusal_status(err.code) : err.code == ERR_LIMIT ? 431 : 0;
+        flow_refuse(flow, &err, status, flow->decision.rule, NULL);
     }
     return false;
 }
@@ -203,8 +194,7 @@ static void on_dialed(void *arg, const struct dial_result *result)
     const struct err *err = result->err;
     flow->dial = NULL;
     if (err) {
-        flow_refuse(flow, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502,
-                    err->code == ERR_DENIED ? "network.private" : NULL, NULL);
+        flow_refuse(flow, err, dial_status(err), err->code == ERR_DENIED ? "network.private" : NULL, NULL);
         return;
     }
     flow->reused = result->reused;

@@ -296,7 +296,7 @@ static json_t *hear_json(struct world *world, enum message_type type, uint32_t i
     return answer;
 }
 
-static void pause_ms(long ms)
+static inline void pause_ms(long ms)
 {
     const struct timespec pause = {.tv_nsec = ms * 1000000L};
 

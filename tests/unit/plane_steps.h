@@ -53,6 +53,11 @@ static inline void step_accept(struct script *script, const struct step *step)
     upstream_accept(script->world, step->words[1], step->words[2], step->words[3]);
 }
 
+static inline void step_serve(struct script *script, const struct step *step)
+{
+    upstream_secure(script->world, step_peer(script, step), step->words[2], step->words[3]);
+}
+
 static inline void step_send(struct script *script, const struct step *step)
 {
     peer_say(step_peer(script, step), step->text, step->len);
@@ -258,6 +263,7 @@ static const struct {
     {"credential", MESSAGE_CREDENTIAL_ASK}, {"run", MESSAGE_OP_RUN},  {"done", MESSAGE_OP_DONE},
     {"get", MESSAGE_OP_GET},                {"list", MESSAGE_OP_LIST}, {"ack", MESSAGE_OP_ACK},
     {"cancel", MESSAGE_CANCEL},             {"approval", MESSAGE_APPROVAL_ASK},
+    {"upstream", MESSAGE_UPSTREAM_ASK},
 };
 
 static inline enum message_type step_type(struct script *script, const char *word)
@@ -334,7 +340,7 @@ static inline void step_result(struct script *script, const struct step *step)
 static inline void step_give(struct script *script, const struct step *step)
 {
     char payload[4096];
-    int head = snprintf(payload, sizeof(payload), "{\"binding\":\"user/api\"}");
+    int head = snprintf(payload, sizeof(payload), "{\"binding\":\"user/api\",\"username\":\"corp\"}");
     memcpy(payload + head + 1, step->text, step->len);
     monitor_say(script, MESSAGE_CREDENTIAL, payload, (size_t)head + 1 + step->len);
 }
@@ -461,6 +467,7 @@ static const struct {
 } steps[] = {
     {"policy", step_file},       {"bindings", step_file},       {"config", step_file},   {"load", step_load},
     {"client", step_client},     {"tls", step_secure},          {"accept", step_accept}, {"send", step_send},
+    {"serve", step_serve},
     {"fill", step_fill},         {"end", step_end},             {"close", step_close},   {"reset", step_close},
     {"hold", step_hold},         {"release", step_hold},        {"expect", step_expect}, {"take", step_take},
     {"eof", step_eof},           {"cut", step_cut},             {"over", step_over},     {"quiet", step_quiet},
