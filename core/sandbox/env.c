@@ -4,11 +4,14 @@
 #include "core/sandbox/env.h"
 
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "core/sandbox/layout.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { GIT_CONFIG_MAX = 1000 }; /* entries of git's configuration in the environment */
 
 void env_clear(struct env *env)
 {
@@ -147,6 +150,23 @@ static bool add_java_options(struct env *env)
     return env_set(env, JAVA_OPTIONS, both);
 }
 
+/* git has HTTP/1.1 by its configuration, which it also takes from the environment. Over HTTP/2 its large pushes hang
+ * with the curl of Debian 12 (7.88): where the last bytes wait for the stream's window, curl asks git for more behind
+ * the end of the body, and git then waits for itself. Behind the entries that are there already. */
+static bool add_git_config(struct env *env)
+{
+    const char *count = env_get(env, "GIT_CONFIG_COUNT");
+    uint64_t number = 0;
+
+    if (count != NULL && !text_u64(span_of(count), GIT_CONFIG_MAX, &number))
+        return true; /* git will say what is wrong with it */
+    AUTOFREE char *key = mem_printf("GIT_CONFIG_KEY_%u", (unsigned)number);
+    AUTOFREE char *value = mem_printf("GIT_CONFIG_VALUE_%u", (unsigned)number);
+    AUTOFREE char *next = mem_printf("%u", (unsigned)number + 1);
+    return env_set(env, key, "http.version") && env_set(env, value, "HTTP/1.1") &&
+           env_set(env, "GIT_CONFIG_COUNT", next);
+}
+
 bool env_name_reserved(const char *name)
 {
     static const char *const prefixes[] = {"AILERON_", "LD_", "DOCKER_", "BUILDKIT_", "COMPOSE_"};
@@ -192,7 +212,7 @@ bool env_apply_sandbox(struct env *env, const struct env_sandbox *sandbox, struc
     if (image_path == NULL || image_path[0] == '\0')
         image_path = SANDBOX_PATH;
     AUTOFREE char *path = mem_printf("%s:%s:%s", SANDBOX_SHIMS, SANDBOX_BIN, image_path);
-    good = env_set(env, "PATH", path) && add_java_options(env) && good;
+    good = env_set(env, "PATH", path) && add_java_options(env) && add_git_config(env) && good;
     good = env_set(env, "AILERON_TOKEN", sandbox->token) && good;
     good = env_set(env, "USER", sandbox->user) && good;
     good = env_set(env, "LOGNAME", sandbox->user) && good;

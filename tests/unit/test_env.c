@@ -153,13 +153,40 @@ static void test_java_options(void **state)
     env_clear(&env);
 }
 
+/* git has a list of its own in the environment; an entry is added to it. */
+static void test_git_config(void **state)
+{
+    struct env_sandbox sandbox = {.token = "t0k", .user = "agent", .sealed = true};
+    struct env env = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_string_equal(env_get(&env, "GIT_CONFIG_COUNT"), "1");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_0"), "http.version");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_VALUE_0"), "HTTP/1.1");
+    env_set(&env, "GIT_CONFIG_KEY_0", "user.name");
+    env_set(&env, "GIT_CONFIG_VALUE_0", "me");
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_string_equal(env_get(&env, "GIT_CONFIG_COUNT"), "2");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_0"), "user.name");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_1"), "http.version");
+    static const char *const odd[] = {"", "-1", "1001", "x"};
+    for (size_t i = 0; i < COUNT(odd); i++) {
+        env_set(&env, "GIT_CONFIG_COUNT", odd[i]);
+        assert_true(env_apply_sandbox(&env, &sandbox, &err));
+        assert_string_equal(env_get(&env, "GIT_CONFIG_COUNT"), odd[i]);
+    }
+    env_clear(&env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_set_replaces), cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_add_all_skips_what_is_malformed), cmocka_unit_test(test_names),
         cmocka_unit_test(test_terminal_only), cmocka_unit_test(test_table),
-        cmocka_unit_test(test_java_options),
+        cmocka_unit_test(test_java_options), cmocka_unit_test(test_git_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
