@@ -110,10 +110,8 @@ void session_free(struct session *session)
 
 static struct session_folder folder_of(const struct session *session, const char *token)
 {
-    const struct buf *roots = &session->monitor->roots;
-
     return (struct session_folder){.dir = session->dir, .private_dir = session->private_dir, .ca = session->ca,
-                                   .roots = {(const char *)roots->data, roots->len},
+                                   .roots = session->snapshot->roots_pem, .added = session->snapshot->added_pem,
                                    .catalogue = session->snapshot->rules->catalogue, .token = token};
 }
 
@@ -412,7 +410,8 @@ void session_update_all(struct monitor *monitor)
             snapshot_free(session->snapshot);
             session->snapshot = snapshot;
             struct session_folder folder = folder_of(session, NULL);
-            if (session_folder_tools(&folder, &err) && worker_update(session, &err))
+            if (session_folder_tools(&folder, &err) && session_folder_trust(&folder, &err) &&
+                worker_update(session, &err))
                 continue;
         }
         log_error("session %s: new rules: %s", session->id, err.message);
