@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -284,6 +285,17 @@ bool conn_eof(const struct conn *conn)
 bool conn_truncated(const struct conn *conn)
 {
     return conn->truncated;
+}
+
+bool conn_gone(const struct conn *conn)
+{
+    struct pollfd look = {.fd = conn->fd};
+    uint8_t byte;
+    if (conn->truncated || (poll(&look, 1, 0) > 0 && look.revents & (POLLHUP | POLLERR)))
+        return true;
+    /* close_notify alone is half a close (RFC 8446 6.1): who means to read on leaves the transport open behind it. */
+    return conn->stream && conn->eof &&
+           (conn->transport_eof || recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
 }
 
 struct stream *conn_stream(const struct conn *conn)

@@ -103,6 +103,10 @@ const struct err *conn_error(const struct conn *conn) NONNULL; /* after FAILED; 
 enum stream_cause conn_cause(const struct conn *conn) NONNULL;
 bool conn_eof(const struct conn *conn) NONNULL;       /* the peer's end was seen */
 bool conn_truncated(const struct conn *conn) NONNULL; /* ... without TLS's close_notify */
+/* The peer takes nothing any more, as opposed to having ended its own direction: it closed a Unix socket, reset a
+ * connection, or ended TLS and its transport too. Plain TCP tells a close from a half-close only when it is written to:
+ * false there. */
+bool conn_gone(const struct conn *conn) NONNULL;
 /* Open, nothing unread, unsent, corked or about to be told: fit for a pool. */
 bool conn_quiet(const struct conn *conn) NONNULL;
 /* The same, and nothing has come to the socket either: fit for the next request. */
