@@ -2,6 +2,7 @@
  * carrying sessions on after a restart of the daemon is session_restore.c. */
 #include "core/authority/session_private.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
 #include "core/authority/session_folder.h"
@@ -389,6 +390,7 @@ void session_end(struct session *session, const char *reason, bool reap)
     watch_stop(&session->launcher);
     timer_stop(&session->renew);
     session_folder_remove(session->dir, session->private_dir);
+    approval_session_over(session);
     session_record_end(session->monitor, session->id, reason, session->created_ms);
     control_session_over(session);
     if (reap)

@@ -81,6 +81,9 @@ void plane_follow(struct plane *plane, struct epoch *epoch) NONNULL;
 /* Whether a question fits into one message. False: ERR_LIMIT. */
 bool plane_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL;
 /* Sends a question; fn gets its answer. */
+/* The same with a payload of another shape. */
+struct ask *plane_ask_bytes(struct plane *plane, enum message_type type, const void *payload, size_t len, ask_fn fn,
+                            void *arg) MUSTUSE NONNULL_AT(1, 5);
 struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
                       void *arg) MUSTUSE NONNULL;
 uint32_t ask_id(const struct ask *ask) NONNULL;

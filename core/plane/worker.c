@@ -4,6 +4,7 @@
 #include "core/base/proc.h"
 #include "core/loop/jail.h"
 #include "core/loop/listen.h"
+#include "core/plane/api.h"
 #include "core/plane/front.h"
 #include "core/plane/inlet.h"
 #include "tls/crypto.h"
@@ -163,6 +164,8 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
         } else if (!worker->ready) {
             become_ready(worker);
         }
+    } else if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED) {
+        api_run_approved(&worker->plane, message);
     } else if (message->type == MESSAGE_SHUTDOWN) {
         drain(worker);
     } else {
