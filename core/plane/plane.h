@@ -67,6 +67,9 @@ struct plane {
     uint32_t last_ask;
     struct calm *waiting;     /* until the monitor has taken what is queued for it */
     struct timer calm_timer;
+    struct inlet *inlet;      /* the sandbox's listening socket; NULL: its supervisor accepts itself */
+    uint64_t turned_away_at;  /* front.c: when TURNED_AWAY_MAX began to count */
+    unsigned turned_away;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */
     bool draining;
     struct task *drained; /* posted when the last connection of a draining plane has gone; NULL: nobody waits */
