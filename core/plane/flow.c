@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const state_words[] = {"deciding", "dialing", "asking", "forwarding", "over"};
+static const char *const state_words[] = {"deciding", "collecting", "waiting", "dialing",
+                                          "asking",   "forwarding", "over"};
 
 void flow_set_state(struct flow *flow, enum flow_state state)
 {
@@ -33,13 +34,14 @@ static json_t *event_new(const struct flow *flow, const char *word)
     return event;
 }
 
-static void record_decision(struct flow *flow, const char *decision, const struct err *err)
+void flow_record_decision(struct flow *flow, const char *decision, const struct err *err)
 {
     json_t *event = event_new(flow, "network");
     json_put(event, "decision", decision);
     json_put(event, "rule", flow->decision.rule);
     json_put(event, "reason", flow->decision.reason);
     json_put(event, "mode", flow_mode(flow));
+    json_put(event, "approval", flow->approval[0] ? flow->approval : NULL);
     json_put(event, "path", flow->target->path);
     if (flow->decision.binding)
         json_put(event, "binding", flow->decision.binding->name);
@@ -76,6 +78,8 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         json_put(event, "message", err->message);
     }
     lines_add(&flow->plane->lines, event, true);
+    if (flow->state == FLOW_WAITING && flow->ask)
+        ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
     timer_stop(&flow->show);
@@ -89,6 +93,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     secrets_give(flow->secrets);
     flow->secrets = NULL;
     arena_free(flow->arena);
+    buf_wipe(&flow->held);
     epoch_unref(flow->epoch);
     flow->dial = NULL;
     flow->ask = NULL;
@@ -101,6 +106,8 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
     struct denial denial;
     denial_from_err(&denial, err, status);
     denial.id = flow->id;
+    if (err->code == ERR_PENDING && flow->approval[0]) /* what can be waited for */
+        snprintf(denial.id.text, sizeof(denial.id.text), "%s", flow->approval);
     snprintf(denial.rule, sizeof(denial.rule), "%s", rule ? rule : "");
     snprintf(denial.reason, sizeof(denial.reason), "%s", reason ? reason : "");
     const struct flow_client *client = flow->client;
@@ -112,22 +119,17 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
 
 /* ---- the credential ---- */
 
-/* The payload: a JSON object, one NUL byte, the secret (message.h). */
 static bool inject(struct flow *flow, const struct ipc_message *message, struct buf *value,
                    struct err *err)
 {
     struct doc doc CLEANUP(doc_clear) = {0};
-    const uint8_t *end = memchr(message->data, '\0', message->len);
     const char *username = "";
-    if (!end)
-        return err_set(err, ERR_INTERNAL, "the monitor's credential cannot be read");
-    size_t head = (size_t)(end - message->data);
-    if (!json_parse(message->data, head, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, &doc, err))
+    struct span secret;
+    if (!plane_credential(message, &doc, &secret, err))
         return false;
     struct json_at at = json_root(&doc);
     if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
         return false;
-    struct span secret = {(const char *)end + 1, message->len - head - 1};
     secrets_give(flow->secrets); /* of a try that failed */
     flow->secrets = secrets_take(flow->plane, secret);
     needle_scan_init(&flow->inbound, secrets_needles(flow->secrets));
@@ -147,15 +149,11 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     struct err err;
     struct buf value CLEANUP(buf_wipe) = {0};
     flow->ask = NULL;
-    if (message->type == MESSAGE_REFUSED) {
-        plane_refusal(message, &err);
-        flow_refuse(flow, &err, refusal_status(err.code), flow->decision.rule, NULL);
-    } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
-        if (message->type != MESSAGE_CREDENTIAL)
-            err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
-        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 0, flow->decision.rule, NULL);
-    } else {
+    if (inject(flow, message, &value, &err)) {
         flow_forward(flow); /* the head is written before value is wiped */
+    } else {
+        int status = message->type == MESSAGE_REFUSED ? refusal_status(err.code) : err.code == ERR_LIMIT ? 431 : 0;
+        flow_refuse(flow, &err, status, flow->decision.rule, NULL);
     }
     return false;
 }
@@ -197,8 +195,7 @@ static void on_dialed(void *arg, const struct dial_result *result)
     const struct err *err = result->err;
     flow->dial = NULL;
     if (err) {
-        flow_refuse(flow, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502,
-                    err->code == ERR_DENIED ? "network.private" : NULL, NULL);
+        flow_refuse(flow, err, dial_status(err), err->code == ERR_DENIED ? "network.private" : NULL, NULL);
         return;
     }
     flow->reused = result->reused;
@@ -292,8 +289,11 @@ static void decide_overrides(struct flow *flow, struct match_query query)
                 other.action = POLICY_DENY;
                 other.reason = "the method that a field asks for goes with another credential";
             }
-            if (other.action > flow->decision.action)
+            if (other.action > flow->decision.action) {
                 flow->decision = other;
+                memcpy(flow->override, method, len);
+                flow->override[len < sizeof(flow->override) ? len : sizeof(flow->override) - 1] = '\0';
+            }
         }
 }
 
@@ -309,6 +309,8 @@ static void decide(struct flow *flow)
         flow->decision.binding = flow->binding_name
                                      ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)
                                      : NULL;
+        if (flow->decision.action == POLICY_APPROVE)
+            flow->decision.action = POLICY_ALLOW;
     }
 }
 
@@ -326,8 +328,6 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
         return err_hint(err, "This is policy, not a network fault: another way to the same host is "
                              "denied too. Ask the user to change policy.yaml");
     case POLICY_APPROVE:
-        err_set(err, ERR_DENIED, "this request needs a person's approval, which this version cannot ask for");
-        return err_hint(err, "Ask the user to allow it in policy.yaml, or to do it");
     case POLICY_ALLOW:
         break;
     }
@@ -405,14 +405,17 @@ static void begin(void *arg)
         return;
     }
     if (!allowed(flow, &err, &status)) {
-        record_decision(flow, flow->decision.action == POLICY_ALLOW ? "deny"
-                              : policy_action_word(flow->decision.action), &err);
+        flow_record_decision(flow, "deny", &err);
         flow_refuse(flow, &err, status, flow->decision.rule, flow->decision.reason);
         return;
     }
     if (flow->epoch->sentinels && !guarded(flow))
         return;
-    record_decision(flow, "allow", NULL);
+    if (flow->decision.action == POLICY_APPROVE) {
+        flow_approve(flow);
+        return;
+    }
+    flow_record_decision(flow, "allow", NULL);
     flow_dial(flow, false);
 }
 

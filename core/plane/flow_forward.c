@@ -20,7 +20,9 @@ static size_t room_beside(size_t room, const struct needle_scan *scan)
 
 size_t flow_room(const struct flow *flow)
 {
-    if (flow->state != FLOW_FORWARDING || flow->body_done || flow->leaking)
+    if (flow->state == FLOW_COLLECTING)
+        return flow_approve_room(flow);
+    if (flow->state != FLOW_FORWARDING || flow->body_done || flow->leaking || flow->held.len > 0)
         return 0;
     return room_beside(flow->carrier->room(flow), &flow->outbound);
 }
@@ -72,10 +74,8 @@ static bool trailers_leak(struct flow *flow)
     return true;
 }
 
-void flow_body(struct flow *flow, struct span data)
+static void forward_body(struct flow *flow, struct span data)
 {
-    if (data.len == 0 || flow->leaking)
-        return;
     flow->body_begun = true;
     if (flow->outbound.needles)
         needle_scan_next(&flow->outbound, data, &data);
@@ -83,6 +83,14 @@ void flow_body(struct flow *flow, struct span data)
         return;
     send_body(flow, data);
     watch_held(flow, &flow->outbound);
+}
+
+void flow_body(struct flow *flow, struct span data)
+{
+    if (flow->state == FLOW_COLLECTING)
+        flow_approve_body(flow, data);
+    else if (data.len > 0 && !flow->leaking)
+        forward_body(flow, data);
 }
 
 static void end_body(struct flow *flow)
@@ -101,8 +109,35 @@ static void end_body(struct flow *flow)
 void flow_body_end(struct flow *flow)
 {
     flow->body_done = true;
-    if (flow->state == FLOW_FORWARDING)
+    if (flow->state == FLOW_COLLECTING)
+        flow_approve_end(flow);
+    else if (flow->state == FLOW_FORWARDING)
         end_body(flow);
+}
+
+/* What a person has seen goes on. */
+static void forward_held(struct flow *flow)
+{
+    while (flow->held_sent < flow->held.len) {
+        size_t room = room_beside(flow->carrier->room(flow), &flow->outbound), left = flow->held.len - flow->held_sent;
+        struct span part = {(const char *)flow->held.data + flow->held_sent, left < room ? left : room};
+        if (part.len == 0)
+            return;
+        flow->held_sent += part.len;
+        flow->body_done = flow->held_sent == flow->held.len;
+        forward_body(flow, part);
+        if (flow->state != FLOW_FORWARDING || flow->leaking)
+            return;
+    }
+    end_body(flow);
+}
+
+void flow_more(struct flow *flow)
+{
+    if (flow->held.len > 0)
+        forward_held(flow);
+    else
+        flow->client->more(flow->arg);
 }
 
 void flow_forward(struct flow *flow)
@@ -123,7 +158,7 @@ void flow_forward(struct flow *flow)
     }
     flow_set_state(flow, FLOW_FORWARDING);
     if (!flow->body_done)
-        flow->client->more(flow->arg);
+        flow_more(flow);
     else
         end_body(flow); /* an empty body, whose end came ahead of the upstream */
 }

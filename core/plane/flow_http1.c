@@ -198,7 +198,7 @@ static void on_upstream(struct conn *conn, enum conn_event event, void *arg)
         return;
     case CONN_DRAINED:
         if (!flow->body_done)
-            flow->client->more(flow->arg);
+            flow_more(flow);
         return;
     case CONN_EOF:
         on_eof(flow);

@@ -176,7 +176,7 @@ static void on_writable(void *arg, struct http2_stream *stream)
     struct flow *flow = http2_owner(stream);
     (void)arg;
     if (flow && !flow->body_done)
-        flow->client->more(flow->arg);
+        flow_more(flow);
 }
 
 static void on_closed(void *arg, struct http2_stream *stream, uint32_t code)

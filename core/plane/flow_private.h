@@ -17,6 +17,8 @@ enum { FLOW_SHOW_MS = 20 };
 
 enum flow_state {
     FLOW_DECIDING,   /* until the loop's next round */
+    FLOW_COLLECTING, /* the whole body, for a person to see */
+    FLOW_WAITING,    /* for that person, by the monitor */
     FLOW_DIALING,    /* resolve, check, connect, verify */
     FLOW_ASKING,     /* the credential, from the monitor */
     FLOW_FORWARDING, /* head sent, bodies under way */
@@ -45,6 +47,10 @@ struct flow {
     bool captured;
     const struct flow_client *client;
     void *arg;
+    struct buf held;      /* the body that a person was shown; empty where nobody is asked */
+    size_t held_sent;
+    char approval[32];    /* by which it went; "": none was needed */
+    char override[FLOW_CREDENTIAL_METHOD_BYTES]; /* the method of a field that asks for a person; "": none does */
 
     enum flow_state state;
     struct task task;
@@ -84,6 +90,15 @@ struct flow {
     char leak_place[GUARD_PLACE_BYTES];
     unsigned leak_tag;
 };
+
+/* flow_approve.c: the request is held until a person has decided; then flow_dial, or it is refused. */
+void flow_approve(struct flow *flow) NONNULL;
+size_t flow_approve_room(const struct flow *flow) NONNULL;
+void flow_approve_body(struct flow *flow, struct span data) NONNULL;
+void flow_approve_end(struct flow *flow) NONNULL;
+void flow_record_decision(struct flow *flow, const char *decision, const struct err *err) NONNULL_AT(1, 2);
+/* The carrier has room: what was held goes on, or the client gives more. */
+void flow_more(struct flow *flow) NONNULL;
 
 const char *flow_mode(const struct flow *flow) NONNULL;
 void flow_set_state(struct flow *flow, enum flow_state state) NONNULL;

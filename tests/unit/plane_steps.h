@@ -53,6 +53,11 @@ static inline void step_accept(struct script *script, const struct step *step)
     upstream_accept(script->world, step->words[1], step->words[2], step->words[3]);
 }
 
+static inline void step_serve(struct script *script, const struct step *step)
+{
+    upstream_secure(script->world, step_peer(script, step), step->words[2], step->words[3]);
+}
+
 static inline void step_send(struct script *script, const struct step *step)
 {
     peer_say(step_peer(script, step), step->text, step->len);
@@ -257,7 +262,8 @@ static const struct {
 } step_types[] = {
     {"credential", MESSAGE_CREDENTIAL_ASK}, {"run", MESSAGE_OP_RUN},  {"done", MESSAGE_OP_DONE},
     {"get", MESSAGE_OP_GET},                {"list", MESSAGE_OP_LIST}, {"ack", MESSAGE_OP_ACK},
-    {"cancel", MESSAGE_CANCEL},
+    {"cancel", MESSAGE_CANCEL},             {"approval", MESSAGE_APPROVAL_ASK},
+    {"upstream", MESSAGE_UPSTREAM_ASK},
 };
 
 static inline enum message_type step_type(struct script *script, const char *word)
@@ -334,33 +340,40 @@ static inline void step_result(struct script *script, const struct step *step)
 static inline void step_give(struct script *script, const struct step *step)
 {
     char payload[4096];
-    int head = snprintf(payload, sizeof(payload), "{\"binding\":\"user/api\"}");
+    int head = snprintf(payload, sizeof(payload), "{\"binding\":\"user/api\",\"username\":\"corp\"}");
     memcpy(payload + head + 1, step->text, step->len);
     monitor_say(script, MESSAGE_CREDENTIAL, payload, (size_t)head + 1 + step->len);
 }
 
-/* refuse CODE "message" */
+/* refuse CODE [ID] "message" */
 static inline void step_refuse(struct script *script, const struct step *step)
 {
     JSON_AUTO json_t *answer = json_object();
     json_put(answer, "code", step->words[1]);
+    json_put(answer, "id", step->words[2]);
     json_put_span(answer, "message", (struct span){step->text, step->len});
     json_put(answer, "hint", "Do what the test says");
     AUTOFREE char *text = json_canonical(answer);
     monitor_say(script, MESSAGE_REFUSED, text, strlen(text));
 }
 
-/* start, state, listed, acked "JSON": the other answers. */
+/* start, state, listed, acked, approved "JSON": the other answers. */
 static inline void step_operation(struct script *script, const struct step *step)
 {
     static const struct {
         const char *word;
         enum message_type type;
     } types[] = {{"start", MESSAGE_OP_START}, {"state", MESSAGE_OP_STATE}, {"listed", MESSAGE_OP_LISTED},
-                 {"acked", MESSAGE_OP_ACKED}};
+                 {"acked", MESSAGE_OP_ACKED}, {"approved", MESSAGE_APPROVED}};
     for (size_t i = 0; i < COUNT(types); i++)
         if (strcmp(types[i].word, step->words[0]) == 0)
             monitor_say(script, types[i].type, step->text, step->len);
+}
+
+static inline void step_unasked_start(struct script *script, const struct step *step)
+{
+    step_asked = MESSAGE_UNASKED;
+    monitor_say(script, MESSAGE_OP_START, step->text, step->len);
 }
 
 /* The next line of the record with this event and these fields, in any order with others. */
@@ -454,12 +467,14 @@ static const struct {
 } steps[] = {
     {"policy", step_file},       {"bindings", step_file},       {"config", step_file},   {"load", step_load},
     {"client", step_client},     {"tls", step_secure},          {"accept", step_accept}, {"send", step_send},
+    {"serve", step_serve},
     {"fill", step_fill},         {"end", step_end},             {"close", step_close},   {"reset", step_close},
     {"hold", step_hold},         {"release", step_hold},        {"expect", step_expect}, {"take", step_take},
     {"eof", step_eof},           {"cut", step_cut},             {"over", step_over},     {"quiet", step_quiet},
     {"answer", step_answer},     {"has", step_has},             {"hasnot", step_has},    {"ask", step_ask},
     {"unasked", step_unasked},   {"give", step_give},           {"refuse", step_refuse}, {"start", step_operation},
     {"listed", step_operation},  {"acked", step_operation},     {"result", step_result},
+    {"approved", step_operation}, {"unasked-start", step_unasked_start},
     {"state", step_operation},   {"repeat", step_repeat},       {"answers", step_answers},
     {"record", step_record},     {"unrecorded", step_unrecorded},
     {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
