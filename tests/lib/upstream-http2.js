@@ -10,7 +10,7 @@ const fs = require('fs'), http2 = require('http2'), crypto = require('crypto'), 
 const [, , dir, name, plain] = process.argv;
 const secret = fs.readFileSync(path.join(dir, 'secret'), 'utf8').trim();
 const pem = fs.readFileSync(path.join(dir, `${name}.pem`));
-let connections = 0, requests = 0;
+let connections = 0, requests = 0, gone = 0;
 
 const server = http2.createSecureServer({ key: pem, cert: pem, allowHTTP1: true,
     settings: { maxConcurrentStreams: 50, enableConnectProtocol: !plain } });
@@ -44,6 +44,11 @@ server.on('request', (req, res) => {
         res.end('too large\n');
         return;
     }
+    if (url.pathname === '/open/poll') { // answers never: how many of those who asked have gone, /open/gone says
+        res.on('close', () => { gone++; });
+        return;
+    }
+    if (url.pathname === '/open/gone') { res.end(`gone ${gone}\n`); return; }
     if (url.pathname === '/reset') { req.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR); return; }
     if (url.pathname === '/hints') {
         req.stream.additionalHeaders({ ':status': 103, link: '</a.css>; rel=preload' });
