@@ -230,7 +230,8 @@ static void join(struct needle_scan *scan, struct span data, struct span *out)
 /* Without what was given already. */
 static struct span unshown(struct span text, size_t shown)
 {
-    return shown < text.len ? (struct span){text.p + shown, text.len - shown} : (struct span){NULL, 0};
+    size_t skipped = shown < text.len ? shown : text.len;
+    return skipped > 0 ? (struct span){text.p + skipped, text.len - skipped} : text;
 }
 
 void needle_scan_next(struct needle_scan *scan, struct span data, struct span *out)
