@@ -4,6 +4,7 @@
 
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
+#include "core/authority/quota.h"
 #include "core/authority/reload.h"
 #include "core/authority/session.h"
 #include "core/authority/state.h"
@@ -67,6 +68,7 @@ bool monitor_reload(struct monitor *monitor, struct err *err)
     monitor->rules = rules;
     record_rules(monitor, &why);
     session_update_all(monitor);
+    quotas_look(monitor->quotas);
     return true;
 }
 
@@ -128,6 +130,7 @@ static void keep_house(void *arg)
         if (!store_prune(monitor->store, (int64_t)(clock_wall_ms() - keep_ms), &count, &err))
             log_warn("%s", err.message);
     }
+    quotas_look(monitor->quotas);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
 
@@ -209,6 +212,8 @@ static bool start(struct monitor *monitor, struct err *err)
     monitor->loop = loop_new(err);
     if (monitor->loop == NULL || !watch_signals(monitor, err) || !open_state(monitor, err))
         return false;
+    monitor->quotas = quotas_open(monitor);
+    quotas_look(monitor->quotas);
     if (!session_restore_all(monitor, err))
         return false;
     monitor->reload = reload_open(monitor);
@@ -236,6 +241,7 @@ static void finish(struct monitor *monitor)
     reload_close(monitor->reload);
     operations_close(monitor->operations); /* who waits names a session: before those go */
     session_close_all(monitor);
+    quotas_close(monitor->quotas);
     if (monitor->stopping) {
         json_t *event = record_event("daemon.stop", NULL);
         json_put(event, "reason", "stopped");

@@ -13,6 +13,7 @@ struct session;
 struct operations;
 struct control;
 struct reload;
+struct quotas;
 
 struct monitor {
     struct loop *loop;
@@ -30,6 +31,7 @@ struct monitor {
     struct operations *operations;
     struct control *control;
     struct reload *reload;
+    struct quotas *quotas; /* of the sessions, and of the disk */
     uint64_t started_ms;
     int lock_fd;
     bool stopping;

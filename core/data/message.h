@@ -42,6 +42,10 @@ enum message_type {
     /* Answer to OP_ACK: {"acked": N}. */
     MESSAGE_OP_ACKED = 9,
 
+    /* {"code", "message", "hint"}: nothing new is begun for the session, and requests are refused with that, until
+     * this message comes with {}. What is under way goes on. Not answered. */
+    MESSAGE_HALT = 10,
+
     /* ---- worker to monitor ---- */
     /* The first message, after the snapshot was taken and the jail entered: {"version": "0.1.0"} */
     MESSAGE_READY = 64,

@@ -21,7 +21,11 @@ enum store_query { /* one prepared statement each, made at first use */
     STORE_OPERATION_COLLECT,
     STORE_OPERATION_SWEEP,
     STORE_OPERATIONS,
+    STORE_USAGE,
+    STORE_MAKE_ROOM,
+    STORE_EMPTY,
     STORE_PRUNE,
+    STORE_PRUNE_SESSIONS,
     STORE_QUERIES
 };
 struct store {

@@ -19,11 +19,15 @@ struct front {
     struct conn *conn;
     bool securing; /* the session API is spoken to over TLS */
     bool proxy;    /* proven; the first byte of what it says is awaited */
+    struct calm calm;
+    struct task again;
 };
 
 /* The connection has another owner now, or none. */
 static void front_free(struct front *front)
 {
+    task_cancel(&front->again);
+    calm_cancel(&front->calm);
     loop_defer(front->plane->loop, free, front);
 }
 
@@ -166,15 +170,24 @@ static void look(struct front *front)
     explicit_bzero(line, sizeof(line));
 }
 
+/* What comes may be refused, which is a line on the record: it waits until the monitor takes it. */
+static void go_on(void *arg)
+{
+    struct front *front = arg;
+    if (front->securing || conn_peek(front->conn).len == 0 || !plane_calm(front->plane, &front->calm, &front->again))
+        return;
+    if (front->proxy)
+        start_proxy(front);
+    else
+        look(front);
+}
+
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct front *front = arg;
     switch (event) {
     case CONN_READABLE:
-        if (front->proxy)
-            start_proxy(front);
-        else if (!front->securing)
-            look(front);
+        go_on(front);
         return;
     case CONN_SECURED: {
         struct plane *plane = front->plane;
@@ -194,19 +207,36 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
+/* One connection too many: the first of a row is on the record. */
+static void turn_away(struct plane *plane, int fd)
+{
+    struct denial denial;
+    struct err err;
+    struct buf out CLEANUP(buf_clear);
+    err_set(&err, ERR_LIMIT, "this sandbox holds %zu connections already, and limits.connections allows no more",
+            plane->connections);
+    err_hint(&err, "Close some of them, or ask the user to raise it in config.yaml");
+    denial_from_err(&denial, &err, 0);
+    if (!plane->crowded)
+        denial_record(&denial, plane);
+    plane->crowded = true;
+    buf_init(&out, 2 * DENIAL_BODY_BYTES);
+    ssize_t written = denial_answer(&denial, DENIAL_JSON, true, false, &out) ? write(fd, out.data, out.len) : 0;
+    (void)written; /* best effort: what it says is not read */
+    close(fd);
+}
+
 void front_accept(struct plane *plane, int fd)
 {
-    uint64_t most = plane->epoch->snapshot->rules->config->limits[LIMIT_CONNECTIONS];
-    if (plane->connections >= most) {
-        static const char busy[] = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        ssize_t written = write(fd, busy, sizeof(busy) - 1);
-        (void)written; /* the sandbox holds all of its connections already: best effort */
-        close(fd);
+    if (plane->connections >= plane->epoch->snapshot->rules->config->limits[LIMIT_CONNECTIONS]) {
+        turn_away(plane, fd);
         return;
     }
     struct front *front = mem_alloc(sizeof(*front));
     front->plane = plane;
     plane->connections++;
+    plane->crowded = false;
+    task_init(&front->again, plane->loop, go_on, front);
     front->conn = conn_new_fd(plane->loop, fd, on_conn, front);
     conn_deadline(front->conn, FIRST_BYTES_MS);
 }

@@ -106,10 +106,12 @@ void plane_drain(struct plane *plane, struct task *drained)
 
 bool plane_may_begin(const struct plane *plane, struct err *err)
 {
-    if (!plane->draining)
-        return true;
-    err_set(err, ERR_DENIED, "this session has ended");
-    return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+    if (plane->draining) {
+        err_set(err, ERR_DENIED, "this session has ended");
+        return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+    }
+    *err = plane->halted;
+    return err->code == ERR_NONE;
 }
 
 void plane_follow(struct plane *plane, struct epoch *epoch)
@@ -210,6 +212,13 @@ void plane_refusal(const struct ipc_message *message, struct err *err)
         return;
     err_set(err, err_from_word(code), "%s", text);
     err_hint(err, "%s", hint);
+}
+
+void plane_halt(struct plane *plane, const struct ipc_message *message)
+{
+    plane->halted = (struct err){0};
+    if (message->len > sizeof("{}") - 1)
+        plane_refusal(message, &plane->halted);
 }
 
 /* ---- a monitor that is slow ---- */

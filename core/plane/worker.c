@@ -161,6 +161,8 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
         } else if (!worker->ready) {
             become_ready(worker);
         }
+    } else if (message->type == MESSAGE_HALT) {
+        plane_halt(&worker->plane, message);
     } else if (message->type == MESSAGE_SHUTDOWN) {
         drain(worker);
     } else {

@@ -317,6 +317,22 @@ static inline void step_refuse(struct script *script, const struct step *step)
     monitor_say(script, MESSAGE_REFUSED, text, strlen(text));
 }
 
+/* halt CODE "message", and go. */
+static inline void step_halt(struct script *script, const struct step *step)
+{
+    step_asked = 0;
+    JSON_AUTO json_t *halt = json_object();
+    json_put(halt, "code", step->words[1]);
+    if (step->words[1])
+        json_put_span(halt, "message", (struct span){step->text, step->len});
+    AUTOFREE char *text = json_canonical(halt);
+    bool halted = step->words[1] != NULL;
+    monitor_say(script, MESSAGE_HALT, text, strlen(text));
+    UNTIL(script, (script->world->plane.halted.code != ERR_NONE) == halted, "the plane does not take it");
+    if (halted) /* another one may have held before */
+        UNTIL(script, strcmp(script->world->plane.halted.message, step->text) == 0, "the plane does not take it");
+}
+
 /* start, state, listed, acked "JSON": the other answers. */
 static inline void step_operation(struct script *script, const struct step *step)
 {
@@ -435,6 +451,7 @@ static const struct {
     {"cork", step_cork},         {"uncork", step_cork},         {"keep", step_keep},     {"read", step_keep},
     {"got", step_got},           {"ungot", step_ungot},         {"ended", step_ended},   {"unended", step_unended},
     {"broken", step_broken},     {"pour", step_pour},           {"stuck", step_stuck},   {"poured", step_poured},
+    {"halt", step_halt},         {"go", step_halt},
     {"drain", step_drain},       {"drained", step_drained},     {"undrained", step_drained},
 };
 

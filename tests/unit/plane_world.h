@@ -134,8 +134,12 @@ static inline void monitor_ended(struct ipc *ipc, const struct err *err, void *a
 
 static inline void plane_message(struct ipc *ipc, struct ipc_message *message, void *arg)
 {
+    struct plane *plane = &((struct world *)arg)->plane;
     (void)ipc;
-    plane_answer(&((struct world *)arg)->plane, message);
+    if (message->type == MESSAGE_HALT)
+        plane_halt(plane, message);
+    else
+        plane_answer(plane, message);
 }
 
 static inline void plane_ended(struct ipc *ipc, const struct err *err, void *arg)
