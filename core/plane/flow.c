@@ -309,16 +309,13 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
         return err_set(err, ERR_LIMIT, "a path of more than %d bytes cannot be sent with a credential",
                        FLOW_CREDENTIAL_PATH_BYTES);
     }
-    if (decision->binding && span_eqs(flow->request->method, "TRACE")) { /* C06: it asks for what was put in */
-        err_set(err, ERR_DENIED, "TRACE would show the credential %s", decision->binding->name);
-        return err_hint(err, "Use another method");
-    }
-    if (decision->binding && flow->target->scheme != TARGET_HTTPS) { /* C05 */
-        *status = 502;
-        err_set(err, ERR_DENIED, "the credential %s is never sent over plain http", decision->binding->name);
-        return err_hint(err, "Use https://%s", flow->target->host.name);
-    }
-    return true;
+    bool tls = flow->target->scheme == TARGET_HTTPS;
+    const char *bar = decision_bar(decision, tls, flow->request->method);
+    if (!bar)
+        return true;
+    *status = tls ? 403 : 502;
+    err_set(err, ERR_DENIED, "the credential %s %s", decision->binding->name, bar);
+    return tls ? err_hint(err, "Use another method") : err_hint(err, "Use https://%s", flow->target->host.name);
 }
 
 /* ---- stand-ins (design 8, threat C02) ---- */
