@@ -3,6 +3,7 @@
  * the record is written before the secret leaves; without it nothing leaves (F03). */
 #include "core/authority/credential.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/operation.h"
 #include "core/authority/worker.h"
 #include "core/wire/target.h"
@@ -29,17 +30,16 @@ static bool read_ask(const struct json_at *at, struct ask *ask, struct err *err)
            json_get_text(at, "request", JSON_MAY, ID_TEXT_BYTES, &ask->request, err);
 }
 
-/* What is matched must be what is sent: a host or path in another form than the canonical one is a lie. */
-static bool canonical(const struct ask *ask, bool *ambiguous, struct err *err)
+bool credential_canonical(const char *host, const char *path, bool *ambiguous, struct err *err)
 {
-    struct target_host host;
+    struct target_host parsed;
 
-    if (!target_host_parse(span_of(ask->host), &host, err))
+    if (!target_host_parse(span_of(host), &parsed, err))
         return false;
-    AUTOFREE char *path = target_path_canonical(span_of(ask->path), ambiguous, err);
-    if (path == NULL)
+    AUTOFREE char *canonical = target_path_canonical(span_of(path), ambiguous, err);
+    if (canonical == NULL)
         return false;
-    if (strcmp(path, ask->path) == 0 && strcmp(host.name, ask->host) == 0)
+    if (strcmp(canonical, path) == 0 && strcmp(parsed.name, host) == 0)
         return true;
     return err_set(err, ERR_DENIED, "the request is not in canonical form");
 }
@@ -51,13 +51,15 @@ static const struct binding *decide(struct session *session, const struct ask *a
     struct match_query query = {.host = span_of(ask->host), .port = (uint16_t)ask->port,
                                 .method = span_of(ask->method), .path = span_of(ask->path)};
 
-    if (!session_may_ask(session, err) || !canonical(ask, &query.ambiguous, err))
+    if (!session_may_ask(session, err) || !credential_canonical(ask->host, ask->path, &query.ambiguous, err))
         return NULL;
     if (ask->operation != NULL) {
         if (!operation_credential(session, ask->operation, &query, decision, err))
             return NULL;
     } else {
         snapshot_decide(session->snapshot, &query, decision);
+        if (decision->action == POLICY_APPROVE && approval_covers(session, ask->request, &query))
+            decision->action = POLICY_ALLOW;
     }
     if (decision->action != POLICY_ALLOW) {
         err_set(err, ERR_DENIED, "the rules of this session do not allow this request: %s",

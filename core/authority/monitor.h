@@ -11,6 +11,7 @@
 
 struct session;
 struct operations;
+struct approvals;
 struct control;
 struct reload;
 
@@ -28,6 +29,7 @@ struct monitor {
     struct session *sessions; /* the list that session.h walks */
     size_t session_count;
     struct operations *operations;
+    struct approvals *approvals;
     struct control *control;
     struct reload *reload;
     uint64_t started_ms;

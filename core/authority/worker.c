@@ -2,6 +2,7 @@
  * credential.c, upstream.c and operation.c. */
 #include "core/authority/worker.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/credential.h"
 #include "core/authority/operation.h"
 #include "core/authority/upstream.h"
@@ -188,6 +189,7 @@ bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
     ipc_free(worker->ipc);
     worker->ipc = NULL;
     operation_worker_gone(session);
+    approval_forget(session);
     if (worker->stopping) {
         session->worker = NULL;
         worker_free(worker);
@@ -240,6 +242,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     switch ((enum message_type)message->type) {
     case MESSAGE_READY:
         session_set_state(session, SESSION_READY);
+        operation_worker_ready(session);
         return true;
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);
@@ -257,6 +260,8 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         return operation_list(session, message->id, at, err);
     case MESSAGE_OP_ACK:
         return operation_ack(session, message->id, at, err);
+    case MESSAGE_APPROVAL_ASK:
+        return approval_ask(session, message->id, message->data, message->len, err);
     case MESSAGE_OP_BODY:
         return operation_body(session, message->id, message->data, message->len, err);
     case MESSAGE_CANCEL:
@@ -271,6 +276,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     case MESSAGE_SHUTDOWN:
     case MESSAGE_OP_LISTED:
     case MESSAGE_OP_ACKED:
+    case MESSAGE_APPROVED:
         break;
     }
     return err_set(err, ERR_DATA, "unexpected message %u", message->type);
@@ -283,7 +289,7 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     struct err err = {0};
     struct json_at at = {0};
     bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL ||
-               message->type == MESSAGE_RECORD;
+               message->type == MESSAGE_RECORD || message->type == MESSAGE_APPROVAL_ASK;
 
     (void)ipc;
     bool good = raw || parse(message->data, message->len, &doc, &at, &err);

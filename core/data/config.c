@@ -15,6 +15,7 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_CONNECTIONS] = {"connections", 16384, 16, 262144},
     [LIMIT_SESSIONS] = {"sessions", 64, 1, 1024},
     [LIMIT_OPERATIONS] = {"operations", 256, 1, 10000},
+    [LIMIT_APPROVALS] = {"approvals", 20, 1, 1000},
     [LIMIT_HEAD_BYTES] = {"head_bytes", 65536, 4096, 65536},
     [LIMIT_HEAD_FIELDS] = {"head_fields", 100, 16, 100},
     [LIMIT_BODY_BYTES] = {"body_bytes", 1048576, 65536, 1048576},

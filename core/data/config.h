@@ -13,6 +13,7 @@ enum limit {
     LIMIT_CONNECTIONS,       /* connections of one session at a time */
     LIMIT_SESSIONS,          /* sessions at a time */
     LIMIT_OPERATIONS,        /* operations of one session that are not final */
+    LIMIT_APPROVALS,         /* of one session that wait for a person */
     LIMIT_HEAD_BYTES,        /* of a request or response head */
     LIMIT_HEAD_FIELDS,
     LIMIT_BODY_BYTES,        /* of a request to our own APIs */

@@ -68,9 +68,6 @@ static bool all_kept(const struct json_at *config, const struct json_at *policy,
         return json_fail(&at, err, "this version does not enforce rules about programs; take 'exec' out");
     if (!config)
         return true;
-    if (json_member(config, "approvals", &section) && json_member(&section, "notify", &at) &&
-        json_array_size(at.node) > 0)
-        return json_fail(&at, err, "this version asks for no approvals and so notifies nobody");
     if (json_member(config, "audit", &section) && json_member(&section, "anchor", &at) && json_array_size(at.node) > 0)
         return json_fail(&at, err, "this version gives heads of the record to no command; keep them by: aileron audit "
                                    "verify");

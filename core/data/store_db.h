@@ -22,6 +22,14 @@ enum store_query { /* one prepared statement each, made at first use */
     STORE_OPERATION_SWEEP,
     STORE_OPERATIONS,
     STORE_PRUNE,
+    STORE_PRUNE_APPROVALS,
+    STORE_OPERATION_EDIT,
+    STORE_APPROVAL_ADD,
+    STORE_APPROVAL_GET,
+    STORE_APPROVAL_LATEST,
+    STORE_APPROVAL_COUNT,
+    STORE_APPROVALS,
+    STORE_APPROVAL_DECIDE,
     STORE_QUERIES
 };
 struct store {

@@ -164,21 +164,27 @@ bool plane_fits(const json_t *payload, struct err *err)
            err_set(err, ERR_LIMIT, "the request is longer than %d KiB", IPC_PAYLOAD_MAX / 1024);
 }
 
-struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
-                      void *arg)
+struct ask *plane_ask_bytes(struct plane *plane, enum message_type type, const void *payload, size_t len, ask_fn fn,
+                            void *arg)
 {
     struct ask *ask = mem_alloc(sizeof(*ask));
     *ask = (struct ask){.plane = plane, .next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
     plane->asks = ask;
+    lines_flush(&plane->lines);
+    ipc_send(plane->ipc, (uint16_t)type, 0, ask->id, payload, len, NULL, 0);
+    return ask;
+}
+
+struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
+                      void *arg)
+{
     struct buf text CLEANUP(buf_wipe);
     buf_init(&text, IPC_PAYLOAD_MAX);
     /* What goes in is bounded by its sources (heads, arguments); a payload that does not fit reaches the
      * monitor as an empty one, which it refuses. */
     if (!json_write(payload, &text))
         buf_clear(&text);
-    lines_flush(&plane->lines);
-    ipc_send(plane->ipc, (uint16_t)type, 0, ask->id, text.data, text.len, NULL, 0);
-    return ask;
+    return plane_ask_bytes(plane, type, text.data, text.len, fn, arg);
 }
 
 uint32_t ask_id(const struct ask *ask)

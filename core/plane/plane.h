@@ -46,6 +46,7 @@ typedef bool (*ask_fn)(void *arg, const struct ipc_message *message);
 enum { PLANE_PLACES = 256 };
 struct trunk;
 struct dial;
+struct secrets;
 
 struct plane {
     struct loop *loop;
@@ -60,11 +61,15 @@ struct plane {
     struct trunk *trunks;  /* HTTP/2 connections to upstreams, shared by requests */
     struct dial *dials;    /* under way that others may wait for */
     uint64_t http1_places[PLANE_PLACES]; /* hashes of where HTTP/2 was not agreed: nobody waits for a dial there */
+    struct secrets *secrets; /* credentials that answers are searched for (secrets.h) */
     struct lines lines; /* for the record */
     struct ask *asks;
     uint32_t last_ask;
     struct calm *waiting;     /* until the monitor has taken what is queued for it */
     struct timer calm_timer;
+    struct inlet *inlet;      /* the sandbox's listening socket; NULL: its supervisor accepts itself */
+    uint64_t turned_away_at;  /* front.c: when TURNED_AWAY_MAX began to count */
+    unsigned turned_away;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */
     bool draining;
     struct task *drained; /* posted when the last connection of a draining plane has gone; NULL: nobody waits */
@@ -83,6 +88,9 @@ void plane_follow(struct plane *plane, struct epoch *epoch) NONNULL;
 /* Whether a question fits into one message. False: ERR_LIMIT. */
 bool plane_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL;
 /* Sends a question; fn gets its answer. */
+/* The same with a payload of another shape. */
+struct ask *plane_ask_bytes(struct plane *plane, enum message_type type, const void *payload, size_t len, ask_fn fn,
+                            void *arg) MUSTUSE NONNULL_AT(1, 5);
 struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
                       void *arg) MUSTUSE NONNULL;
 uint32_t ask_id(const struct ask *ask) NONNULL;

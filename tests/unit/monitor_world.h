@@ -321,7 +321,7 @@ static size_t count_lines(const struct world *world, const char *event, const ch
     return count;
 }
 
-static bool record_holds(const struct world *world, const char *bytes)
+static inline bool record_holds(const struct world *world, const char *bytes)
 {
     AUTOFREE char *dir = file_join(world->home, "audit");
     struct audit_filter filter = {0};

@@ -205,6 +205,39 @@ static inline void step_answer(struct script *script, const struct step *step)
     }
 }
 
+/* heard NAME: the head of a request, for `has`. */
+static inline void step_heard(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    const uint8_t *end = NULL;
+    UNTIL(script, (peer->heard.len && (end = memmem(peer->heard.data, peer->heard.len, "\r\n\r\n", 4))) || over(peer),
+          "no head comes");
+    if (!end)
+        STEP_FAIL(script, "the connection is over");
+    size_t len = (size_t)(end - peer->heard.data) + 4;
+    buf_clear(&script->answer);
+    assert_true(buf_add(&script->answer, peer->heard.data, len));
+    buf_consume(&peer->heard, len);
+}
+
+/* switch NAME [TEXT]: agrees to the WebSocket that `heard` heard, with these fields too. */
+static inline void step_switch(struct script *script, const struct step *step)
+{
+    static const char field[] = "Sec-WebSocket-Key: ";
+    struct peer *peer = step_peer(script, step);
+    const char *key = memmem(script->answer.data, script->answer.len, field, strlen(field));
+    char proof[128], accept[64];
+    uint8_t hash[CRYPTO_SHA1_LEN];
+    if (!key)
+        STEP_FAIL(script, "there is no key");
+    snprintf(proof, sizeof(proof), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + strlen(field));
+    crypto_sha1(proof, strlen(proof), hash);
+    text_base64(hash, sizeof(hash), accept);
+    AUTOFREE char *text = mem_printf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                     "Sec-WebSocket-Accept: %s\r\n%s\r\n", accept, step->text ? step->text : "");
+    peer_say(peer, text, strlen(text));
+}
+
 /* answers NAME N STATUS: so many, all with this status. */
 static inline void step_answers(struct script *script, const struct step *step)
 {
@@ -229,7 +262,8 @@ static const struct {
 } step_types[] = {
     {"credential", MESSAGE_CREDENTIAL_ASK}, {"run", MESSAGE_OP_RUN},  {"done", MESSAGE_OP_DONE},
     {"get", MESSAGE_OP_GET},                {"list", MESSAGE_OP_LIST}, {"ack", MESSAGE_OP_ACK},
-    {"cancel", MESSAGE_CANCEL},             {"upstream", MESSAGE_UPSTREAM_ASK},
+    {"cancel", MESSAGE_CANCEL},             {"approval", MESSAGE_APPROVAL_ASK},
+    {"upstream", MESSAGE_UPSTREAM_ASK},
 };
 
 static inline enum message_type step_type(struct script *script, const char *word)
@@ -311,28 +345,35 @@ static inline void step_give(struct script *script, const struct step *step)
     monitor_say(script, MESSAGE_CREDENTIAL, payload, (size_t)head + 1 + step->len);
 }
 
-/* refuse CODE "message" */
+/* refuse CODE [ID] "message" */
 static inline void step_refuse(struct script *script, const struct step *step)
 {
     JSON_AUTO json_t *answer = json_object();
     json_put(answer, "code", step->words[1]);
+    json_put(answer, "id", step->words[2]);
     json_put_span(answer, "message", (struct span){step->text, step->len});
     json_put(answer, "hint", "Do what the test says");
     AUTOFREE char *text = json_canonical(answer);
     monitor_say(script, MESSAGE_REFUSED, text, strlen(text));
 }
 
-/* start, state, listed, acked "JSON": the other answers. */
+/* start, state, listed, acked, approved "JSON": the other answers. */
 static inline void step_operation(struct script *script, const struct step *step)
 {
     static const struct {
         const char *word;
         enum message_type type;
     } types[] = {{"start", MESSAGE_OP_START}, {"state", MESSAGE_OP_STATE}, {"listed", MESSAGE_OP_LISTED},
-                 {"acked", MESSAGE_OP_ACKED}};
+                 {"acked", MESSAGE_OP_ACKED}, {"approved", MESSAGE_APPROVED}};
     for (size_t i = 0; i < COUNT(types); i++)
         if (strcmp(types[i].word, step->words[0]) == 0)
             monitor_say(script, types[i].type, step->text, step->len);
+}
+
+static inline void step_unasked_start(struct script *script, const struct step *step)
+{
+    step_asked = MESSAGE_UNASKED;
+    monitor_say(script, MESSAGE_OP_START, step->text, step->len);
 }
 
 /* The next line of the record with this event and these fields, in any order with others. */
@@ -433,10 +474,12 @@ static const struct {
     {"answer", step_answer},     {"has", step_has},             {"hasnot", step_has},    {"ask", step_ask},
     {"unasked", step_unasked},   {"give", step_give},           {"refuse", step_refuse}, {"start", step_operation},
     {"listed", step_operation},  {"acked", step_operation},     {"result", step_result},
+    {"approved", step_operation}, {"unasked-start", step_unasked_start},
     {"state", step_operation},   {"repeat", step_repeat},       {"answers", step_answers},
     {"record", step_record},     {"unrecorded", step_unrecorded},
     {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
     {"open", step_open},         {"stream", step_named},        {"unopened", step_unnamed}, {"reply", step_reply},
+    {"heard", step_heard},         {"switch", step_switch},
     {"data", step_data},         {"finish", step_finish},       {"abort", step_abort},   {"goaway", step_goaway},
     {"cork", step_cork},         {"uncork", step_cork},         {"keep", step_keep},     {"read", step_keep},
     {"got", step_got},           {"ungot", step_ungot},         {"ended", step_ended},   {"unended", step_unended},

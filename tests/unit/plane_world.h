@@ -9,8 +9,10 @@
 #include "core/base/file.h"
 #include "core/data/audit.h"
 #include "core/loop/listen.h"
+#include "core/plane/api.h"
 #include "core/plane/front.h"
 #include "core/plane/plane.h"
+#include "core/plane/secrets.h"
 #include "tls/crypto.h"
 
 #include <arpa/inet.h>
@@ -115,7 +117,13 @@ static inline void monitor_message(struct ipc *ipc, struct ipc_message *message,
         }
         return;
     }
-    json_t *payload = json_loadb((const char *)message->data, message->len, 0, NULL);
+    const char *nul = message->type == MESSAGE_APPROVAL_ASK ? memchr(message->data, 0, message->len) : NULL;
+    size_t head = nul ? (size_t)(nul - (const char *)message->data) : message->len;
+    json_t *payload = json_loadb((const char *)message->data, head, 0, NULL);
+    if (nul) { /* what stands behind it is shown to the test as two fields */
+        json_object_set_new(payload, "body", json_stringn(nul + 1, message->len - head - 1));
+        json_put_int(payload, "bytes", (int64_t)(message->len - head - 1));
+    }
     if (message->type == MESSAGE_CREDENTIAL_ASK && !json_object_get(payload, "operation"))
         assert_recorded(world, payload);
     struct question *question = mem_alloc(sizeof(*question)), **end = &world->questions;
@@ -134,8 +142,12 @@ static inline void monitor_ended(struct ipc *ipc, const struct err *err, void *a
 
 static inline void plane_message(struct ipc *ipc, struct ipc_message *message, void *arg)
 {
+    struct world *world = arg;
     (void)ipc;
-    plane_answer(&((struct world *)arg)->plane, message);
+    if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED)
+        api_run_approved(&world->plane, message);
+    else
+        plane_answer(&world->plane, message);
 }
 
 static inline void plane_ended(struct ipc *ipc, const struct err *err, void *arg)
@@ -387,6 +399,7 @@ static inline void world_stop(struct world *world)
     upstream_close(&world->plain);
     upstream_close(&world->tls);
     world_wait(world, 20); /* the plane sees the ends of its connections */
+    secrets_forget(plane);
     pool_free(plane->pool);
     resume_free(plane->resume);
     timer_stop(&world->tick);
