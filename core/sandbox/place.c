@@ -75,8 +75,8 @@ static void add_entry(const char *path, unsigned id, const char *entry)
         (void)!file_write_all(fd, line, strlen(line), &err);
 }
 
-/* Adds the session's CA and tls.ca_file's to the image's own roots. No symlink is followed: what it leads to is in the list too, or
- * is none of ours to write to. */
+/* Adds the session's CA and tls.ca_file's to the image's own roots. No symlink is followed: what it leads to is in the
+ * list too, or is none of ours to write to. */
 static void add_roots(void)
 {
     static const char *const stores[] = SANDBOX_ROOT_STORES;
