@@ -1,7 +1,8 @@
 /* A connection to the first of several addresses that takes one (Happy Eyeballs, RFC 8305): the families take turns,
  * IPv6 first where it is not known to be silent; an attempt begins when the one before it has failed, or
  * RACE_STAGGER_MS after it; the first that is connected wins and the others are closed. It judges no address: the
- * caller has checked every one (threats E05, E06). Unlike the RFC it never begins before both families are known, since one bad address refuses the name. */
+ * caller has checked every one (threats E05, E06). Unlike the RFC it never begins before both families are known, since
+ * one bad address refuses the name. */
 #ifndef AILERON_LOOP_RACE_H
 #define AILERON_LOOP_RACE_H
 
