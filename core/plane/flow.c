@@ -82,6 +82,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
+    timer_stop(&flow->show);
     dial_cancel(flow->dial);
     ask_cancel(flow->ask);
     if (flow->carrier)
@@ -430,6 +431,7 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
     flow->websocket = request->websocket;
+    timer_init(&flow->show, plane->loop, flow_show, flow);
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;
