@@ -129,7 +129,8 @@ static void test_table(void **state)
 /* An image's own options for Java are kept; ours stand behind them and so hold. */
 static void test_java_options(void **state)
 {
-    static const char own[] = "-Xmx64m -Dhttps.proxyPort=1", ours[] = " -Djavax.net.ssl.trustStore=" SANDBOX_KEYSTORE " ";
+    static const char own[] = "-Xmx64m -Dhttps.proxyPort=1";
+    static const char ours[] = " -Djavax.net.ssl.trustStore=" SANDBOX_KEYSTORE " ";
     struct env_sandbox sandbox = {.token = "t0k", .user = "agent", .sealed = true};
     struct env env = {0};
     struct err err = {0};
