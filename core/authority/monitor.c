@@ -2,8 +2,10 @@
  * does its own work; this file holds only the order of start and end, signals and housekeeping. */
 #include "core/authority/monitor.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
+#include "core/authority/quota.h"
 #include "core/authority/reload.h"
 #include "core/authority/session.h"
 #include "core/authority/state.h"
@@ -67,6 +69,7 @@ bool monitor_reload(struct monitor *monitor, struct err *err)
     monitor->rules = rules;
     record_rules(monitor, &why);
     session_update_all(monitor);
+    quotas_look(monitor->quotas);
     return true;
 }
 
@@ -128,6 +131,8 @@ static void keep_house(void *arg)
         if (!store_prune(monitor->store, (int64_t)(clock_wall_ms() - keep_ms), &count, &err))
             log_warn("%s", err.message);
     }
+    approval_expire(monitor);
+    quotas_look(monitor->quotas);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
 
@@ -193,6 +198,7 @@ static bool open_state(struct monitor *monitor, struct err *err)
         return false;
     if (!state_open(monitor, err))
         return false;
+    monitor->approvals = approvals_new(monitor);
     struct err no_roots = {0};
     if (!trust_system_pem(&monitor->roots, &no_roots)) { /* a host without them may use tls.ca_file alone */
         log_warn("%s", no_roots.message);
@@ -209,6 +215,8 @@ static bool start(struct monitor *monitor, struct err *err)
     monitor->loop = loop_new(err);
     if (monitor->loop == NULL || !watch_signals(monitor, err) || !open_state(monitor, err))
         return false;
+    monitor->quotas = quotas_open(monitor);
+    quotas_look(monitor->quotas);
     if (!session_restore_all(monitor, err))
         return false;
     monitor->reload = reload_open(monitor);
@@ -235,7 +243,9 @@ static void finish(struct monitor *monitor)
     control_close(monitor->control);
     reload_close(monitor->reload);
     operations_close(monitor->operations); /* who waits names a session: before those go */
+    approvals_free(monitor->approvals);
     session_close_all(monitor);
+    quotas_close(monitor->quotas);
     if (monitor->stopping) {
         json_t *event = record_event("daemon.stop", NULL);
         json_put(event, "reason", "stopped");

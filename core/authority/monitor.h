@@ -11,8 +11,10 @@
 
 struct session;
 struct operations;
+struct approvals;
 struct control;
 struct reload;
+struct quotas;
 
 struct monitor {
     struct loop *loop;
@@ -28,8 +30,10 @@ struct monitor {
     struct session *sessions; /* the list that session.h walks */
     size_t session_count;
     struct operations *operations;
+    struct approvals *approvals;
     struct control *control;
     struct reload *reload;
+    struct quotas *quotas; /* of the sessions, and of the disk */
     uint64_t started_ms;
     int lock_fd;
     bool stopping;

@@ -1,13 +1,16 @@
 /* A session's worker process: start, messages in and out, death and restart. What the messages mean is decided in
- * credential.c and operation.c. */
+ * credential.c, upstream.c and operation.c. */
 #include "core/authority/worker.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/credential.h"
 #include "core/authority/operation.h"
+#include "core/authority/upstream.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/proc.h"
+#include "core/base/secret.h"
 #include "core/loop/ipc.h"
 
 #include <errno.h>
@@ -186,6 +189,7 @@ bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
     ipc_free(worker->ipc);
     worker->ipc = NULL;
     operation_worker_gone(session);
+    approval_forget(session);
     if (worker->stopping) {
         session->worker = NULL;
         worker_free(worker);
@@ -226,7 +230,11 @@ static bool record_lines(struct session *session, const struct ipc_message *mess
         good = count < MESSAGE_LINES_MAX ||
                err_set(err, ERR_DATA, "more than %d lines in a message for the record", MESSAGE_LINES_MAX);
         good = good && parse(line.p, line.len, &doc, &at, err) &&
-               record_from_worker(session->monitor->record, session->id, at.node, err);
+               audit_event_check(at.node, true, err);
+        if (good) {
+            json_put(at.node, "session", session->id);
+            quota_note(session, json_incref(at.node));
+        }
         doc_clear(&doc);
     }
     return good;
@@ -238,9 +246,14 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     switch ((enum message_type)message->type) {
     case MESSAGE_READY:
         session_set_state(session, SESSION_READY);
+        if (!quota_open(session, &(struct err){0}))
+            quota_tell(session);
+        operation_worker_ready(session);
         return true;
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);
+    case MESSAGE_UPSTREAM_ASK:
+        return upstream_ask(session, message->id, at, err);
     case MESSAGE_RECORD:
         return record_lines(session, message, err);
     case MESSAGE_OP_RUN:
@@ -253,12 +266,15 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         return operation_list(session, message->id, at, err);
     case MESSAGE_OP_ACK:
         return operation_ack(session, message->id, at, err);
+    case MESSAGE_APPROVAL_ASK:
+        return approval_ask(session, message->id, message->data, message->len, err);
     case MESSAGE_OP_BODY:
         return operation_body(session, message->id, message->data, message->len, err);
     case MESSAGE_CANCEL:
         operation_cancel(session, message->id);
         return true;
     case MESSAGE_SNAPSHOT:
+    case MESSAGE_HALT:
     case MESSAGE_CREDENTIAL:
     case MESSAGE_REFUSED:
     case MESSAGE_OP_START:
@@ -267,6 +283,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     case MESSAGE_SHUTDOWN:
     case MESSAGE_OP_LISTED:
     case MESSAGE_OP_ACKED:
+    case MESSAGE_APPROVED:
         break;
     }
     return err_set(err, ERR_DATA, "unexpected message %u", message->type);
@@ -279,7 +296,7 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     struct err err = {0};
     struct json_at at = {0};
     bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL ||
-               message->type == MESSAGE_RECORD;
+               message->type == MESSAGE_RECORD || message->type == MESSAGE_APPROVAL_ASK;
 
     (void)ipc;
     bool good = raw || parse(message->data, message->len, &doc, &at, &err);
@@ -308,6 +325,19 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
 {
     return session->worker != NULL && session->worker->ipc != NULL &&
            ipc_send(session->worker->ipc, (uint16_t)type, (uint16_t)flags, id, payload, len, NULL, 0);
+}
+
+void worker_send_secret(struct session *session, uint32_t id, const json_t *head, const struct secret *secret)
+{
+    AUTOFREE char *text = json_canonical(head);
+    size_t head_len = strlen(text);
+    struct secret *payload = secret_zeroed(head_len + 1 + secret_len(secret));
+
+    memcpy(secret_writable(payload), text, head_len + 1);
+    memcpy(secret_writable(payload) + head_len + 1, secret_bytes(secret), secret_len(secret));
+    worker_send(session, MESSAGE_CREDENTIAL, MESSAGE_SECRET, id, secret_bytes(payload), secret_len(payload));
+    secret_free(payload);
+    secret_wipe(text, head_len); /* the user name */
 }
 
 static bool write_message(const json_t *payload, struct buf *text, struct err *err)

@@ -8,6 +8,7 @@ DIR holds what `certs` made (one NAME.pem with key and certificate a name) and g
 credential that it expects is in DIR/secret. It listens on 127.0.0.1 only and ends when its standard input does.
 """
 import base64
+import gzip
 import hashlib
 import hmac
 import http.server
@@ -176,6 +177,13 @@ class Service(http.server.BaseHTTPRequestHandler):
             secret = base64.b64encode(b"you sent: " + secret)
         self.send_response(200)
         self.send_header("X-You-Sent", field)
+        if how == "gzip":
+            body = gzip.compress(b"begin " + secret + b" end")
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
         if how == "plain" or how == "base64":
             self.send_header("Content-Length", str(len(secret) + 12))
             self.end_headers()
