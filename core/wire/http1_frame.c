@@ -93,6 +93,8 @@ bool http1_frame_request(struct msg *msg, int *status, struct err *err)
         return refuse(status, 400, err, "no Host");
     if (!read_framing(msg, &chunked, status, err) || !read_connection(msg, status, err))
         return false;
+    if (msg_has_double(msg, "content-length") || msg_has_double(msg, "transfer-encoding"))
+        return refuse(status, 400, err, "a field that some take for Content-Length or Transfer-Encoding");
     if (connect && (chunked || msg->content_length))
         return refuse(status, 400, err, "a CONNECT with a body");
     if (chunked)

@@ -20,8 +20,9 @@ def want_of(text):
         words, _, body = rest.partition('"')
         return {"status": [int(word) for word in first.split("|")], "method": "HEAD" if words.strip() == "to HEAD" else "GET", "cut": "cut" in words.split(),
                 "body": unescape(body[:-1]).decode("latin-1") if body else None}
+    rest, _, but = rest.partition(" but ")
     words, _, body = rest.partition(' "')
-    return {"request": [first, words, unescape(body[:-1]).decode("latin-1") if body else ""]}
+    return {"request": [first, words, unescape(body[:-1]).decode("latin-1") if body else ""], "but": int(but or 0)}
 
 
 def read_file(path):
