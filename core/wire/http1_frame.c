@@ -103,6 +103,8 @@ bool http1_frame_request(struct msg *msg, int *status, struct err *err)
         msg->framing = MSG_LENGTH;
     if (expects > 1 || (expects == 1 && !span_eqis(msg_get(msg, "expect"), "100-continue")))
         return refuse(status, 417, err, "an expectation other than 100-continue");
+    if (expects && !msg_set_borrowed(msg, "Expect", SPAN("100-continue"), err)) /* one spelling: some know no other */
+        return false;
     msg->expect_continue = expects == 1 && msg->minor > 0;
     msg->upgrade = !connect && wants_upgrade(msg);
     return true;

@@ -100,6 +100,8 @@ static bool judge_request(struct http2_stream *stream, bool ended, struct err *e
         return false;
     if (expect.p && !span_eqis(expect, "100-continue"))
         return err_set(err, ERR_DATA, "an expectation other than 100-continue");
+    if (expect.p && !msg_set_borrowed(msg, "expect", SPAN("100-continue"), err))
+        return false;
     msg->expect_continue = expect.p != NULL;
     if (stream->protocol.len)
         return judge_upgrade(stream, err);
