@@ -230,6 +230,7 @@ static void release(void *arg)
     queue_clear(&conn->raw);
     stream_free(conn->stream);
     free(conn->err);
+    loop_tidy(conn->loop);
     free(conn);
 }
 
