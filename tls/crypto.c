@@ -10,8 +10,13 @@
 #include <mbedtls/sha1.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
+#if defined(MBEDTLS_GCM_ALT)
+#include <nettle/version.h>
+#endif
 #include <psa/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/base/id.h"
@@ -61,9 +66,14 @@ bool tls_init(struct err *err)
 
 const char *crypto_mbedtls_version(void)
 {
-    static char text[32];
-    if (text[0] == '\0')
+    static char text[64];
+    if (text[0] == '\0') {
         mbedtls_version_get_string_full(text);
+#if defined(MBEDTLS_GCM_ALT)
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof text - len, ", nettle %d.%d", nettle_version_major(), nettle_version_minor());
+#endif
+    }
     return text;
 }
 

@@ -157,13 +157,13 @@ bool credential_ask(struct session *session, uint32_t id, const struct json_at *
     const struct binding *binding = decide(session, &ask, &decision, &why);
     struct secret *secret = binding != NULL ? fetch(session, binding, username, &why) : NULL;
     if (secret != NULL &&
-        record_write(session->monitor->record, line(session, &ask, &decision, binding), &why)) {
+        quota_write(session, line(session, &ask, &decision, binding), &why)) {
         hand_over(session, id, binding, username, secret);
     } else {
         json_t *event = line(session, &ask, &decision, NULL);
         json_put(event, "code", err_word(why.code));
         json_put(event, "reason", why.message);
-        record_note(session->monitor->record, event);
+        quota_note(session, event);
         worker_refuse(session, id, &why, decision.rule, ask.operation);
     }
     secret_free(secret);

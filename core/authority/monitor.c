@@ -5,6 +5,7 @@
 #include "core/authority/approval.h"
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
+#include "core/authority/quota.h"
 #include "core/authority/reload.h"
 #include "core/authority/session.h"
 #include "core/authority/state.h"
@@ -68,6 +69,7 @@ bool monitor_reload(struct monitor *monitor, struct err *err)
     monitor->rules = rules;
     record_rules(monitor, &why);
     session_update_all(monitor);
+    quotas_look(monitor->quotas);
     return true;
 }
 
@@ -130,6 +132,7 @@ static void keep_house(void *arg)
             log_warn("%s", err.message);
     }
     approval_expire(monitor);
+    quotas_look(monitor->quotas);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
 
@@ -212,6 +215,8 @@ static bool start(struct monitor *monitor, struct err *err)
     monitor->loop = loop_new(err);
     if (monitor->loop == NULL || !watch_signals(monitor, err) || !open_state(monitor, err))
         return false;
+    monitor->quotas = quotas_open(monitor);
+    quotas_look(monitor->quotas);
     if (!session_restore_all(monitor, err))
         return false;
     monitor->reload = reload_open(monitor);
@@ -240,6 +245,7 @@ static void finish(struct monitor *monitor)
     operations_close(monitor->operations); /* who waits names a session: before those go */
     approvals_free(monitor->approvals);
     session_close_all(monitor);
+    quotas_close(monitor->quotas);
     if (monitor->stopping) {
         json_t *event = record_event("daemon.stop", NULL);
         json_put(event, "reason", "stopped");

@@ -339,7 +339,8 @@ bool operation_ack(struct session *session, uint32_t id, const struct json_at *a
     if (acked > 0) {
         json_t *event = record_event("operation.collected", session->id);
         json_put_int(event, "count", acked);
-        record_note(session->monitor->record, event);
+        session->quota.collected = true;
+        quota_note(session, event);
     }
     json_t *answer JSON_AUTO = json_object();
     json_put_int(answer, "acked", acked);

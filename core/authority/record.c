@@ -70,21 +70,18 @@ bool record_write(struct record *record, json_t *event, struct err *err)
 void record_note(struct record *record, json_t *event)
 {
     struct err err = {0};
+    bool trouble = record->trouble.code != ERR_NONE;
 
-    if (!record_write(record, event, &err))
-        log_error("record line lost: %s", err.message);
-}
-
-bool record_from_worker(struct record *record, const char *session, json_t *event, struct err *err)
-{
-    if (!audit_event_check(event, true, err))
-        return false;
-    json_put(event, "session", session);
-    record_note(record, json_incref(event));
-    return true;
+    if (!record_write(record, event, &err) && !trouble) /* once: a full disk has no room for a log, either */
+        log_error("the record cannot be written, and lines are lost: %s", err.message);
 }
 
 const struct err *record_trouble(const struct record *record)
 {
     return &record->trouble;
+}
+
+uint64_t record_bytes(const struct record *record)
+{
+    return audit_written(record->audit);
 }

@@ -18,10 +18,8 @@ json_t *record_event(const char *word, const char *session) MUSTUSE NONNULL_AT(1
 bool record_write(struct record *record, json_t *event, struct err *err) MUSTUSE NONNULL;
 /* As record_write where nothing depends on it: a failure is logged. */
 void record_note(struct record *record, json_t *event) NONNULL;
-/* A line that a worker sent: checked against the table, the session put in by us. False: the worker broke the
- * protocol (a full disk is not that: it is logged). */
-bool record_from_worker(struct record *record, const char *session, json_t *event, struct err *err)
-    MUSTUSE NONNULL;
+/* Bytes that were written since the start. */
+uint64_t record_bytes(const struct record *record) NONNULL;
 /* Why the last line could not be written; code ERR_NONE while all is well. For status. */
 const struct err *record_trouble(const struct record *record) NONNULL;
 

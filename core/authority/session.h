@@ -7,6 +7,7 @@
 #define AILERON_AUTHORITY_SESSION_H
 
 #include "core/authority/monitor.h"
+#include "core/authority/quota.h"
 #include "tls/ca.h"
 
 enum { SESSION_TOKEN_BYTES = 32, SESSION_COMMAND_WORDS = 4096, SESSION_TEXT_BYTES = 4096 };
@@ -32,6 +33,7 @@ struct session {
     struct worker *worker;
     struct service_request *hold; /* the launcher's open request; NULL */
     int64_t created_ms;
+    struct quota quota;
     struct timer renew; /* of the CA's certificate */
 };
 
@@ -53,7 +55,7 @@ void session_close_all(struct monitor *monitor) NONNULL;
 /* As the control API shows it; never the token. Caller's reference. */
 json_t *session_json(const struct session *session) MUSTUSE NONNULL;
 
-/* False: the session is ending, and its worker gets nothing any more; it only drains. */
+/* False: the session is ending, and its worker only drains; or it is halted. It gets nothing. */
 bool session_may_ask(const struct session *session, struct err *err) MUSTUSE NONNULL;
 void session_set_state(struct session *session, enum session_state state) NONNULL;
 /* The document for a worker, with the CA's key; out is initialised here, buf_wipe it. */

@@ -230,7 +230,11 @@ static bool record_lines(struct session *session, const struct ipc_message *mess
         good = count < MESSAGE_LINES_MAX ||
                err_set(err, ERR_DATA, "more than %d lines in a message for the record", MESSAGE_LINES_MAX);
         good = good && parse(line.p, line.len, &doc, &at, err) &&
-               record_from_worker(session->monitor->record, session->id, at.node, err);
+               audit_event_check(at.node, true, err);
+        if (good) {
+            json_put(at.node, "session", session->id);
+            quota_note(session, json_incref(at.node));
+        }
         doc_clear(&doc);
     }
     return good;
@@ -242,6 +246,8 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     switch ((enum message_type)message->type) {
     case MESSAGE_READY:
         session_set_state(session, SESSION_READY);
+        if (!quota_open(session, &(struct err){0}))
+            quota_tell(session);
         operation_worker_ready(session);
         return true;
     case MESSAGE_CREDENTIAL_ASK:
@@ -268,6 +274,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         operation_cancel(session, message->id);
         return true;
     case MESSAGE_SNAPSHOT:
+    case MESSAGE_HALT:
     case MESSAGE_CREDENTIAL:
     case MESSAGE_REFUSED:
     case MESSAGE_OP_START:

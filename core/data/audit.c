@@ -18,7 +18,7 @@ struct audit {
     int fd;                             /* -1: no file yet */
     char name[AUDIT_NAME_LEN + 1];
     char head[AUDIT_HASH_HEX + 1];
-    uint64_t seq;
+    uint64_t seq, written_bytes;
     off_t size; /* of the file, as the line under way finds it */
     off_t keep; /* where a line that could not be taken back begins; -1: none */
     bool dirty;
@@ -282,10 +282,12 @@ bool audit_append(struct audit *audit, const json_t *event, bool durable, struct
     ok = ok ? write_line(audit, &line, err)
             : err_set(err, ERR_LIMIT, "a line of the record would be longer than %d bytes",
                       AUDIT_LINE_MAX);
+    size_t line_bytes = line.len;
     buf_clear(&line);
     if (!ok)
         return false;
     audit->seq++;
+    audit->written_bytes += line_bytes;
     memcpy(audit->head, head, sizeof audit->head);
     audit->dirty = true;
     return !durable || audit_sync(audit, err);
@@ -312,4 +314,9 @@ const char *audit_head(const struct audit *audit)
 uint64_t audit_seq(const struct audit *audit)
 {
     return audit->seq;
+}
+
+uint64_t audit_written(const struct audit *audit)
+{
+    return audit->written_bytes;
 }

@@ -50,6 +50,8 @@ bool audit_dirty(const struct audit *audit) NONNULL;
 /* The hash of the last line, hex; and its seq (0: none yet). */
 const char *audit_head(const struct audit *audit) NONNULL;
 uint64_t audit_seq(const struct audit *audit) NONNULL;
+/* Bytes that were appended since it was opened. */
+uint64_t audit_written(const struct audit *audit) NONNULL;
 
 /* ---- reading ---- */
 struct audit_filter { /* NULL or 0: any */

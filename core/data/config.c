@@ -29,6 +29,11 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_POOL_TOTAL] = {"pool_total", 256, 0, 4096},
     [LIMIT_RESULT_BYTES] = {"result_bytes", 1048576, 0, 1048576},
     [LIMIT_RESULT_DAYS] = {"result_days", 30, 1, 36500},
+    [LIMIT_RECORD_BYTES] = {"record_bytes", 268435456, 65536, (uint64_t)1 << 40},
+    [LIMIT_RECORD_RATE] = {"record_rate", 16384, 0, 1 << 30},
+    [LIMIT_STORED_OPERATIONS] = {"stored_operations", 10000, 1, 1000000},
+    [LIMIT_STORED_BYTES] = {"stored_bytes", 67108864, 65536, (uint64_t)1 << 36},
+    [LIMIT_DISK_FREE] = {"disk_free", 134217728, 0, (uint64_t)1 << 40},
 };
 
 const char *limit_name(enum limit limit)

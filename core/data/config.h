@@ -26,7 +26,12 @@ enum limit {
     LIMIT_POOL_IDLE_MS,      /* upstream connections kept for reuse */
     LIMIT_POOL_TOTAL,
     LIMIT_RESULT_BYTES,      /* of an operation's result that is kept */
-    LIMIT_RESULT_DAYS,       /* until a collected result is dropped */
+    LIMIT_RESULT_DAYS,       /* until a collected result, or one of an ended session, is dropped */
+    LIMIT_RECORD_BYTES,      /* that a session may add to the record at once */
+    LIMIT_RECORD_RATE,       /* of them that come back each second */
+    LIMIT_STORED_OPERATIONS, /* of a session in state.db */
+    LIMIT_STORED_BYTES,      /* their arguments, results and errors */
+    LIMIT_DISK_FREE,         /* that is kept for what is under way */
     LIMITS
 };
 const char *limit_name(enum limit limit); /* "idle_ms" */

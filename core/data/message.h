@@ -46,6 +46,9 @@ enum message_type {
 
     /* Answer to APPROVAL_ASK: {"approval": "apr_..." or ""}: the request may go. */
     MESSAGE_APPROVED = 10,
+    /* {"code", "message", "hint"}: nothing new is begun for the session, and requests are refused with that, until
+     * this message comes with {}. What is under way goes on. Not answered. */
+    MESSAGE_HALT = 11,
 
     /* ---- worker to monitor ---- */
     /* The first message, after the snapshot was taken and the jail entered: {"version": "0.1.0"} */

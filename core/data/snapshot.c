@@ -156,6 +156,7 @@ bool snapshot_add_roots(struct snapshot *snapshot, struct span system_pem, struc
     if (ok) {
         free(snapshot->roots_pem);
         snapshot->roots_pem = mem_strdup(buf_cstr(&pem));
+        snapshot->added_pem = snapshot->roots_pem + strnlen(snapshot->roots_pem, system_pem.len);
         snapshot->upstream_roots =
             mem_array(config->upstream_count + 1, sizeof *snapshot->upstream_roots);
     }

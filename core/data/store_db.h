@@ -21,6 +21,9 @@ enum store_query { /* one prepared statement each, made at first use */
     STORE_OPERATION_COLLECT,
     STORE_OPERATION_SWEEP,
     STORE_OPERATIONS,
+    STORE_USAGE,
+    STORE_MAKE_ROOM,
+    STORE_EMPTY,
     STORE_PRUNE,
     STORE_PRUNE_APPROVALS,
     STORE_OPERATION_EDIT,
@@ -30,6 +33,7 @@ enum store_query { /* one prepared statement each, made at first use */
     STORE_APPROVAL_COUNT,
     STORE_APPROVALS,
     STORE_APPROVAL_DECIDE,
+    STORE_PRUNE_SESSIONS,
     STORE_QUERIES
 };
 struct store {

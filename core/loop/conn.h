@@ -47,6 +47,10 @@ typedef void (*conn_fn)(struct conn *conn, enum conn_event event, void *arg);
 
 /* Takes fd (accepted, or one end of a socketpair; made nonblocking). */
 struct conn *conn_new_fd(struct loop *loop, int fd, conn_fn fn, void *arg) MUSTUSE NONNULL_AT(1, 3);
+/* From now on a read takes along the descriptor that a Unix socket's peer hands over with its bytes. */
+void conn_want_fd(struct conn *conn) NONNULL;
+/* What came, the caller's to close; -1: none, or several. Later ones are not taken. */
+int conn_take_fd(struct conn *conn) NONNULL;
 /* Starts to connect over TCP; CONNECTED or FAILED follows, ERR_TIMEOUT after timeout_ms. Never
  * NULL. */
 struct conn *conn_connect(struct loop *loop, const struct addr *addr, uint64_t timeout_ms,

@@ -307,6 +307,10 @@ void api_run(struct plane *plane, struct service_request *req)
     struct doc doc CLEANUP(doc_clear) = {0};
     struct span body = service_body(req);
     struct err err;
+    if (!plane_may_begin(plane, &err)) {
+        api_refuse(req, plane, &err, 0);
+        return;
+    }
     if (!json_parse(body.p, body.len, JSON_FILE_MAX, "request", ERR_DATA, &doc, &err) ||
         !check_call(&doc, &err) || !plane_fits(doc.root, &err)) {
         err_hint(&err, "Send {\"tool\", \"operation\", \"args\"}");

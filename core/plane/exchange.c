@@ -177,7 +177,7 @@ static void on_head(struct exchange *exchange)
     conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
     if (!plane_may_begin(exchange->plane, &err)) {
         exchange->keep = false;
-        answer_err(exchange, &err, 403);
+        answer_err(exchange, &err, 0);
         return;
     }
     if (exchange->denial) {

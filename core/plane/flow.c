@@ -194,6 +194,11 @@ static void on_dialed(void *arg, const struct dial_result *result)
     const struct err *err = result->err;
     flow->dial = NULL;
     if (err) {
+        if (err->code == ERR_DENIED) { /* the rules allowed the name; its address is another matter */
+            flow->decision.rule = "network.private";
+            flow->decision.reason = NULL;
+            flow_record_decision(flow, "deny", err);
+        }
         flow_refuse(flow, err, dial_status(err), err->code == ERR_DENIED ? "network.private" : NULL, NULL);
         return;
     }

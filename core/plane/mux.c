@@ -342,7 +342,7 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
     call->request_done = ended && !msg->upgrade;
     call->switching = msg->upgrade;
     if (!plane_may_begin(mux->plane, &err)) {
-        answer_err(call, &err, 403);
+        answer_err(call, &err, 0);
         return;
     }
     if (mux->refused) {

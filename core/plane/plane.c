@@ -120,10 +120,12 @@ void plane_drain(struct plane *plane, struct task *drained)
 
 bool plane_may_begin(const struct plane *plane, struct err *err)
 {
-    if (!plane->draining)
-        return true;
-    err_set(err, ERR_DENIED, "this session has ended");
-    return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+    if (plane->draining) {
+        err_set(err, ERR_DENIED, "this session has ended");
+        return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+    }
+    *err = plane->halted;
+    return err->code == ERR_NONE;
 }
 
 void plane_follow(struct plane *plane, struct epoch *epoch)
@@ -247,6 +249,13 @@ bool plane_credential(const struct ipc_message *message, struct doc *doc, struct
     size_t head = (size_t)(end - message->data);
     *secret = (struct span){(const char *)end + 1, message->len - head - 1};
     return json_parse(message->data, head, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, doc, err);
+}
+
+void plane_halt(struct plane *plane, const struct ipc_message *message)
+{
+    plane->halted = (struct err){0};
+    if (message->len > sizeof("{}") - 1)
+        plane_refusal(message, &plane->halted);
 }
 
 /* ---- a monitor that is slow ---- */

@@ -67,8 +67,13 @@ struct plane {
     uint32_t last_ask;
     struct calm *waiting;     /* until the monitor has taken what is queued for it */
     struct timer calm_timer;
+    struct inlet *inlet;      /* the sandbox's listening socket; NULL: its supervisor accepts itself */
+    uint64_t turned_away_at;  /* front.c: when TURNED_AWAY_MAX began to count */
+    unsigned turned_away;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */
+    bool crowded;       /* the last one that came was over that bound */
     bool draining;
+    struct err halted; /* ERR_NONE, or what MESSAGE_HALT said */
     struct task *drained; /* posted when the last connection of a draining plane has gone; NULL: nobody waits */
 };
 
@@ -76,7 +81,7 @@ struct plane {
 void plane_leave(struct plane *plane) NONNULL;
 /* The session ends: what is under way is finished, and nothing new is begun on connections that are open. */
 void plane_drain(struct plane *plane, struct task *drained) NONNULL;
-/* False: the session has ended (ERR_DENIED). */
+/* False: the session has ended (ERR_DENIED), or is halted (the monitor's words). */
 bool plane_may_begin(const struct plane *plane, struct err *err) MUSTUSE NONNULL;
 
 /* Takes epoch as the newest. Connections and TLS sessions from before it are dropped: what they were verified against
@@ -93,6 +98,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
 uint32_t ask_id(const struct ask *ask) NONNULL;
 void ask_cancel(struct ask *ask); /* the answer, should it come, is dropped; NULL is fine */
 void plane_answer(struct plane *plane, const struct ipc_message *message) NONNULL; /* for the worker */
+void plane_halt(struct plane *plane, const struct ipc_message *message) NONNULL; /* MESSAGE_HALT, for the worker */
 /* What adds to the channel without the monitor's asking looks here first: the channel ends where too much waits in
  * it, and the worker with it. False: too much waits now; task is posted when it is less. Once at a time. */
 struct calm {

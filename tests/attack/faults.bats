@@ -13,6 +13,8 @@ setup() {
     other_mounts() { [ "$(readlink "/proc/$NAMESPACE/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; }
     wait_for other_mounts
     echo "  - { host: open.test, address: \"127.0.0.1:$UP_PLAIN_PORT\" }" >> "$AILERON_HOME/config.yaml"
+    # What is tested is a disk without any space; the floor that is kept above that has a test of its own.
+    echo "limits: { disk_free: 0 }" >> "$AILERON_HOME/config.yaml"
     cp -a "$AILERON_HOME" "$WORLD/kept"
     in_there mount -t tmpfs -o size=2m,mode=700 tmpfs "$AILERON_HOME"
     in_there cp -a "$WORLD/kept/." "$AILERON_HOME"

@@ -273,6 +273,34 @@ PY
     [ "$output" = done ]
 }
 
+@test "E02: the worker takes one listening socket, the supervisor's, and goes on whatever else it is handed" {
+    cat > listeners.py <<'PY'
+import fcntl, os, socket
+token = open("/run/aileron/token", "rb").read().strip()
+def hand(fds):
+    s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect("/run/aileron/session.sock")
+    socket.send_fds(s, [b"AILERON " + token + b" listener\r\n"], fds)
+    print(s.recv(65536).split(b"\r\n")[0].decode())
+def listener():
+    s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); s.setblocking(True); return s
+mine, other = listener(), listener()
+connected = socket.create_connection(mine.getsockname())
+for fds in ([mine.fileno()], [mine.fileno(), other.fileno()], [connected.fileno()], list(os.pipe()), os.pipe()[:1],
+            [socket.socket(type=socket.SOCK_DGRAM).fileno()], [socket.socket(socket.AF_UNIX).fileno()], []):
+    hand(fds)
+mine.settimeout(0)
+try: mine.accept(); print("my own connection is there")
+except BlockingIOError: print("ACCEPTED BY THE WORKER")
+PY
+    run --separate-stderr inside sh -c 'python3 listeners.py; curl -sS https://api.test/user'
+    [ "$status" -eq 0 ]
+    [ "$(grep -c '^HTTP/1.1 400 ' <<< "$output")" -eq 8 ]
+    grep -qx 'my own connection is there' <<< "$output"
+    grep -q '"login": "octo"' <<< "$output"
+    absent ACCEPTED <<< "$output"
+    absent worker.exit < <(aileron audit list --event worker.exit)
+}
+
 @test "A01: the control socket refuses a process of a sandbox, though it has its own user's id" {
     aileron status > /dev/null
     connect='import socket, sys

@@ -338,7 +338,7 @@ static inline bool record_holds(const struct world *world, const char *bytes)
     return found;
 }
 
-static void record_is_whole(const struct world *world)
+static inline void record_is_whole(const struct world *world)
 {
     AUTOFREE char *dir = file_join(world->home, "audit");
     struct audit_report report = {0};

@@ -146,6 +146,8 @@ static inline void plane_message(struct ipc *ipc, struct ipc_message *message, v
     (void)ipc;
     if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED)
         api_run_approved(&world->plane, message);
+    else if (message->type == MESSAGE_HALT)
+        plane_halt(&world->plane, message);
     else
         plane_answer(&world->plane, message);
 }

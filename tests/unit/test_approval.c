@@ -155,6 +155,8 @@ static void f01_what_waits_survives_the_daemon(void **state)
     kill(worker, SIGKILL);
     for (int i = 0; i < 500 && count_lines(world, "operation", "state", "unknown") == 0; i++)
         pause_ms(10);
+    connect_worker(world); /* the next one has begun: between fork and exec it holds the monitor's lock */
+    expect_operation(world, 3, op_id, "unknown");
     stop_monitor(world, SIGKILL);
     start_monitor(world);
     connect_worker(world);

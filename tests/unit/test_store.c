@@ -170,6 +170,34 @@ static void lists_and_sweeps(void **state)
     store_close(store);
 }
 
+static bool add_one(void *arg, const struct store_session *row)
+{
+    (void)row;
+    (*(size_t *)arg)++;
+    return true;
+}
+
+/* Of a session that has ended, what nobody collected goes too, and then the session; a live one keeps everything. */
+static void what_nobody_can_collect_goes(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store *store = open_good();
+    size_t count, sessions = 0;
+    assert_true(store_session_add(store, "s1", 1, "{}", &err) && store_session_add(store, "s2", 1, "{}", &err));
+    assert_true(add(store, "op_1", NULL, &err));
+    assert_true(store_prune(store, 100, &count, &err));
+    assert_int_equal(count, 0);
+    assert_true(store_session_end(store, "s1", 50, &err));
+    assert_true(store_prune(store, 50, &count, &err));
+    assert_int_equal(count, 0);
+    assert_true(store_prune(store, 51, &count, &err));
+    assert_int_equal(count, 1);
+    assert_true(store_sessions(store, false, add_one, &sessions, &err));
+    assert_int_equal(sessions, 1);
+    store_close(store);
+}
+
 static void sizes_are_bounded(void **state)
 {
     (void)state;
@@ -284,8 +312,9 @@ static void F04_damage_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sessions), TEST(operations_move_once), TEST(lists_and_sweeps), TEST(sizes_are_bounded),
-        TEST(transactions), TEST(F01_what_was_committed_survives_a_kill),
+        TEST(sessions), TEST(operations_move_once), TEST(lists_and_sweeps),
+        TEST(what_nobody_can_collect_goes), TEST(sizes_are_bounded), TEST(transactions),
+        TEST(F01_what_was_committed_survives_a_kill),
         TEST(F03_a_full_disk_is_told_and_passes), TEST(F04_damage_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
