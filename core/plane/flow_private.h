@@ -91,6 +91,8 @@ struct flow {
     unsigned leak_tag;
 };
 
+/* flow_override.c: the decision is the strictest of those on all that the request's fields ask for. */
+void flow_decide_overrides(struct flow *flow, const struct match_query *query) NONNULL;
 /* flow_approve.c: the request is held until a person has decided; then flow_dial, or it is refused. */
 void flow_approve(struct flow *flow) NONNULL;
 size_t flow_approve_room(const struct flow *flow) NONNULL;
