@@ -173,7 +173,7 @@ static void on_head(struct exchange *exchange)
     exchange->state = EXCHANGE_FLOW;
     exchange->keep = exchange->request.keep_alive && !connect;
     conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
-    if (!plane_may_begin(exchange->plane, &err)) {
+    if (!connect && !plane_may_begin(exchange->plane, &err)) { /* the tunnel says it where clients show it */
         exchange->keep = false;
         answer_err(exchange, &err, 0);
         return;
