@@ -28,7 +28,7 @@ struct audit_options {
         ROW("event", OPT_STRING, "WORD", "Lines of this event alone (network, credential, operation).", event), \
         ROW("host", OPT_STRING, "HOST", "Lines about this host alone.", host),                                \
         ROW("decision", OPT_STRING, "WORD", "Lines with this decision alone (allow, deny).", decision),       \
-        ROW("json", OPT_FLAG, NULL, "Print the lines as they stand on the record.", json)
+        ROW("json", OPT_FLAG, NULL, "Print the lines as they stand on the record, but what is not ASCII escaped.", json)
 
 static const struct opt_row list_rows[] = {
     FILTER_ROWS,
@@ -100,6 +100,11 @@ static void print(struct span text, const json_t *line, bool json)
         print_line(line);
         return;
     }
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.p[i] >= 0x80) { /* A03: controls beyond ASCII, and what turns text around */
+            show_json(line);
+            return;
+        }
     fwrite(text.p, 1, text.len, stdout);
     putchar('\n');
 }

@@ -37,6 +37,10 @@ static void run_free(struct run *run)
     loop_defer(run->plane->loop, free, run);
 }
 
+/* A byte may become six in JSON; the monitor ends a worker whose error is larger. */
+_Static_assert(6 * (sizeof(((struct denial *)NULL)->code) + sizeof(((struct denial *)NULL)->message) +
+                    sizeof(((struct denial *)NULL)->next)) + 64 <= MESSAGE_ERROR_BYTES, "a denial is an operation's error");
+
 static void done(struct run *run, const char *state, const struct denial *denial)
 {
     json_t *value JSON_AUTO = json_object();

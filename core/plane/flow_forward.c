@@ -112,6 +112,16 @@ void flow_forward(struct flow *flow)
 
 /* ---- the answer ---- */
 
+/* That an answer is a denial of ours is not for an upstream to say, behind it neither. */
+static void strip_trailers(struct msg_fields *fields)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fields->count; i++)
+        if (!span_eqis(fields->items[i].name, "X-Aileron-Denied"))
+            fields->items[kept++] = fields->items[i];
+    fields->count = kept;
+}
+
 void flow_finish(struct flow *flow)
 {
     const struct flow_client *client = flow->client;
@@ -125,6 +135,7 @@ void flow_finish(struct flow *flow)
         return;
     if (flow->secrets)
         flow->reflected += guard_mask(flow->secrets, &flow->answer, flow->arena);
+    strip_trailers(&flow->answer.trailers);
     struct arena *arena = flow->arena;
     struct msg answer = flow->answer; /* its trailers live in the arena, which outlives the call */
     flow->arena = NULL;
@@ -138,6 +149,7 @@ bool flow_take_head(struct flow *flow)
     struct msg *answer = &flow->answer;
     flow->head_given = answer->status >= 200 || answer->status == 101;
     msg_strip_hop_by_hop(answer);
+    msg_remove(answer, "X-Aileron-Denied");
     if (flow->secrets)
         flow->reflected += guard_mask(flow->secrets, answer, flow->arena);
     flow->client->head(flow->arg, answer);

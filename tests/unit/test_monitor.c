@@ -247,6 +247,32 @@ static void f02_a_worker_that_dies_too_often_fails_its_session(void **state)
     json_decref(ask(world, "DELETE", path, NULL));
 }
 
+/* A worker that was started and could not be told its rules: the session has failed, and stays so. */
+static void f02_a_session_that_failed_is_not_started_again(void **state)
+{
+    struct world *world = *state;
+    struct rlimit small = {.rlim_cur = 64 * 1024, .rlim_max = RLIM_INFINITY}, old;
+    AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
+
+    if (geteuid() != 0)
+        skip(); /* prlimit of a process that is not dumpable */
+    /* The rules are told in a sealed file, in which the roots alone are larger; the record is smaller. */
+    pid_t pid = worker_pid_of(world);
+    assert_true(pid > 0);
+    assert_int_equal(prlimit(world->monitor, RLIMIT_FSIZE, &small, &old), 0);
+    kill(pid, SIGKILL);
+    for (int i = 0; i < 500 && count_lines(world, "worker.exit", NULL, NULL) < 2; i++)
+        pause_ms(10);
+    pause_ms(300); /* a third one would be started, and end, now */
+    assert_int_equal(count_lines(world, "worker.exit", NULL, NULL), 2);
+    assert_int_equal(prlimit(world->monitor, RLIMIT_FSIZE, &old, NULL), 0);
+    json_t *session = ask(world, "GET", path, NULL);
+    assert_string_equal(text_at(session, "state"), "failed");
+    assert_int_equal(json_integer_value(json_object_get(session, "worker_pid")), 0);
+    json_decref(session);
+    json_decref(ask(world, "DELETE", path, NULL));
+}
+
 /* ---- sessions ---- */
 
 static bool exists(const struct world *world, const char *kind, const char *name)
@@ -405,6 +431,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_worker_that_breaks_the_protocol_is_replaced, setup, world_teardown),
         cmocka_unit_test_setup_teardown(lines_come_together, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f02_a_worker_that_dies_too_often_fails_its_session, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(f02_a_session_that_failed_is_not_started_again, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_has_its_files_and_leaves_none, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_ends_with_its_launcher, setup, world_teardown),
         cmocka_unit_test_setup_teardown(sentinels_are_the_sessions_own, setup, world_teardown),
