@@ -278,7 +278,7 @@ static void track(struct session *session, uint32_t id, const struct run *run)
     running->tool = mem_strdup(run->row.tool);
     running->operation = mem_strdup(run->row.operation);
     running->args = json_incref(run->args);
-    buf_init(&running->result, MESSAGE_RESULT_BYTES);
+    buf_init(&running->result, session->snapshot->rules->config->limits[LIMIT_RESULT_BYTES]);
     running->next = operations->running;
     operations->running = running;
 }

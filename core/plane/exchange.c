@@ -81,6 +81,7 @@ static void begin_request(struct exchange *exchange)
     exchange->request_done = false;
     exchange->state = EXCHANGE_HEAD;
     conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
+    conn_within(exchange->conn, limit_of(exchange, LIMIT_HEAD_MS));
     task_post(&exchange->next);
 }
 

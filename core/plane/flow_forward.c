@@ -7,6 +7,17 @@ uint64_t flow_limit(const struct flow *flow, enum limit limit)
     return flow->epoch->snapshot->rules->config->limits[limit];
 }
 
+bool flow_head_fits(const struct flow *flow, const struct msg *head, struct err *err)
+{
+    uint64_t bytes = flow_limit(flow, LIMIT_HEAD_BYTES), fields = flow_limit(flow, LIMIT_HEAD_FIELDS);
+    if (head->fields.count > fields)
+        return err_set(err, ERR_LIMIT, "a head of %zu fields, and limits.head_fields allows %llu", head->fields.count,
+                       (unsigned long long)fields);
+    size_t len = head->bytes + head->method.len + head->target.len + head->reason.len;
+    return len <= bytes || err_set(err, ERR_LIMIT, "a head of %zu bytes, and limits.head_bytes allows %llu", len,
+                                   (unsigned long long)bytes);
+}
+
 /* ---- the request ---- */
 
 /* What a scan holds back needs room of its own, and a frame of its own at the end. */
@@ -147,6 +158,11 @@ void flow_finish(struct flow *flow)
 bool flow_take_head(struct flow *flow)
 {
     struct msg *answer = &flow->answer;
+    struct err err;
+    if (!flow_head_fits(flow, answer, &err)) {
+        flow_broken(flow, &err);
+        return false;
+    }
     flow->head_given = answer->status >= 200 || answer->status == 101;
     msg_strip_hop_by_hop(answer);
     msg_remove(answer, "X-Aileron-Denied");
