@@ -272,6 +272,9 @@ static void print_report(const struct audit_report *report, bool json)
         printf("%llu lines in %llu files, head %s\n", (unsigned long long)report->lines,
                (unsigned long long)report->files, report->head);
         puts(report->intact ? "The record is whole." : "The record is NOT whole.");
+        if (report->intact && report->retired_lines > 0)
+            printf("%llu lines before them were removed by audit.retention, as it says.\n",
+                   (unsigned long long)report->retired_lines);
         if (report->open_tail)
             puts("The last line is being written, or was cut off.");
         return;
@@ -280,6 +283,7 @@ static void print_report(const struct audit_report *report, bool json)
     json_put_bool(shown, "intact", report->intact);
     json_put_int(shown, "lines", (int64_t)report->lines);
     json_put_int(shown, "files", (int64_t)report->files);
+    json_put_int(shown, "retired_lines", (int64_t)report->retired_lines);
     json_put(shown, "head", report->head);
     json_put(shown, "problem", report->intact ? NULL : report->problem);
     show_json(shown);

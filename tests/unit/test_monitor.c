@@ -419,6 +419,32 @@ static void a_new_policy_is_noticed_by_itself(void **state)
     expect_refused(world, ask_for("user/api", "api.test", "GET", "/"), "denied");
 }
 
+static void old_days_of_the_record_go(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *dir = file_join(world->home, "audit"), *old = file_join(dir, "audit-2025-01-01.jsonl");
+    struct err err = {0};
+
+    clock_fake(1735732800000, 1); /* 2025-01-01 */
+    struct audit *audit = audit_open(dir, &err);
+    json_t *event = json_pack("{s:s}", "event", "daemon.stop");
+    assert_non_null(audit);
+    assert_true(audit_append(audit, event, true, &err));
+    json_decref(event);
+    audit_close(audit);
+    clock_fake(0, 0);
+    start_monitor(world);
+    assert_true(file_exists(old)); /* for ever, as long as nothing else is asked for */
+    stop_monitor(world, SIGTERM);
+    write_file(world, "config.yaml", "version: 1\naudit: { retention: 30 }\n");
+    start_monitor(world);
+    for (int i = 0; i < 500 && file_exists(old); i++)
+        pause_ms(10);
+    assert_false(file_exists(old));
+    assert_int_equal(count_lines(world, "record.retired", "file", "audit-2025-01-01.jsonl"), 1);
+    record_is_whole(world);
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
@@ -438,6 +464,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(f01_a_killed_daemon_carries_its_sessions_on, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_second_daemon_is_refused, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f07_a_broken_policy_leaves_the_last_good_one, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(old_days_of_the_record_go, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_new_policy_is_noticed_by_itself, setup, world_teardown),
     };
 
