@@ -114,3 +114,16 @@ uint64_t record_bytes(const struct record *record)
 {
     return audit_written(record->audit);
 }
+
+void record_retire(struct record *record, int64_t days)
+{
+    size_t count = 0;
+    struct err err = {0};
+
+    if (days <= 0)
+        return;
+    if (!audit_retire(record->audit, days, &count, &err))
+        log_warn("old files of the record stay: %s", err.message);
+    else if (count > 0)
+        log_info("%zu files of the record were older than %lld days and are removed", count, (long long)days);
+}

@@ -197,6 +197,8 @@ bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
         return true;
     }
     note_death(worker, wait_status);
+    if (session->state == SESSION_FAILED) /* one that could not be told its rules, and was killed */
+        return true;
     session_set_state(session, SESSION_STARTING);
     if (!may_restart(worker))
         err_set(&err, ERR_LIMIT, "its worker died %d times within %d s", WORKER_RESTARTS + 1,
@@ -300,7 +302,9 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL ||
                message->type == MESSAGE_RECORD || message->type == MESSAGE_APPROVAL_ASK;
 
-    (void)ipc;
+    /* A line, a commit, a secret: each is a visit to the disk or to the vault, and a session has one a round. */
+    if (message->type != MESSAGE_OP_BODY && message->type != MESSAGE_CANCEL)
+        ipc_yield(ipc);
     bool good = raw || parse(message->data, message->len, &doc, &at, &err);
     good = good && dispatch(worker->session, message, &at, &err);
     doc_clear(&doc);

@@ -12,6 +12,8 @@ static const struct audit_event events[] = {
     {"daemon.reload", FIELDS("ok", "message"), false},
     {"policy.load", FIELDS("file", "ok", "message", "rules", "bindings", "tools", "hash"), false},
     {"record.recovered", FIELDS("file", "bytes", "message"), false},
+    /* A file that audit.retention removed: the hash and the seq of its last line. */
+    {"record.retired", FIELDS("file", "last_hash", "last_seq"), false},
     {"state.recovered", FIELDS("file", "sessions", "message"), false},
     /* Sessions and their workers. */
     {"session.start", FIELDS("agent", "command", "engine", "network", "enforced", "image",

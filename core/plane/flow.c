@@ -369,6 +369,12 @@ static void begin(void *arg)
     struct err err;
     int status;
     char authority[TARGET_AUTHORITY_BYTES];
+    if (!flow_head_fits(flow, flow->request, &err)) {
+        err_hint(&err, "Send less, or ask the user to raise it in config.yaml");
+        flow_record_decision(flow, "deny", &err);
+        flow_refuse(flow, &err, 431, NULL, NULL);
+        return;
+    }
     msg_strip_hop_by_hop(flow->request);
     target_authority(flow->target, authority);
     decide(flow);

@@ -107,6 +107,8 @@ void flow_set_state(struct flow *flow, enum flow_state state) NONNULL;
 uint64_t flow_limit(const struct flow *flow, enum limit limit) NONNULL;
 void flow_dial(struct flow *flow, bool fresh) NONNULL;
 void flow_show(void *flow) NONNULL; /* the timer's */
+/* limits.head_bytes and head_fields, in either version of HTTP. False: ERR_LIMIT. */
+bool flow_head_fits(const struct flow *flow, const struct msg *head, struct err *err) MUSTUSE NONNULL;
 /* Writes the head and streams. The head borrows the credential's bytes, which the caller wipes afterwards. */
 void flow_forward(struct flow *flow) NONNULL;
 /* Ends the flow: what it holds goes, then the client is told. */
