@@ -7,10 +7,6 @@
 #include "core/base/file.h"
 #include "core/data/match.h"
 
-struct limit_row {
-    const char *name;
-    uint64_t fallback, least, most;
-};
 static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_CONNECTIONS] = {"connections", 16384, 16, 262144},
     [LIMIT_SESSIONS] = {"sessions", 64, 1, 1024},
@@ -37,9 +33,9 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_DISK_FREE] = {"disk_free", 134217728, 0, (uint64_t)1 << 40},
 };
 
-const char *limit_name(enum limit limit)
+const struct limit_row *limit_row(enum limit limit)
 {
-    return limit_rows[limit].name;
+    return &limit_rows[limit];
 }
 
 void config_free(struct config *config)

@@ -84,6 +84,7 @@ static void begin_request(struct exchange *exchange)
     exchange->request_done = false;
     exchange->state = EXCHANGE_HEAD;
     conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
+    conn_within(exchange->conn, limit_of(exchange, LIMIT_HEAD_MS));
     task_post(&exchange->next);
 }
 
@@ -176,7 +177,7 @@ static void on_head(struct exchange *exchange)
     exchange->state = EXCHANGE_FLOW;
     exchange->keep = exchange->request.keep_alive && !connect;
     conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
-    if (!plane_may_begin(exchange->plane, &err)) {
+    if (!connect && !plane_may_begin(exchange->plane, &err)) { /* the tunnel says it where clients show it */
         exchange->keep = false;
         answer_err(exchange, &err, 0);
         return;

@@ -7,6 +7,17 @@ uint64_t flow_limit(const struct flow *flow, enum limit limit)
     return flow->epoch->snapshot->rules->config->limits[limit];
 }
 
+bool flow_head_fits(const struct flow *flow, const struct msg *head, struct err *err)
+{
+    uint64_t bytes = flow_limit(flow, LIMIT_HEAD_BYTES), fields = flow_limit(flow, LIMIT_HEAD_FIELDS);
+    if (head->fields.count > fields)
+        return err_set(err, ERR_LIMIT, "a head of %zu fields, and limits.head_fields allows %llu", head->fields.count,
+                       (unsigned long long)fields);
+    size_t len = head->bytes + head->method.len + head->target.len + head->reason.len;
+    return len <= bytes || err_set(err, ERR_LIMIT, "a head of %zu bytes, and limits.head_bytes allows %llu", len,
+                                   (unsigned long long)bytes);
+}
+
 /* ---- the request ---- */
 
 /* What a scan holds back needs room of its own, and a frame of its own at the end. */
@@ -165,6 +176,16 @@ void flow_forward(struct flow *flow)
 
 /* ---- the answer ---- */
 
+/* That an answer is a denial of ours is not for an upstream to say, behind it neither. */
+static void strip_trailers(struct msg_fields *fields)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fields->count; i++)
+        if (!span_eqis(fields->items[i].name, "X-Aileron-Denied"))
+            fields->items[kept++] = fields->items[i];
+    fields->count = kept;
+}
+
 void flow_finish(struct flow *flow)
 {
     const struct flow_client *client = flow->client;
@@ -178,6 +199,7 @@ void flow_finish(struct flow *flow)
         return;
     if (flow->secrets)
         flow->reflected += guard_mask(secrets_needles(flow->secrets), &flow->answer, flow->arena);
+    strip_trailers(&flow->answer.trailers);
     struct arena *arena = flow->arena;
     struct msg answer = flow->answer; /* its trailers live in the arena, which outlives the call */
     flow->arena = NULL;
@@ -189,9 +211,13 @@ void flow_finish(struct flow *flow)
 bool flow_take_head(struct flow *flow)
 {
     struct msg *answer = &flow->answer;
+    struct err err;
+    if (!flow_head_fits(flow, answer, &err)) {
+        flow_broken(flow, &err);
+        return false;
+    }
     flow->head_given = answer->status >= 200 || answer->status == 101;
     if (flow->websocket && answer->status / 100 == 2) { /* to a client over HTTP/2 that would mean yes */
-        struct err err;
         flow->head_given = false;
         err_set(&err, ERR_UPSTREAM, "%s did not switch to WebSocket, and answered %u", flow->target->host.name,
                 answer->status);
@@ -199,6 +225,7 @@ bool flow_take_head(struct flow *flow)
         return false;
     }
     msg_strip_hop_by_hop(answer);
+    msg_remove(answer, "X-Aileron-Denied");
     if (flow->secrets)
         flow->reflected += guard_mask(secrets_needles(flow->secrets), answer, flow->arena);
     /* What comes from here is not looked through: it is framed, and what was held back of a frame would stop it. */

@@ -91,6 +91,8 @@ struct flow {
     unsigned leak_tag;
 };
 
+/* flow_override.c: the decision is the strictest of those on all that the request's fields ask for. */
+void flow_decide_overrides(struct flow *flow, const struct match_query *query) NONNULL;
 /* flow_approve.c: the request is held until a person has decided; then flow_dial, or it is refused. */
 void flow_approve(struct flow *flow) NONNULL;
 size_t flow_approve_room(const struct flow *flow) NONNULL;
@@ -105,6 +107,8 @@ void flow_set_state(struct flow *flow, enum flow_state state) NONNULL;
 uint64_t flow_limit(const struct flow *flow, enum limit limit) NONNULL;
 void flow_dial(struct flow *flow, bool fresh) NONNULL;
 void flow_show(void *flow) NONNULL; /* the timer's */
+/* limits.head_bytes and head_fields, in either version of HTTP. False: ERR_LIMIT. */
+bool flow_head_fits(const struct flow *flow, const struct msg *head, struct err *err) MUSTUSE NONNULL;
 /* Writes the head and streams. The head borrows the credential's bytes, which the caller wipes afterwards. */
 void flow_forward(struct flow *flow) NONNULL;
 /* Ends the flow: what it holds goes, then the client is told. */
