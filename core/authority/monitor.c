@@ -132,6 +132,7 @@ static void keep_house(void *arg)
         uint64_t keep_ms = monitor->rules->config->limits[LIMIT_RESULT_DAYS] * 86400 * 1000;
         if (!store_prune(monitor->store, (int64_t)(clock_wall_ms() - keep_ms), &count, &err))
             log_warn("%s", err.message);
+        record_retire(monitor->record, monitor->rules->config->audit.retention_days);
     }
     approval_expire(monitor);
     quotas_look(monitor->quotas);

@@ -244,6 +244,28 @@ PYTHON
     grep -q 'jsonl:[23]' <<< "$output"
 }
 
+# A03: a directory's name is on the record; what turns text around or is a control beyond ASCII is escaped, and still
+# JSON that says the same.
+@test "the record as JSON: nothing unseen reaches the terminal" {
+    odd=$'a\u202eb\u0085c'
+    mkdir "$WORLD/ws/$odd"
+    (cd "$WORLD/ws/$odd" && aileron launch --sandbox=bwrap -- true)
+    aileron audit list --json > "$WORLD/lines"
+    LC_ALL=C absent $'[\x80-\xff]' "$WORLD/lines"
+    [ "$(jq -r 'select(.event == "session.start") | .workspace' "$WORLD/lines" | tail -n 1)" = "$WORLD/ws/$odd" ]
+}
+
+@test "doctor escapes what it shows" {
+    run env AILERON_HOME="$WORLD"/$'x\e[31m\u202ey/z' aileron doctor
+    [ "$(grep -c $'\e' <<< "$output")" -eq 0 ]
+    [ "$(grep -c $'\u202e' <<< "$output")" -eq 0 ]
+    mkdir "$WORLD"/$'x\e[31m'
+    chmod 700 "$WORLD"/$'x\e[31m'
+    run env AILERON_HOME="$WORLD"/$'x\e[31m' aileron doctor
+    grep -qF 'x\x1b[31m' <<< "$output"
+    [ "$(grep -c $'\e' <<< "$output")" -eq 0 ]
+}
+
 @test "the daemon: started once, stopped, refused where its home is not private" {
     aileron daemon stop
     local pids=()
