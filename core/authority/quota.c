@@ -159,6 +159,22 @@ void quota_note(struct session *session, json_t *event)
     json_decref(event);
 }
 
+void quota_note_all(struct session *session, json_t *const *events, size_t count)
+{
+    struct record *record = session->monitor->record;
+    uint64_t before = record_bytes(record);
+
+    look_soon(session);
+    if (!session->quota.halted && left_of(session) > 0) {
+        record_note_all(record, events, count);
+        session->quota.used += (double)(record_bytes(record) - before);
+        look_at(session);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        quota_note(session, json_incref(events[i]));
+}
+
 void quota_end(struct session *session)
 {
     if (session->quota.lost_lines > 0)

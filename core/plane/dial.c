@@ -341,6 +341,8 @@ void dial_remember(struct plane *plane, const struct target_host *host, uint16_t
     struct buf saved CLEANUP(buf_wipe);
     struct stream *stream = conn_stream(conn);
     buf_init(&saved, 0);
+    if (config_client_cert(plane->epoch->snapshot->rules->config, span_of(host->name), port))
+        return; /* its session stands for the certificate: it is asked for anew each time */
     if (stream && stream_session_save(stream, &saved))
         resume_put(plane->resume, place_of(host, port, place), &saved);
 }

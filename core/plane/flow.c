@@ -82,6 +82,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
+    timer_stop(&flow->show);
     dial_cancel(flow->dial);
     ask_cancel(flow->ask);
     if (flow->carrier)
@@ -311,16 +312,13 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
         return err_set(err, ERR_LIMIT, "a path of more than %d bytes cannot be sent with a credential",
                        FLOW_CREDENTIAL_PATH_BYTES);
     }
-    if (decision->binding && span_eqs(flow->request->method, "TRACE")) { /* C06: it asks for what was put in */
-        err_set(err, ERR_DENIED, "TRACE would show the credential %s", decision->binding->name);
-        return err_hint(err, "Use another method");
-    }
-    if (decision->binding && flow->target->scheme != TARGET_HTTPS) { /* C05 */
-        *status = 502;
-        err_set(err, ERR_DENIED, "the credential %s is never sent over plain http", decision->binding->name);
-        return err_hint(err, "Use https://%s", flow->target->host.name);
-    }
-    return true;
+    bool tls = flow->target->scheme == TARGET_HTTPS;
+    const char *bar = decision_bar(decision, tls, flow->request->method);
+    if (!bar)
+        return true;
+    *status = tls ? 403 : 502;
+    err_set(err, ERR_DENIED, "the credential %s %s", decision->binding->name, bar);
+    return tls ? err_hint(err, "Use another method") : err_hint(err, "Use https://%s", flow->target->host.name);
 }
 
 /* ---- stand-ins (design 8, threat C02) ---- */
@@ -371,6 +369,12 @@ static void begin(void *arg)
     struct err err;
     int status;
     char authority[TARGET_AUTHORITY_BYTES];
+    if (!flow_head_fits(flow, flow->request, &err)) {
+        err_hint(&err, "Send less, or ask the user to raise it in config.yaml");
+        flow_record_decision(flow, "deny", &err);
+        flow_refuse(flow, &err, 431, NULL, NULL);
+        return;
+    }
     msg_strip_hop_by_hop(flow->request);
     target_authority(flow->target, authority);
     decide(flow);
@@ -403,6 +407,7 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
     flow->websocket = request->websocket;
+    timer_init(&flow->show, plane->loop, flow_show, flow);
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;
