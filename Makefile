@@ -33,8 +33,9 @@ SECTIONS := -ffunction-sections -fdata-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 CC := gcc
-# Unwind tables would be a twentieth of the program; a debugger has its own in the file that is not stripped.
+# No unwind tables, ours or the system's: a tenth of the program; a debugger has its own in the file not stripped.
 OPT_release := -O2 -g -fno-asynchronous-unwind-tables -D_FORTIFY_SOURCE=2 $(HARDEN)
+LEAN_release := -Wl,-T,contrib/lean.ld -Wl,--no-eh-frame-hdr
 OPT_debug := -Og -g3
 OPT_asan := -O1 -g $(SANITIZE)
 OPT_coverage := -O0 -g --coverage
@@ -61,7 +62,7 @@ LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp
 # in the program, so that it runs in an image of the host's release too.
 PROGRAM_LIBS = $(LIBS)
 ifneq ($(filter $(CONFIG),release debug),)
-PROGRAM_LDFLAGS := -static-pie -Wl,--wrap=dlopen
+PROGRAM_LDFLAGS := -static-pie -Wl,--wrap=dlopen -Wl,-z,pack-relative-relocs $(LEAN_$(CONFIG))
 PROGRAM_ONLY := core/base/absent.c
 endif
 ifeq ($(CONFIG),asan)
@@ -80,8 +81,10 @@ UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 EMBED := $(sort $(wildcard contrib/agents/*.yaml contrib/bindings/*.yaml))
 MAN := $(sort $(wildcard man/*.[1-9]))
-E2E := $(sort $(wildcard tests/e2e/*.bats))
-ATTACK := $(sort $(wildcard tests/attack/*.bats))
+STORIES_e2e := $(patsubst %,bats:%,$(sort $(wildcard tests/e2e/*.bats)))
+STORIES_attack := $(patsubst %,bats:%,$(sort $(wildcard tests/attack/*.bats)))
+STORIES_clients := story:tests/clients/run
+STORIES := $(STORIES_e2e) $(STORIES_attack) $(STORIES_clients)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 UNIT := $(UNIT_SRC:%.c=$(B)/%)
@@ -146,7 +149,6 @@ $(B)/embed.o: $(B)/embed.c $(EMBED) | deps-libs
 -include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) tests/lib/replay.c)
 
 # ---- tests (tests/lib/run prints failures in full, then "N passed, N failed")
-
 RUN := tests/lib/run
 export CC_LINT := $(CC) $(CPPFLAGS) $(CFLAGS)
 export OBJECTS := $(B)
@@ -171,12 +173,11 @@ $(FUZZ): $(B)/%: $(B)/%.o $(B)/embed.o $(B)/libaileron.a
 	@echo "  LINK $@"
 	@$(TEST_LINK) $(LIBS)
 
-.PHONY: check unit unit-programs fuzz-programs replay-programs lint e2e attack demo bench
+.PHONY: check unit unit-programs fuzz-programs replay-programs lint e2e attack clients demo bench
 check:
 	@contrib/deps test
 	@$(MAKE) --no-print-directory all unit-programs replay-programs
-	@tests/lib/with-docker $(RUN) -j2 lint:tests/lib/lint $(UNIT:%=unit:%) $(replays) \
-		$(E2E:%=bats:%) $(ATTACK:%=bats:%)
+	@tests/lib/with-docker $(RUN) -j2 lint:tests/lib/lint $(UNIT:%=unit:%) $(replays) $(STORIES)
 
 unit-programs: $(UNIT)
 fuzz-programs: $(FUZZ)
@@ -186,10 +187,8 @@ unit: unit-programs
 	@$(RUN) -j2 $(UNIT:%=unit:%)
 lint: | deps-libs
 	@tests/lib/lint
-e2e: all
-	@tests/lib/with-docker $(RUN) $(E2E:%=bats:%)
-attack: all
-	@tests/lib/with-docker $(RUN) $(ATTACK:%=bats:%)
+e2e attack clients: all
+	@tests/lib/with-docker $(RUN) $(STORIES_$@)
 demo: all
 	@contrib/deps test
 	@tests/lib/demo
@@ -212,7 +211,7 @@ asan:
 	@contrib/deps test
 	@$(MAKE) --no-print-directory CONFIG=asan all unit-programs fuzz-programs
 	@TEST_BIN=build/asan/bin tests/lib/with-docker $(RUN) -j2 -t 3 $(UNIT_SRC:%.c=unit:build/asan/%) $(replays) \
-		$(E2E:%=bats:%) $(ATTACK:%=bats:%)
+		$(STORIES)
 valgrind:
 	@$(MAKE) --no-print-directory CONFIG=debug unit-programs
 	@$(RUN) -j2 $(foreach t,$(UNIT_SRC:%.c=%),"tap:tests/lib/under-valgrind build/debug/$(t)")
@@ -229,7 +228,8 @@ analyze: | deps-libs
 format:
 	@clang-format -i $(wildcard core/*/*.[ch] tls/*.[ch] applets/*.[ch] tests/*/*.[ch])
 man: all
-	@tests/lib/lint man
+	@tests/clients/page > man/aileron-clients.7
+	@tests/lib/lint man clients
 install: all
 	@install -d $(DESTDIR)$(PREFIX)/bin
 	@build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
@@ -247,4 +247,4 @@ clean:
 help:
 	@echo 'make [CONFIG=release|debug|asan|coverage|fuzz] TARGET'
 	@echo '  all (build/bin)  install  man  size  repro  format  clean  deps  demo  bench'
-	@echo '  check  unit  lint  e2e  attack  fuzz  fuzz-replay  asan  valgrind  coverage  analyze  fresh'
+	@echo '  check  unit  lint  e2e  attack  clients  fuzz  fuzz-replay  asan  valgrind  coverage  analyze  fresh'

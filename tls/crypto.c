@@ -7,6 +7,7 @@
 #include <mbedtls/error.h>
 #include <mbedtls/gcm.h>
 #include <mbedtls/md.h>
+#include <mbedtls/sha1.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
 #if defined(MBEDTLS_GCM_ALT)
@@ -110,6 +111,11 @@ void sha256_end(struct sha256 *hash, uint8_t out[CRYPTO_HASH_LEN])
 void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_HASH_LEN])
 {
     must(mbedtls_sha256(data, len, out, 0));
+}
+
+void crypto_sha1(const void *data, size_t len, uint8_t out[CRYPTO_SHA1_LEN])
+{
+    must(mbedtls_sha1(data, len, out));
 }
 
 void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,

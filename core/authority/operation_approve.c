@@ -4,6 +4,7 @@
 #include "core/authority/operation_private.h"
 
 #include "core/authority/approval.h"
+#include "core/authority/quota.h"
 #include "core/authority/worker.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -58,6 +59,7 @@ bool operation_hold(struct session *session, uint32_t id, struct run *run, struc
     }
     if (!store_commit(monitor->store, err))
         return false;
+    quota_stored(session, strlen(run->row.args));
     operation_answer(session, id, &run->row);
     approval_changed(monitor, approval);
     return true;

@@ -75,9 +75,10 @@ bool record_write(struct record *record, json_t *event, struct err *err)
 void record_note(struct record *record, json_t *event)
 {
     struct err err = {0};
+    bool trouble = record->trouble.code != ERR_NONE;
 
-    if (!record_write(record, event, &err))
-        log_error("record line lost: %s", err.message);
+    if (!record_write(record, event, &err) && !trouble) /* once: a full disk has no room for a log, either */
+        log_error("the record cannot be written, and lines are lost: %s", err.message);
 }
 
 bool record_from_worker(const char *session, json_t *event, struct err *err)
@@ -91,11 +92,13 @@ bool record_from_worker(const char *session, json_t *event, struct err *err)
 void record_note_all(struct record *record, json_t *const *events, size_t count)
 {
     struct err err = {0};
+    bool trouble = record->trouble.code != ERR_NONE;
 
     if (count == 0 || written(record, audit_append_all(record->audit, events, count, false, &err), &err))
         return;
     if (err.code != ERR_LIMIT) {
-        log_error("record lines lost: %zu: %s", count, err.message);
+        if (!trouble)
+            log_error("the record cannot be written, and lines are lost: %s", err.message);
         return;
     }
     for (size_t i = 0; i < count; i++) /* one that is too long takes no other with it */
@@ -105,4 +108,22 @@ void record_note_all(struct record *record, json_t *const *events, size_t count)
 const struct err *record_trouble(const struct record *record)
 {
     return &record->trouble;
+}
+
+uint64_t record_bytes(const struct record *record)
+{
+    return audit_written(record->audit);
+}
+
+void record_retire(struct record *record, int64_t days)
+{
+    size_t count = 0;
+    struct err err = {0};
+
+    if (days <= 0)
+        return;
+    if (!audit_retire(record->audit, days, &count, &err))
+        log_warn("old files of the record stay: %s", err.message);
+    else if (count > 0)
+        log_info("%zu files of the record were older than %lld days and are removed", count, (long long)days);
 }

@@ -21,7 +21,7 @@ struct audit {
     int fd;                             /* -1: no file yet */
     char name[AUDIT_NAME_LEN + 1];
     char head[AUDIT_HASH_HEX + 1];
-    uint64_t seq;
+    uint64_t seq, written_bytes;
     off_t size; /* of the file, as the line under way finds it */
     off_t keep; /* where a line that could not be taken back begins; -1: none */
     bool dirty;
@@ -302,6 +302,7 @@ bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, 
     if (!write_lines(audit, text, err))
         return false;
     audit->seq = seq;
+    audit->written_bytes += text.len;
     memcpy(audit->head, head, sizeof audit->head);
     audit->dirty = true;
     return !durable || audit_sync(audit, err);
@@ -334,4 +335,78 @@ const char *audit_head(const struct audit *audit)
 uint64_t audit_seq(const struct audit *audit)
 {
     return audit->seq;
+}
+
+uint64_t audit_written(const struct audit *audit)
+{
+    return audit->written_bytes;
+}
+
+/* ---- what is old enough ---- */
+
+/* The last whole line's hash and seq; *seq 0: there is no line. */
+static bool last_line(const struct audit *audit, const char *name, char head[AUDIT_HASH_HEX + 1], uint64_t *seq,
+                      struct err *err)
+{
+    struct audit_lines lines;
+    enum audit_lines_result result;
+    struct stat info;
+    off_t start = 0;
+    *seq = 0;
+    CLEANUP(file_close_ptr) int fd = audit_file_open(audit->dir, name, O_RDONLY, err);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &info) != 0)
+        return err_errno(err, ERR_IO, errno, "reading the record");
+    if (info.st_size == 0)
+        return true;
+    if (!audit_file_line_start(fd, info.st_size - 1, &start, err))
+        return false;
+    audit_lines_init(&lines, fd, start, true);
+    result = audit_lines_next(&lines, err);
+    bool ok = result == LINES_LINE && !lines.too_long && (*seq = seq_of(lines.line)) > 0;
+    if (ok)
+        memcpy(head, lines.hash, AUDIT_HASH_HEX + 1);
+    audit_lines_clear(&lines);
+    if (ok || result == LINES_FAILED)
+        return ok;
+    return err_set(err, ERR_DATA, "%s is too old to be kept, but its last line is damaged, so that it stays", name);
+}
+
+static bool retire(struct audit *audit, const char *name, struct err *err)
+{
+    char head[AUDIT_HASH_HEX + 1];
+    uint64_t seq;
+    if (!last_line(audit, name, head, &seq, err))
+        return false;
+    if (seq > 0) {
+        JSON_AUTO json_t *event = json_object();
+        json_put(event, "event", "record.retired");
+        json_put(event, "file", name);
+        json_put(event, "last_hash", head);
+        json_put_int(event, "last_seq", (int64_t)seq);
+        if (!audit_append(audit, event, true, err))
+            return false;
+    }
+    AUTOFREE char *path = file_join(audit->dir, name);
+    return unlink(path) == 0 || err_errno(err, ERR_IO, errno, "removing %s", path);
+}
+
+bool audit_retire(struct audit *audit, int64_t days, size_t *count, struct err *err)
+{
+    char ts[32], oldest[AUDIT_NAME_LEN + 1];
+    struct audit_files files;
+    uint64_t now = clock_wall_ms(), kept = (uint64_t)days * 86400 * 1000;
+    bool ok = true;
+    *count = 0;
+    clock_iso(now > kept ? now - kept : 0, ts);
+    snprintf(oldest, sizeof oldest, "audit-%.10s.jsonl", ts);
+    if (!audit_files_list(audit->dir, &files, err))
+        return false;
+    for (size_t i = 0; ok && i + 1 < files.count && strcmp(files.names[i], oldest) < 0; i++) {
+        ok = retire(audit, files.names[i], err);
+        *count += ok;
+    }
+    audit_files_clear(&files);
+    return ok;
 }

@@ -8,9 +8,12 @@ static const struct audit_event events[] = {
     /* The daemon and its files. */
     {"daemon.start", FIELDS("version", "pid", "sessions", "unknown_operations"), false},
     {"daemon.stop", FIELDS("reason"), false},
+    {"daemon.space", FIELDS("low", "limit", "message"), false},
     {"daemon.reload", FIELDS("ok", "message"), false},
     {"policy.load", FIELDS("file", "ok", "message", "rules", "bindings", "tools", "hash"), false},
     {"record.recovered", FIELDS("file", "bytes", "message"), false},
+    /* A file that audit.retention removed: the hash and the seq of its last line. */
+    {"record.retired", FIELDS("file", "last_hash", "last_seq"), false},
     {"state.recovered", FIELDS("file", "sessions", "message"), false},
     /* Sessions and their workers. */
     {"session.start", FIELDS("agent", "command", "engine", "network", "enforced", "image",
@@ -18,6 +21,8 @@ static const struct audit_event events[] = {
     {"session.restore", FIELDS("agent", "engine", "message"), false},
     {"session.end", FIELDS("reason", "status", "duration_ms", "message"), false},
     {"session.denied", FIELDS("reason", "code", "message", "request"), true},
+    /* `lost_lines` were counted and not written, since `limit` was reached (limits.record_bytes). */
+    {"session.flooded", FIELDS("state", "limit", "lost_lines", "lost_bytes"), false},
     {"worker.start", FIELDS("pid", "count"), false},
     {"worker.exit", FIELDS("pid", "status", "signal", "reason", "message"), false},
     {"worker.protocol", FIELDS("pid", "reason", "message"), false},

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -230,7 +231,15 @@ void conn_shutdown(struct conn *conn)
 void conn_deadline(struct conn *conn, uint64_t ms)
 {
     conn->deadline_ms = ms;
+    conn->within_ms = conn->begun_at = 0;
     conn->moved_at = clock_mono_ms();
+    conn_refresh(conn);
+}
+
+void conn_within(struct conn *conn, uint64_t ms)
+{
+    conn->within_ms = ms;
+    conn->begun_at = conn->in.len > 0 ? clock_mono_ms() : 0;
     conn_refresh(conn);
 }
 
@@ -248,6 +257,7 @@ static void release(void *arg)
         close(conn->passed_fd);
     stream_free(conn->stream);
     free(conn->err);
+    loop_tidy(conn->loop);
     free(conn);
 }
 
@@ -303,6 +313,17 @@ bool conn_eof(const struct conn *conn)
 bool conn_truncated(const struct conn *conn)
 {
     return conn->truncated;
+}
+
+bool conn_gone(const struct conn *conn)
+{
+    struct pollfd look = {.fd = conn->fd};
+    uint8_t byte;
+    if (conn->truncated || (poll(&look, 1, 0) > 0 && look.revents & (POLLHUP | POLLERR)))
+        return true;
+    /* close_notify alone is half a close (RFC 8446 6.1): who means to read on leaves the transport open behind it. */
+    return conn->stream && conn->eof &&
+           (conn->transport_eof || recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
 }
 
 struct stream *conn_stream(const struct conn *conn)

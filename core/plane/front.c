@@ -25,6 +25,8 @@ struct front {
     struct conn *conn;
     bool securing; /* the session API is spoken to over TLS */
     bool proxy;    /* proven; the first byte of what it says is awaited */
+    struct calm calm;
+    struct task again;
 };
 
 /* Only the mode `listener` takes a descriptor. */
@@ -39,6 +41,8 @@ static void drop_passed(struct front *front)
 static void front_free(struct front *front)
 {
     drop_passed(front);
+    task_cancel(&front->again);
+    calm_cancel(&front->calm);
     loop_defer(front->plane->loop, free, front);
 }
 
@@ -189,15 +193,24 @@ static void look(struct front *front)
     explicit_bzero(line, sizeof(line));
 }
 
+/* What comes may be refused, which is a line on the record: it waits until the monitor takes it. */
+static void go_on(void *arg)
+{
+    struct front *front = arg;
+    if (front->securing || conn_peek(front->conn).len == 0 || !plane_calm(front->plane, &front->calm, &front->again))
+        return;
+    if (front->proxy)
+        start_proxy(front);
+    else
+        look(front);
+}
+
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct front *front = arg;
     switch (event) {
     case CONN_READABLE:
-        if (front->proxy)
-            start_proxy(front);
-        else if (!front->securing)
-            look(front);
+        go_on(front);
         return;
     case CONN_SECURED: {
         struct plane *plane = front->plane;
@@ -217,17 +230,28 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
-/* Above limits.connections: what has come is read, since closing with bytes unread would reset the connection and
- * take the answer from the client. */
+/* Above limits.connections: the first of a row is on the record. What has come is read, since closing with bytes
+ * unread would reset the connection and take the answer from the client. */
 static void turn_away(struct plane *plane, struct conn *conn)
 {
-    static const char busy[] = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    struct denial denial;
+    struct err err;
+    struct buf out CLEANUP(buf_clear);
     uint64_t now = clock_mono_ms();
+    err_set(&err, ERR_LIMIT, "this sandbox holds %zu connections already, and limits.connections allows no more",
+            plane->connections);
+    err_hint(&err, "Close some of them, or ask the user to raise it in config.yaml");
+    denial_from_err(&denial, &err, 0);
+    if (!plane->crowded)
+        denial_record(&denial, plane);
+    plane->crowded = true;
     if (now - plane->turned_away_at >= LINGER_MS) {
         plane->turned_away_at = now;
         plane->turned_away = 0;
     }
-    if (plane->turned_away++ < TURNED_AWAY_MAX && conn_write(conn, busy, sizeof(busy) - 1))
+    buf_init(&out, 2 * DENIAL_BODY_BYTES);
+    if (plane->turned_away++ < TURNED_AWAY_MAX && denial_answer(&denial, DENIAL_JSON, true, false, &out) &&
+        conn_write(conn, out.data, out.len))
         conn_finish(conn, LINGER_MS);
     else
         conn_close(conn);
@@ -251,6 +275,8 @@ static struct front *front_new(struct plane *plane, int fd)
     struct front *front = mem_alloc(sizeof(*front));
     front->plane = plane;
     plane->connections++;
+    plane->crowded = false;
+    task_init(&front->again, plane->loop, go_on, front);
     front->conn = conn_new_fd(plane->loop, fd, on_conn, front);
     return front;
 }

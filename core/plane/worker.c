@@ -166,6 +166,8 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
         }
     } else if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED) {
         api_run_approved(&worker->plane, message);
+    } else if (message->type == MESSAGE_HALT) {
+        plane_halt(&worker->plane, message);
     } else if (message->type == MESSAGE_SHUTDOWN) {
         drain(worker);
     } else {

@@ -335,6 +335,31 @@ except OSError as e: print("refused", e)'
     absent -F checksum <<< "$output"
 }
 
+@test "C01: what is the user's alone below /opt and /usr/local is not shown" {
+    [ "$ENGINE" = bwrap ] || skip "docker shows nothing of the host's"
+    [ "$(id -u)" -eq 0 ] || skip "only root can make such files here"
+    cat > look.sh <<'SH'
+cat /opt/tool/shown /usr/local/tool/shown
+cat /opt/tool/key /opt/tool/state/key /opt/tool/odd/key /opt/alone/key /usr/local/tool/key
+ls -l /opt/tool/state /opt/tool/odd
+true
+SH
+    cat > inside.sh <<SH
+mount -t tmpfs -o mode=755 tmpfs /opt; mount -t tmpfs -o mode=755 tmpfs /usr/local
+mkdir -p /opt/tool/state /opt/tool/odd /opt/alone /usr/local/tool
+for place in /opt/tool /opt/tool/state /opt/tool/odd /opt/alone /usr/local/tool; do
+    echo $HOST_MARKER > \$place/key; echo everybody > \$place/shown
+done
+chmod 600 /opt/tool/key; chmod 640 /usr/local/tool/key
+chmod 700 /opt/tool/state /opt/alone; chmod 754 /opt/tool/odd
+exec aileron launch --sandbox=bwrap -- sh look.sh
+SH
+    run -0 unshare -m sh inside.sh
+    rm look.sh inside.sh
+    [ "$(grep -c '^everybody$' <<< "$output")" -eq 2 ]
+    [ "$(grep -c "$HOST_MARKER" <<< "$output")" -eq 0 ]
+}
+
 @test "F10: a workspace that holds the engine's socket, or leads to it, is refused" {
     mkdir -p "$WORLD/engine"
     python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$WORLD/engine/docker.sock"
