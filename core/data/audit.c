@@ -302,7 +302,7 @@ bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, 
     if (!write_lines(audit, text, err))
         return false;
     audit->seq = seq;
-    audit->written_bytes += text.len;
+    audit->written_bytes += text->len;
     memcpy(audit->head, head, sizeof audit->head);
     audit->dirty = true;
     return !durable || audit_sync(audit, err);
