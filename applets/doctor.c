@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/client/client.h"
+#include "core/data/snapshot.h"
 #include "core/sandbox/engine.h"
 #include "tls/trust.h"
 
@@ -181,12 +182,46 @@ static void check_daemon(struct finding *finding)
     client_close(client);
 }
 
+/* Programs on the host may go through a proxy by their environment; the daemon's connections never do. */
+static void check_proxy(struct finding *finding)
+{
+    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "ALL_PROXY"};
+    struct err err = {0};
+    AUTOFREE char *home = client_home(&err);
+    struct rules *rules = home != NULL ? rules_load(home, &err) : NULL;
+    const char *set = NULL;
+
+    for (size_t i = 0; i < COUNT(names) && set == NULL; i++)
+        set = getenv(names[i]) != NULL ? names[i] : NULL;
+    if (rules == NULL) {
+        from_err(finding, BAD, &err);
+    } else if (rules->config->network.proxy.host != NULL) {
+        const struct config_proxy *proxy = &rules->config->network.proxy;
+        bool v6 = strchr(proxy->host, ':') != NULL;
+        snprintf(finding->note, sizeof finding->note, "http://%s%s%s:%u, %s%s; names are resolved %s; %zu exception%s",
+                 v6 ? "[" : "", proxy->host, v6 ? "]" : "", proxy->port,
+                 proxy->credential != NULL ? "credential " : "no credential",
+                 proxy->credential != NULL ? proxy->credential : "", proxy->resolves ? "by it" : "here",
+                 proxy->host_count + proxy->range_count, proxy->host_count + proxy->range_count == 1 ? "" : "s");
+        finding->verdict = GOOD;
+    } else if (set != NULL) {
+        snprintf(finding->note, sizeof finding->note, "none, but %s is set here", set);
+        snprintf(finding->next, sizeof finding->next,
+                 "The daemon does not read it: where upstreams need a proxy, set network.upstream_proxy (config.yaml)");
+        finding->verdict = WARNING;
+    } else {
+        found(finding, GOOD, "none", "");
+    }
+    rules_unref(rules);
+}
+
 static const struct {
     const char *name;
     void (*check)(struct finding *finding);
 } checks[] = {
     {"home", check_home},       {"space", check_space}, {"kernel", check_kernel}, {"seccomp", check_seccomp},
-    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"daemon", check_daemon},
+    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"proxy", check_proxy},
+    {"daemon", check_daemon},
 };
 
 static void print_finding(const char *name, const struct finding *finding)

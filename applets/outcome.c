@@ -118,11 +118,19 @@ int outcome_upstream(const char *operation, int64_t status, const void *body, si
 
 /* ---- states ---- */
 
+/* Of a request: it has no result, and there is nothing to wait for once a person has decided. */
+static bool is_approval(const json_t *state)
+{
+    return strncmp(text_of(state, "id"), "apr_", 4) == 0;
+}
+
 bool outcome_final(const json_t *state)
 {
     static const char *const open_states[] = {"pending", "approved", "running"};
     const char *word = text_of(state, "state");
 
+    if (is_approval(state))
+        return strcmp(word, "pending") != 0;
     for (size_t i = 0; i < COUNT(open_states); i++)
         if (strcmp(word, open_states[i]) == 0)
             return false;
@@ -148,6 +156,24 @@ static uint8_t *result_of(const json_t *state, size_t *len)
     return out;
 }
 
+static int show_approval(const json_t *state, bool json)
+{
+    const char *word = text_of(state, "state"), *reason = text_of(state, "reason"), *id = text_of(state, "id");
+    struct err err = {0};
+
+    if (strcmp(word, "approved") == 0) {
+        printf("%s is approved: send the very same request again now\n", id);
+        return 0;
+    }
+    if (strcmp(word, "used") == 0) {
+        printf("%s was approved, and the request has been sent\n", id);
+        return 0;
+    }
+    err_set(&err, ERR_DENIED, "%s is %s%s%s", id, word, reason[0] != 0 ? ": " : "", reason);
+    err_hint(&err, "Do not send the request again. Ask the user what to do instead");
+    return outcome_error(&err, json);
+}
+
 static int print_open(const json_t *state, bool json)
 {
     struct err err = {0};
@@ -156,7 +182,10 @@ static int print_open(const json_t *state, bool json)
         show_json(state);
         return err_exit(ERR_PENDING);
     }
-    err_set(&err, ERR_PENDING, "operation %s is %s", text_of(state, "id"), text_of(state, "state"));
+    if (strcmp(text_of(state, "state"), "pending") == 0)
+        err_set(&err, ERR_PENDING, "%s waits for a person's approval; nothing has been sent yet", text_of(state, "id"));
+    else
+        err_set(&err, ERR_PENDING, "operation %s is %s", text_of(state, "id"), text_of(state, "state"));
     err_hint(&err, "Go on with other work, or wait for it: aileron-wait %s", text_of(state, "id"));
     return err_print(&err, "aileron");
 }
@@ -171,6 +200,8 @@ int outcome_state(const json_t *state, bool json)
 
     if (!outcome_final(state))
         return print_open(state, json);
+    if (is_approval(state))
+        return show_approval(state, json);
     AUTOFREE uint8_t *result = result_of(state, &len);
     if (strcmp(word, "succeeded") == 0) {
         if (len > 0 && fwrite(result, 1, len, stdout) != len)
@@ -227,7 +258,7 @@ int outcome_wait(struct client *client, const char *id, uint64_t timeout_ms, boo
             return status;
         if (outcome_final(state)) {
             status = outcome_state(state, json);
-            if (fflush(stdout) == 0)
+            if (fflush(stdout) == 0 && !is_approval(state))
                 outcome_ack(client, id);
             return status;
         }

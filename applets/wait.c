@@ -206,10 +206,10 @@ static int run(int argc, char **argv)
     if (count == 0 || options.drain || count > IDS_MAX)
         return applet_usage(&spec, options.drain ? "--drain takes no id" : "1 to 64 ids are needed, or --drain");
     for (size_t i = 0; i < count; i++) {
-        if (id_valid(operands[i], "op_"))
+        if (id_valid(operands[i], "op_") || id_valid(operands[i], "apr_"))
             continue;
         err_set(&err, ERR_USAGE, "%s is no operation's id", operands[i]);
-        err_hint(&err, "An id looks like op_01J..., as the tool printed it");
+        err_hint(&err, "An id looks like op_01J... or apr_01J..., as the tool or the refusal printed it");
         return outcome_error(&err, options.json);
     }
     return options.any && count > 1 ? wait_any(operands, count, &options) : wait_all(operands, count, &options);

@@ -1,5 +1,5 @@
 /* The control API: the socket, who may speak on it, the routing, and the shape of answers and errors. It knows no
- * route's meaning: the rows come from control_session.c and control_vault.c. */
+ * route's meaning: the rows come from control_session.c, control_vault.c and control_approval.c. */
 #include "core/authority/control.h"
 
 #include "core/base/proc.h"
@@ -93,6 +93,20 @@ bool control_secret_body(struct service_request *req, struct doc *doc, struct sp
     return false;
 }
 
+bool control_param(struct service_request *req, const char *name, char *out, size_t cap)
+{
+    struct span value;
+
+    out[0] = 0;
+    if (!service_param(req, name, &value))
+        return true;
+    if (value.len >= cap)
+        return false;
+    memcpy(out, value.p, value.len);
+    out[value.len] = 0;
+    return true;
+}
+
 /* ---- routing ---- */
 
 /* Matches "/v1/sessions/{id}/hold" against a path; *id gets the segment. */
@@ -139,6 +153,8 @@ static void on_request(struct service_request *req, void *arg)
     route = find_route(control_session_routes, req, &id, &path_known);
     if (route == NULL)
         route = find_route(control_vault_routes, req, &id, &path_known);
+    if (route == NULL)
+        route = find_route(control_approval_routes, req, &id, &path_known);
     if (route != NULL) {
         route->fn(connection->control->monitor, req, id);
         return;

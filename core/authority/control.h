@@ -22,6 +22,9 @@ bool control_body(struct service_request *req, struct doc *doc) MUSTUSE NONNULL;
 /* A body with a secret: a JSON object, one NUL, raw bytes (borrowed, wiped with the request). */
 bool control_secret_body(struct service_request *req, struct doc *doc, struct span *secret) MUSTUSE NONNULL;
 
+/* Copies a parameter that is to be one of our words; "" where it is absent. False: too long. */
+bool control_param(struct service_request *req, const char *name, char *out, size_t cap) MUSTUSE NONNULL;
+
 typedef void (*control_fn)(struct monitor *monitor, struct service_request *req, struct span id);
 struct control_route {
     const char *method;
@@ -30,5 +33,6 @@ struct control_route {
 };
 extern const struct control_route control_vault_routes[]; /* ends with a NULL method */
 extern const struct control_route control_session_routes[];
+extern const struct control_route control_approval_routes[];
 
 #endif

@@ -169,21 +169,6 @@ void control_session_over(struct session *session)
 
 /* ---- operations ---- */
 
-/* Copies a parameter that is to be one of our words; "" where it is absent. False: too long. */
-static bool param_word(struct service_request *req, const char *name, char *out, size_t cap)
-{
-    struct span value;
-
-    out[0] = 0;
-    if (!service_param(req, name, &value))
-        return true;
-    if (value.len >= cap)
-        return false;
-    memcpy(out, value.p, value.len);
-    out[value.len] = 0;
-    return true;
-}
-
 static void list_operations(struct monitor *monitor, struct service_request *req, struct span id)
 {
     char session[64], state[32];
@@ -192,7 +177,7 @@ static void list_operations(struct monitor *monitor, struct service_request *req
     json_t *rows = NULL;
 
     (void)id;
-    if (!param_word(req, "session", session, sizeof session) || !param_word(req, "state", state, sizeof state) ||
+    if (!control_param(req, "session", session, sizeof session) || !control_param(req, "state", state, sizeof state) ||
         (state[0] != 0 && !operation_parse(state, &parsed)))
         err_set(&err, ERR_DATA, "session or state is not a known word");
     else

@@ -3,6 +3,7 @@
  * the record is written before the secret leaves; without it nothing leaves (F03). */
 #include "core/authority/credential.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/operation.h"
 #include "core/authority/worker.h"
 #include "core/wire/target.h"
@@ -29,17 +30,16 @@ static bool read_ask(const struct json_at *at, struct ask *ask, struct err *err)
            json_get_text(at, "request", JSON_MAY, ID_TEXT_BYTES, &ask->request, err);
 }
 
-/* What is matched must be what is sent: a host or path in another form than the canonical one is a lie. */
-static bool canonical(const struct ask *ask, bool *ambiguous, struct err *err)
+bool credential_canonical(const char *host, const char *path, bool *ambiguous, struct err *err)
 {
-    struct target_host host;
+    struct target_host parsed;
 
-    if (!target_host_parse(span_of(ask->host), &host, err))
+    if (!target_host_parse(span_of(host), &parsed, err))
         return false;
-    AUTOFREE char *path = target_path_canonical(span_of(ask->path), ambiguous, err);
-    if (path == NULL)
+    AUTOFREE char *canonical = target_path_canonical(span_of(path), ambiguous, err);
+    if (canonical == NULL)
         return false;
-    if (strcmp(path, ask->path) == 0 && strcmp(host.name, ask->host) == 0)
+    if (strcmp(canonical, path) == 0 && strcmp(parsed.name, host) == 0)
         return true;
     return err_set(err, ERR_DENIED, "the request is not in canonical form");
 }
@@ -51,13 +51,15 @@ static const struct binding *decide(struct session *session, const struct ask *a
     struct match_query query = {.host = span_of(ask->host), .port = (uint16_t)ask->port,
                                 .method = span_of(ask->method), .path = span_of(ask->path)};
 
-    if (!session_may_ask(session, err) || !canonical(ask, &query.ambiguous, err))
+    if (!session_may_ask(session, err) || !credential_canonical(ask->host, ask->path, &query.ambiguous, err))
         return NULL;
     if (ask->operation != NULL) {
         if (!operation_credential(session, ask->operation, &query, decision, err))
             return NULL;
     } else {
         snapshot_decide(session->snapshot, &query, decision);
+        if (decision->action == POLICY_APPROVE && approval_covers(session, ask->request, &query))
+            decision->action = POLICY_ALLOW;
     }
     if (decision->action != POLICY_ALLOW) {
         err_set(err, ERR_DENIED, "the rules of this session do not allow this request: %s",
@@ -94,12 +96,11 @@ static struct secret *fetch(struct session *session, const struct binding *bindi
         err_wrap(err, "credential %s", binding->name);
         return NULL;
     }
-    bool wants_basic = binding->scheme == BINDING_BASIC && binding->username == NULL;
-    if (wants_basic != (kind == VAULT_BASIC)) {
+    enum vault_kind wanted = binding->scheme == BINDING_BASIC && binding->username == NULL ? VAULT_BASIC : VAULT_TOKEN;
+    if (kind != wanted) {
         err_set(err, ERR_CONFLICT, "credential %s: the vault's entry %s is of kind %s, the binding needs %s",
-                binding->name, binding->entry, vault_kind_word(kind), wants_basic ? "basic" : "token");
-        err_hint(err, "Put it anew with: aileron vault put --kind=%s %s", wants_basic ? "basic" : "token",
-                 binding->entry);
+                binding->name, binding->entry, vault_kind_word(kind), vault_kind_word(wanted));
+        err_hint(err, "Put it anew with: aileron vault put --kind=%s %s", vault_kind_word(wanted), binding->entry);
     } else if (!printable(secret)) {
         err_set(err, ERR_DATA, "credential %s: the secret holds a control character", binding->name);
         err_hint(err, "Put it anew, without the line's end: aileron vault put %s", binding->entry);
@@ -141,15 +142,7 @@ static void hand_over(struct session *session, uint32_t id, const struct binding
     json_put(head, "binding", binding->name);
     if (username[0] != 0)
         json_put(head, "username", username);
-    AUTOFREE char *text = json_canonical(head);
-    size_t head_len = strlen(text);
-    struct secret *payload = secret_zeroed(head_len + 1 + secret_len(secret));
-    memcpy(secret_writable(payload), text, head_len + 1);
-    memcpy(secret_writable(payload) + head_len + 1, secret_bytes(secret), secret_len(secret));
-    worker_send(session, MESSAGE_CREDENTIAL, MESSAGE_SECRET, id, secret_bytes(payload),
-                secret_len(payload));
-    secret_free(payload);
-    secret_wipe(text, head_len); /* the user name */
+    worker_send_secret(session, id, head, secret);
 }
 
 bool credential_ask(struct session *session, uint32_t id, const struct json_at *at, struct err *err)

@@ -9,4 +9,7 @@
 bool credential_ask(struct session *session, uint32_t id, const struct json_at *ask, struct err *err)
     MUSTUSE NONNULL;
 
+/* Host and path as they are matched are as they are sent, or it is a lie. *ambiguous: of the path. */
+bool credential_canonical(const char *host, const char *path, bool *ambiguous, struct err *err) MUSTUSE NONNULL;
+
 #endif

@@ -2,6 +2,7 @@
  * does its own work; this file holds only the order of start and end, signals and housekeeping. */
 #include "core/authority/monitor.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
 #include "core/authority/quota.h"
@@ -131,6 +132,7 @@ static void keep_house(void *arg)
             log_warn("%s", err.message);
         record_retire(monitor->record, monitor->rules->config->audit.retention_days);
     }
+    approval_expire(monitor);
     quotas_look(monitor->quotas);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
@@ -197,6 +199,7 @@ static bool open_state(struct monitor *monitor, struct err *err)
         return false;
     if (!state_open(monitor, err))
         return false;
+    monitor->approvals = approvals_new(monitor);
     struct err no_roots = {0};
     if (!trust_system_pem(&monitor->roots, &no_roots)) { /* a host without them may use tls.ca_file alone */
         log_warn("%s", no_roots.message);
@@ -241,6 +244,7 @@ static void finish(struct monitor *monitor)
     control_close(monitor->control);
     reload_close(monitor->reload);
     operations_close(monitor->operations); /* who waits names a session: before those go */
+    approvals_free(monitor->approvals);
     session_close_all(monitor);
     quotas_close(monitor->quotas);
     if (monitor->stopping) {

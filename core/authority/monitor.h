@@ -11,6 +11,7 @@
 
 struct session;
 struct operations;
+struct approvals;
 struct control;
 struct reload;
 struct quotas;
@@ -29,6 +30,7 @@ struct monitor {
     struct session *sessions; /* the list that session.h walks */
     size_t session_count;
     struct operations *operations;
+    struct approvals *approvals;
     struct control *control;
     struct reload *reload;
     struct quotas *quotas; /* of the sessions, and of the disk */

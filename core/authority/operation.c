@@ -1,8 +1,8 @@
 /* Operations: what a tool call becomes, from the worker's question to the kept result. This file runs them and
- * decides; reading them back (get, list, ack) is operation_read.c. Approvals are not part of this version: what
- * asks for one is refused and never run. */
+ * decides; reading them back (get, list, ack) is operation_read.c, waiting for a person operation_approve.c. */
 #include "core/authority/operation_private.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/worker.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -107,9 +107,6 @@ static bool decide(struct session *session, const struct tool_operation *tool, c
         err_set(err, ERR_DENIED, "%s", decision->reason != NULL ? decision->reason : "denied by the policy");
         return err_hint(err, "This is the policy of the host, not a network fault (rule %s)", decision->rule);
     case POLICY_APPROVE:
-        err_set(err, ERR_DENIED, "the rule %s asks for a person's approval, which this version cannot give",
-                decision->rule);
-        return err_hint(err, "Ask the person to allow it in policy.yaml");
     case POLICY_ALLOW:
         break;
     }
@@ -151,12 +148,15 @@ bool operation_credential(struct session *session, const char *operation_id, con
     connector_request_clear(&request);
     if (!same)
         return err_set(err, ERR_DENIED, "the request is not the operation's own");
-    return decide(session, tool, query, decision, err);
+    if (!decide(session, tool, query, decision, err))
+        return false;
+    decision->action = POLICY_ALLOW; /* it runs: where a person had to say yes, they have */
+    return true;
 }
 
 /* ---- the record ---- */
 
-static json_t *op_line(const struct session *session, const struct store_operation *row, const char *state,
+json_t *operation_line(const struct session *session, const struct store_operation *row, const char *state,
                        const char *from)
 {
     json_t *event = record_event("operation", session->id);
@@ -173,7 +173,7 @@ static json_t *op_line(const struct session *session, const struct store_operati
 static void refuse(struct session *session, uint32_t id, const struct store_operation *row,
                    const struct decision *decision, const struct err *why)
 {
-    json_t *event = op_line(session, row, words[OPERATION_DENIED], NULL);
+    json_t *event = operation_line(session, row, words[OPERATION_DENIED], NULL);
 
     json_put(event, "rule", decision->rule);
     json_put(event, "code", err_word(why->code));
@@ -184,17 +184,9 @@ static void refuse(struct session *session, uint32_t id, const struct store_oper
 
 /* ---- OP_RUN ---- */
 
-struct run { /* one OP_RUN while it is being decided */
-    const struct tool_operation *tool;
-    const struct connector *connector;
-    json_t *args; /* checked */
-    struct connector_request request;
-    struct decision decision;
-    struct store_operation row;
-};
-
-static void run_clear(struct run *run)
+void run_clear(struct run *run)
 {
+    free(run->ask);
     json_decref(run->args);
     connector_request_clear(&run->request);
     store_operation_clear(&run->row);
@@ -228,8 +220,17 @@ static json_t *start_of(const struct run *run)
     return start;
 }
 
+static void ask_for(struct session *session, struct run *run)
+{
+    if (run->tool->approval)
+        run->ask = mem_printf("%s %s (%s)", run->row.tool, run->row.operation, run->row.connector);
+    else if (run->decision.action == POLICY_APPROVE)
+        run->ask = mem_strdup(run->decision.rule);
+    run->granted = run->ask != NULL && approval_granted(session, run->ask);
+}
+
 /* Everything that can refuse before anything is written. */
-static bool prepare(struct session *session, struct run *run, const json_t *args, struct err *err)
+bool operation_prepare(struct session *session, struct run *run, const json_t *args, struct err *err)
 {
     const struct rules *rules = session->snapshot->rules;
 
@@ -244,16 +245,13 @@ static bool prepare(struct session *session, struct run *run, const json_t *args
     run->args = connector_check_args(run->tool, args, err);
     if (run->args == NULL || !connector_build_request(run->tool, run->args, &run->request, err))
         return false;
+    free(run->row.args);
     run->row.args = json_canonical(run->args);
-    if (run->tool->approval) {
-        err_set(err, ERR_DENIED, "%s %s needs a person's approval, which this version cannot ask for",
-                run->row.tool, run->row.operation);
-        return err_hint(err, "Nothing was sent. Ask the person to do it, or to change the connector");
-    }
     struct match_query query = {.host = span_of(run->request.host), .port = run->request.port,
                                 .method = span_of(run->request.method), .path = span_of(run->request.path)};
     if (!decide(session, run->tool, &query, &run->decision, err))
         return false;
+    ask_for(session, run);
     json_t *start JSON_AUTO = start_of(run);
     if (!worker_fits(start, err)) {
         err_wrap(err, "the operation's request");
@@ -283,15 +281,24 @@ static void track(struct session *session, uint32_t id, const struct run *run)
     operations->running = running;
 }
 
-/* Committed as running, then on the record, then told to the worker. */
-static bool begin(struct session *session, uint32_t id, struct run *run, struct err *err)
+static bool commit_running(struct store *store, const struct store_operation *row, bool approved, struct err *err)
+{
+    return approved ? store_operation_move(store, row->id, words[OPERATION_APPROVED], words[OPERATION_RUNNING],
+                                           (int64_t)clock_wall_ms(), err)
+                    : store_operation_add(store, row, err);
+}
+
+bool operation_begin(struct session *session, uint32_t id, struct run *run, struct err *err)
 {
     char preview[PREVIEW_BYTES];
+    bool approved = strcmp(run->row.state, words[OPERATION_APPROVED]) == 0;
 
-    if (!store_operation_add(session->monitor->store, &run->row, err))
+    if (!commit_running(session->monitor->store, &run->row, approved, err))
         return false;
-    quota_stored(session, strlen(run->row.args));
-    json_t *event = op_line(session, &run->row, run->row.state, NULL);
+    if (!approved)
+        quota_stored(session, strlen(run->row.args));
+    json_t *event = operation_line(session, &run->row, words[OPERATION_RUNNING],
+                                   approved ? words[OPERATION_APPROVED] : NULL);
     connector_preview(run->tool, run->args, preview, sizeof preview);
     json_put(event, "preview", preview);
     json_put(event, "host", run->request.host);
@@ -345,7 +352,9 @@ bool operation_run(struct session *session, uint32_t id, const struct json_at *a
         .idempotency_key = key != NULL && key[0] != 0 ? mem_strdup(key) : NULL,
         .created_ms = (int64_t)clock_wall_ms(), .updated_ms = (int64_t)clock_wall_ms()};
     json_t *given JSON_AUTO = present ? json_incref(args.node) : json_object();
-    if (!prepare(session, &run, given, &why) || !begin(session, id, &run, &why))
+    if (!operation_prepare(session, &run, given, &why) ||
+        !(run.ask != NULL && !run.granted ? operation_hold(session, id, &run, &why)
+                                          : operation_begin(session, id, &run, &why)))
         refuse(session, id, &run.row, &run.decision, &why);
     run_clear(&run);
     return true;
@@ -391,7 +400,7 @@ static void finish(struct running *running, struct store_outcome *outcome)
     if (!store_operation_finish(session->monitor->store, running->op_id, words[OPERATION_RUNNING], outcome,
                                 (int64_t)clock_wall_ms(), &err))
         log_error("operation %s: its result was not kept: %s", running->op_id, err.message);
-    json_t *event = op_line(session, &row, outcome->state, words[OPERATION_RUNNING]);
+    json_t *event = operation_line(session, &row, outcome->state, words[OPERATION_RUNNING]);
     json_put_int(event, "status", outcome->status);
     json_put_int(event, "bytes", (int64_t)outcome->result_len);
     if (outcome->truncated)

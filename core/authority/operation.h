@@ -1,9 +1,11 @@
 /* Operations (design 10): what an agent asked for through a tool, its state and its result, in state.db.
  *
- *   pending -> running (not in this version: approvals)       running -> succeeded | failed | unknown
+ *   pending -> approved | denied | expired
+ *   approved -> running | failed
+ *   running -> succeeded | failed | unknown
  *
- * Every change is committed before it is acted on. An operation that a dead daemon or worker left running is
- * `unknown`, and is never run again by itself. Monitor only. */
+ * What needs no person begins as running. Every change is committed before it is acted on. An operation that a dead
+ * daemon or worker left running is `unknown`, and is never run again by itself. Monitor only. */
 #ifndef AILERON_AUTHORITY_OPERATION_H
 #define AILERON_AUTHORITY_OPERATION_H
 
@@ -50,6 +52,16 @@ bool operation_list(struct session *session, uint32_t id, const struct json_at *
     MUSTUSE NONNULL;
 bool operation_ack(struct session *session, uint32_t id, const struct json_at *ack, struct err *err)
     MUSTUSE NONNULL;
+/* For approval_decide.c, within its transaction. edit: other arguments for a pending one, checked; what a person
+ * then has decided about (caller's reference). decided: to approved or denied. */
+json_t *operation_edit(struct session *session, const char *op_id, json_t *args, struct err *err) MUSTUSE NONNULL;
+bool operation_decided(struct session *session, const char *op_id, bool approve, const char *reason, struct err *err)
+    MUSTUSE NONNULL_AT(1, 2, 5);
+/* After it: one that is approved runs, if the worker is there; whoever waits for a denied one is told. */
+void operation_follow(struct session *session, const char *op_id) NONNULL;
+void operation_expire(struct monitor *monitor, const char *op_id, const char *reason) NONNULL;
+/* The session's worker answers: what was approved without it runs. */
+void operation_worker_ready(struct session *session) NONNULL;
 /* The session's worker is gone: what it ran is `unknown`, nobody waits any more. */
 void operation_worker_gone(struct session *session) NONNULL;
 

@@ -3,6 +3,7 @@
 #define AILERON_AUTHORITY_OPERATION_PRIVATE_H
 
 #include "core/authority/operation.h"
+#include "core/data/connector.h"
 
 /* An operation that a worker carries out now. */
 struct running {
@@ -31,13 +32,38 @@ struct delivery {
     size_t sent;
     struct timer timer;
 };
+/* One operation while it is being decided and begun. */
+struct run {
+    const struct tool_operation *tool;
+    const struct connector *connector;
+    json_t *args; /* checked */
+    struct connector_request request;
+    struct decision decision;
+    struct store_operation row;
+    char *ask; /* the rule, or the operation itself, that asks for a person; NULL: nothing does */
+    bool granted; /* the person has said yes to it for the whole session */
+};
 struct operations {
     struct monitor *monitor;
     struct running *running;
     struct waiter *waiters;
     struct delivery *deliveries;
+    uint32_t last_unasked;
     size_t swept; /* unknown since this daemon's start */
 };
+
+/* operation.c. prepare: everything that can refuse before anything is written; run->row has the names. */
+bool operation_prepare(struct session *session, struct run *run, const json_t *args, struct err *err)
+    MUSTUSE NONNULL;
+/* Stored as running, on the record, and told to the worker, as the answer to `id`. A row that is approved goes on
+ * from there, another one is added. */
+bool operation_begin(struct session *session, uint32_t id, struct run *run, struct err *err) MUSTUSE NONNULL;
+void run_clear(struct run *run) NONNULL;
+json_t *operation_line(const struct session *session, const struct store_operation *row, const char *state,
+                       const char *from) MUSTUSE NONNULL_AT(1, 2, 3);
+/* operation_approve.c: kept as pending, with an approval, and the worker is told so. */
+bool operation_hold(struct session *session, uint32_t id, struct run *run, struct err *err) MUSTUSE NONNULL;
+json_t *operation_shown(const struct run *run) MUSTUSE NONNULL; /* what a person decides about */
 
 void waiter_free(struct waiter *waiter) NONNULL; /* takes it off the list */
 void delivery_free(struct delivery *delivery) NONNULL;

@@ -2,6 +2,7 @@
  * nothing but the mark `collected`. */
 #include "core/authority/operation_private.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/worker.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -98,6 +99,18 @@ static void deliver(void *arg)
     delivery_free(delivery);
 }
 
+/* What the person is asked, where it waits for one. */
+static void put_approval(struct session *session, const struct store_operation *row, json_t *shown)
+{
+    struct store_approval_filter filter = {.session = session->id, .operation = row->id, .limit = 1};
+    struct err err = {0};
+
+    if (strcmp(row->state, operation_word(OPERATION_PENDING)) != 0)
+        return;
+    json_t *rows JSON_AUTO = approval_rows(session->monitor, &filter, &err);
+    json_put(shown, "approval", json_string_value(json_object_get(json_array_get(rows, 0), "id")));
+}
+
 void operation_answer(struct session *session, uint32_t id, const struct store_operation *row)
 {
     struct operations *operations = session->monitor->operations;
@@ -105,6 +118,7 @@ void operation_answer(struct session *session, uint32_t id, const struct store_o
     struct err err = {0};
     json_t *shown JSON_AUTO = operation_json(row);
 
+    put_approval(session, row, shown);
     buf_init(&result, STORE_RESULT_MAX);
     if (row->result_bytes > 0 && !store_operation_result(session->monitor->store, row->id, &result, &err)) {
         worker_refuse(session, id, &err, NULL, row->id);
@@ -192,6 +206,10 @@ bool operation_get(struct session *session, uint32_t id, const struct json_at *a
     if (!json_get_text(at, "id", JSON_NEED, NAME_BYTES, &op_id, err) ||
         !json_get_int(at, "wait_ms", JSON_MAY, 0, OPERATION_WAIT_MS, &wait_ms, err))
         return false;
+    if (id_valid(op_id, "apr_")) {
+        approval_get(session, id, op_id, wait_ms);
+        return true;
+    }
     if (!own_row(session, op_id, &row, &why)) {
         worker_refuse(session, id, &why, NULL, NULL);
         return true;
@@ -215,6 +233,7 @@ bool operation_get(struct session *session, uint32_t id, const struct json_at *a
 
 void operation_cancel(struct session *session, uint32_t id)
 {
+    approval_cancel(session, id);
     for (struct waiter *w = session->monitor->operations->waiters; w != NULL; w = w->next) {
         if (w->session == session && w->id == id) {
             waiter_free(w);

@@ -2,6 +2,7 @@
  * carrying sessions on after a restart of the daemon is session_restore.c. */
 #include "core/authority/session_private.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
 #include "core/authority/session_folder.h"
@@ -112,10 +113,8 @@ void session_free(struct session *session)
 
 static struct session_folder folder_of(const struct session *session, const char *token)
 {
-    const struct buf *roots = &session->monitor->roots;
-
     return (struct session_folder){.dir = session->dir, .private_dir = session->private_dir, .ca = session->ca,
-                                   .roots = {(const char *)roots->data, roots->len},
+                                   .roots = session->snapshot->roots_pem, .added = session->snapshot->added_pem,
                                    .catalogue = session->snapshot->rules->catalogue, .token = token};
 }
 
@@ -396,6 +395,7 @@ void session_end(struct session *session, const char *reason, bool reap)
     watch_stop(&session->launcher);
     timer_stop(&session->renew);
     session_folder_remove(session->dir, session->private_dir);
+    approval_session_over(session);
     quota_end(session);
     session_record_end(session->monitor, session->id, reason, session->created_ms);
     control_session_over(session);
@@ -418,7 +418,8 @@ void session_update_all(struct monitor *monitor)
             snapshot_free(session->snapshot);
             session->snapshot = snapshot;
             struct session_folder folder = folder_of(session, NULL);
-            if (session_folder_tools(&folder, &err) && worker_update(session, &err))
+            if (session_folder_tools(&folder, &err) && session_folder_trust(&folder, &err) &&
+                worker_update(session, &err))
                 continue;
         }
         log_error("session %s: new rules: %s", session->id, err.message);

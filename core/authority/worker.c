@@ -1,13 +1,16 @@
 /* A session's worker process: start, messages in and out, death and restart. What the messages mean is decided in
- * credential.c and operation.c. */
+ * credential.c, upstream.c and operation.c. */
 #include "core/authority/worker.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/credential.h"
 #include "core/authority/operation.h"
+#include "core/authority/upstream.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/proc.h"
+#include "core/base/secret.h"
 #include "core/loop/ipc.h"
 
 #include <errno.h>
@@ -186,6 +189,7 @@ bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
     ipc_free(worker->ipc);
     worker->ipc = NULL;
     operation_worker_gone(session);
+    approval_forget(session);
     if (worker->stopping) {
         session->worker = NULL;
         worker_free(worker);
@@ -246,9 +250,12 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         session_set_state(session, SESSION_READY);
         if (!quota_open(session, &(struct err){0}))
             quota_tell(session);
+        operation_worker_ready(session);
         return true;
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);
+    case MESSAGE_UPSTREAM_ASK:
+        return upstream_ask(session, message->id, at, err);
     case MESSAGE_RECORD:
         return record_lines(session, message, err);
     case MESSAGE_OP_RUN:
@@ -261,6 +268,8 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         return operation_list(session, message->id, at, err);
     case MESSAGE_OP_ACK:
         return operation_ack(session, message->id, at, err);
+    case MESSAGE_APPROVAL_ASK:
+        return approval_ask(session, message->id, message->data, message->len, err);
     case MESSAGE_OP_BODY:
         return operation_body(session, message->id, message->data, message->len, err);
     case MESSAGE_CANCEL:
@@ -276,6 +285,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     case MESSAGE_SHUTDOWN:
     case MESSAGE_OP_LISTED:
     case MESSAGE_OP_ACKED:
+    case MESSAGE_APPROVED:
         break;
     }
     return err_set(err, ERR_DATA, "unexpected message %u", message->type);
@@ -288,7 +298,7 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     struct err err = {0};
     struct json_at at = {0};
     bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL ||
-               message->type == MESSAGE_RECORD;
+               message->type == MESSAGE_RECORD || message->type == MESSAGE_APPROVAL_ASK;
 
     /* A line, a commit, a secret: each is a visit to the disk or to the vault, and a session has one a round. */
     if (message->type != MESSAGE_OP_BODY && message->type != MESSAGE_CANCEL)
@@ -319,6 +329,19 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
 {
     return session->worker != NULL && session->worker->ipc != NULL &&
            ipc_send(session->worker->ipc, (uint16_t)type, (uint16_t)flags, id, payload, len, NULL, 0);
+}
+
+void worker_send_secret(struct session *session, uint32_t id, const json_t *head, const struct secret *secret)
+{
+    AUTOFREE char *text = json_canonical(head);
+    size_t head_len = strlen(text);
+    struct secret *payload = secret_zeroed(head_len + 1 + secret_len(secret));
+
+    memcpy(secret_writable(payload), text, head_len + 1);
+    memcpy(secret_writable(payload) + head_len + 1, secret_bytes(secret), secret_len(secret));
+    worker_send(session, MESSAGE_CREDENTIAL, MESSAGE_SECRET, id, secret_bytes(payload), secret_len(payload));
+    secret_free(payload);
+    secret_wipe(text, head_len); /* the user name */
 }
 
 static bool write_message(const json_t *payload, struct buf *text, struct err *err)

@@ -30,7 +30,7 @@ static const struct audit_event events[] = {
      * approve; `mode` is tunnel, intercept or plain. */
     {"network", FIELDS("request", "decision", "rule", "reason", "code", "message", "mode", "scheme",
                        "host", "port", "method", "path", "binding", "operation", "address",
-                       "captured", "connection"), true},
+                       "captured", "connection", "approval"), true},
     {"network.end", FIELDS("request", "host", "port", "method", "status", "bytes_in", "bytes_out",
                            "duration_ms", "code", "message", "connection", "operation"), true},
     /* A credential: decided by the monitor before it leaves, then what became of it. */

@@ -11,6 +11,7 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_CONNECTIONS] = {"connections", 16384, 16, 262144},
     [LIMIT_SESSIONS] = {"sessions", 64, 1, 1024},
     [LIMIT_OPERATIONS] = {"operations", 256, 1, 10000},
+    [LIMIT_APPROVALS] = {"approvals", 20, 1, 1000},
     [LIMIT_HEAD_BYTES] = {"head_bytes", 65536, 4096, 65536},
     [LIMIT_HEAD_FIELDS] = {"head_fields", 100, 16, 100},
     [LIMIT_BODY_BYTES] = {"body_bytes", 1048576, 65536, 1048576},
@@ -50,7 +51,7 @@ void config_free(struct config *config)
     free(config->sandbox.network);
     free(config->sandbox.image);
     free(config->tls.ca_file);
-    free(config->network.upstream_proxy);
+    config_proxy_clear(&config->network.proxy);
     match_texts_free(config->approvals.notify);
     match_texts_free(config->audit.anchor);
     json_decref(config->json);
@@ -196,8 +197,9 @@ static bool capture_from(struct config *config, const struct json_at *at, struct
 
 static bool network_from(struct config *config, const struct json_at *root, struct err *err)
 {
-    static const char *const keys[] = {"upstream_proxy", "capture_ports", "resolvers", NULL};
-    const char *proxy = "";
+    static const char *const keys[] = {"upstream_proxy", "upstream_proxy_credential", "upstream_proxy_resolves",
+                                       "no_proxy",       "capture_ports",             "resolvers",
+                                       NULL};
     struct json_at at, list;
     bool present;
     size_t count;
@@ -205,12 +207,10 @@ static bool network_from(struct config *config, const struct json_at *root, stru
         return false;
     if (!present)
         return true;
-    if (!json_get_text(&at, "upstream_proxy", JSON_MAY, 512, &proxy, err) ||
-        !capture_from(config, &at, err) ||
+    if (!config_proxy_from(&config->network.proxy, &at, err) || !capture_from(config, &at, err) ||
         !json_get_list(&at, "resolvers", JSON_MAY, COUNT(config->network.resolvers), &list, &count,
                        err))
         return false;
-    replace(&config->network.upstream_proxy, proxy);
     for (size_t i = 0; i < count; i++) {
         struct json_at entry = json_element(&list, i);
         struct addr *addr = &config->network.resolvers[i];
@@ -295,7 +295,6 @@ static struct config *defaults(void)
     config->sandbox.image = mem_strdup("");
     config->sandbox.memory_bytes = (uint64_t)4 << 30;
     config->sandbox.pids = 512;
-    config->network.upstream_proxy = mem_strdup("");
     config->network.capture_ports[0] = 80;
     config->network.capture_ports[1] = 443;
     config->network.capture_port_count = 2;
@@ -335,6 +334,16 @@ const struct config_upstream *config_upstream(const struct config *config, struc
         const struct config_upstream *upstream = &config->upstreams[i];
         if (span_eqs(host, upstream->host) && (upstream->port == 0 || upstream->port == port))
             return upstream;
+    }
+    return NULL;
+}
+
+const char *config_client_cert(const struct config *config, struct span host, uint16_t port)
+{
+    for (size_t i = 0; i < config->upstream_count; i++) {
+        const struct config_upstream *upstream = &config->upstreams[i];
+        if (upstream->client_cert && span_eqs(host, upstream->host) && (upstream->port == 0 || upstream->port == port))
+            return upstream->client_cert;
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
 #ifndef AILERON_DATA_CONFIG_H
 #define AILERON_DATA_CONFIG_H
 
+#include "core/data/config_proxy.h"
 #include "core/data/json.h"
 #include "core/wire/addr.h"
 
@@ -12,6 +13,7 @@ enum limit {
     LIMIT_CONNECTIONS,       /* connections of one session at a time */
     LIMIT_SESSIONS,          /* sessions at a time */
     LIMIT_OPERATIONS,        /* operations of one session that are not final */
+    LIMIT_APPROVALS,         /* of one session that wait for a person */
     LIMIT_HEAD_BYTES,        /* of a request's or an answer's head */
     LIMIT_HEAD_FIELDS,
     LIMIT_BODY_BYTES,        /* of a request to the session API */
@@ -41,7 +43,7 @@ const struct limit_row *limit_row(enum limit limit) MUSTUSE;
 
 struct config_upstream {
     char *host;        /* canonical */
-    uint16_t port;     /* 0: any */
+    uint16_t port;     /* of address and client_cert; 0: any */
     char *ca_file;     /* absolute, NULL: none: added to the roots for this host */
     char *client_cert; /* a vault entry; NULL: none */
     bool has_address;  /* connect here instead of resolving; still checked as an address */
@@ -63,7 +65,7 @@ struct config {
     struct config_upstream *upstreams;
     size_t upstream_count;
     struct {
-        char *upstream_proxy; /* "" : none */
+        struct config_proxy proxy;
         uint16_t capture_ports[CONFIG_PORTS_MAX];
         size_t capture_port_count;
         struct addr resolvers[4]; /* empty: the host's */
@@ -95,5 +97,7 @@ void config_free(struct config *config);
 /* The row for this host and port, or NULL. */
 const struct config_upstream *config_upstream(const struct config *config, struct span host,
                                               uint16_t port) NONNULL;
+/* The vault entry of the client certificate that goes with every connection to this host and port; NULL: none. */
+const char *config_client_cert(const struct config *config, struct span host, uint16_t port) NONNULL;
 
 #endif

@@ -68,22 +68,9 @@ static bool all_kept(const struct json_at *config, const struct json_at *policy,
         return json_fail(&at, err, "this version does not enforce rules about programs; take 'exec' out");
     if (!config)
         return true;
-    if (json_member(config, "network", &section) && json_member(&section, "upstream_proxy", &at) &&
-        json_string_length(at.node) > 0)
-        return json_fail(&at, err, "this version cannot go through an upstream proxy");
-    if (json_member(config, "approvals", &section) && json_member(&section, "notify", &at) &&
-        json_array_size(at.node) > 0)
-        return json_fail(&at, err, "this version asks for no approvals and so notifies nobody");
     if (json_member(config, "audit", &section) && json_member(&section, "anchor", &at) && json_array_size(at.node) > 0)
         return json_fail(&at, err, "this version gives heads of the record to no command; keep them by: aileron audit "
                                    "verify");
-    if (!json_member(config, "upstreams", &section))
-        return true;
-    for (size_t i = 0; i < json_array_size(section.node); i++) {
-        struct json_at upstream = json_element(&section, i);
-        if (json_member(&upstream, "client_cert", &at))
-            return json_fail(&at, err, "this version shows upstreams no client certificate");
-    }
     return true;
 }
 

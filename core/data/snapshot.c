@@ -156,6 +156,7 @@ bool snapshot_add_roots(struct snapshot *snapshot, struct span system_pem, struc
     if (ok) {
         free(snapshot->roots_pem);
         snapshot->roots_pem = mem_strdup(buf_cstr(&pem));
+        snapshot->added_pem = snapshot->roots_pem + strnlen(snapshot->roots_pem, system_pem.len);
         snapshot->upstream_roots =
             mem_array(config->upstream_count + 1, sizeof *snapshot->upstream_roots);
     }
@@ -276,8 +277,11 @@ bool snapshot_needs_inside(const struct snapshot *snapshot, struct span host, ui
         (snapshot->project && policy_needs_inside(snapshot->project, host, port)))
         return true;
     decide_both(snapshot, &query, &decision);
-    return decision.action != POLICY_DENY && !decision.credential &&
-           binding_any(snapshot->rules->bindings, host, port);
+    if (decision.action == POLICY_DENY)
+        return false;
+    /* A certificate of ours can only be shown by us. */
+    return config_client_cert(snapshot->rules->config, host, port) ||
+           (!decision.credential && binding_any(snapshot->rules->bindings, host, port));
 }
 
 bool snapshot_token_ok(const struct snapshot *snapshot, struct span token)

@@ -56,6 +56,7 @@ struct snapshot {
     struct addr resolvers[SNAPSHOT_RESOLVERS_MAX];
     size_t resolver_count;
     char *roots_pem;   /* the system's roots and tls.ca_file */
+    const char *added_pem; /* in it: what tls.ca_file added; set by snapshot_add_roots, never sent */
     char *ca_cert_pem; /* the session's */
     char *ca_key_pem;  /* wiped when freed; NULL in the monitor's own copy */
     struct snapshot_pem *upstream_roots;

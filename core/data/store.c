@@ -23,6 +23,13 @@ static const char *const migrations[STORE_SCHEMA] = {
     "CREATE UNIQUE INDEX operation_key ON operation (session, key) WHERE key IS NOT NULL;"
     "CREATE INDEX operation_session ON operation (session, seq);"
     "CREATE INDEX operation_state ON operation (state);",
+
+    "CREATE TABLE approval (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, "
+    "operation TEXT, digest TEXT NOT NULL, rule TEXT NOT NULL, shown TEXT NOT NULL, state TEXT NOT NULL, "
+    "scope TEXT, reason TEXT, by TEXT, edited INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, "
+    "expires INTEGER NOT NULL, decided INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX approval_state ON approval (state);"
+    "CREATE INDEX approval_session ON approval (session, digest);",
 };
 
 bool store_fail(struct store *store, struct err *err, const char *what)

@@ -9,9 +9,10 @@
 #include "core/data/json.h"
 
 enum {
-    STORE_SCHEMA = 1,
+    STORE_SCHEMA = 2,
     STORE_RESULT_MAX = 1024 * 1024, /* bytes of a result */
     STORE_ARGS_MAX = 256 * 1024,
+    STORE_SHOWN_MAX = 512 * 1024, /* of what a person is shown: arguments, or a request with its body */
     STORE_LIST_MAX = 1000
 };
 
@@ -78,6 +79,9 @@ bool store_operation_by_key(struct store *store, const char *session, const char
 /* From one state to another; ERR_CONFLICT, and nothing changed, where it is in a third. */
 bool store_operation_move(struct store *store, const char *id, const char *from, const char *to,
                           int64_t now_ms, struct err *err) MUSTUSE NONNULL;
+/* Other arguments for an operation that is in that state. */
+bool store_operation_edit(struct store *store, const char *id, const char *state, const char *args, int64_t now_ms,
+                          struct err *err) MUSTUSE NONNULL;
 struct store_outcome {
     const char *state;
     int64_t status;
@@ -114,9 +118,49 @@ bool store_usage(struct store *store, const char *session, size_t row_bytes, uin
 /* Drops a session's collected operations; of those with an idempotency key, which must not run again, the result. */
 bool store_make_room(struct store *store, const char *session, struct err *err) MUSTUSE NONNULL;
 /* Drops operations last changed before then that were collected, or whose session ended before then, and such
- * sessions; *count of the operations. */
+ * sessions, and approvals decided before then; *count of them all. */
 bool store_prune(struct store *store, int64_t before_ms, size_t *count, struct err *err)
     MUSTUSE NONNULL;
+
+/* What waits for a person, and what was decided. */
+struct store_approval {
+    char *id, *session;
+    char *operation; /* NULL: a request, which has no operation */
+    char *digest;    /* of shown, hex */
+    char *rule;      /* what asked for a person */
+    char *shown;     /* canonical JSON: what the person sees, and what they decide about */
+    char *state;     /* a word of the authority's enum */
+    char *scope;     /* how far the yes goes; NULL: not decided */
+    char *reason, *by; /* of the decision; NULL */
+    bool edited;
+    int64_t created_ms, expires_ms, decided_ms;
+};
+void store_approval_clear(struct store_approval *row) NONNULL; /* zeroed is fine */
+bool store_approval_add(struct store *store, const struct store_approval *row, struct err *err) MUSTUSE NONNULL;
+bool store_approval_get(struct store *store, const char *id, struct store_approval *out, struct err *err)
+    MUSTUSE NONNULL;
+/* The session's newest of that digest without an operation; *found tells. */
+bool store_approval_latest(struct store *store, const char *session, const char *digest,
+                           struct store_approval *out, bool *found, struct err *err) MUSTUSE NONNULL;
+/* Those of a session (NULL: any) in a state (NULL: any), with that rule and scope (NULL: any). */
+struct store_approval_filter {
+    const char *session, *state, *rule, *scope, *operation;
+    int64_t expires_before_ms; /* 0: any */
+    size_t limit;              /* 0: STORE_LIST_MAX */
+};
+bool store_approval_count(struct store *store, const struct store_approval_filter *filter, size_t *count,
+                          struct err *err) MUSTUSE NONNULL;
+typedef bool (*store_approval_fn)(void *arg, const struct store_approval *row);
+/* Oldest first. As with operations, false from fn ends the walk. fn changes nothing in the store. */
+bool store_approvals(struct store *store, const struct store_approval_filter *filter, store_approval_fn fn,
+                     void *arg, struct err *err) MUSTUSE NONNULL_AT(1, 2, 3, 5);
+/* From one state to another with what was decided (strings may be NULL); ERR_CONFLICT where it is in a third. */
+struct store_decision {
+    const char *state, *scope, *reason, *by;
+    const char *shown, *digest; /* of edited arguments; NULL: as they were */
+};
+bool store_approval_decide(struct store *store, const char *id, const char *from,
+                           const struct store_decision *decision, int64_t now_ms, struct err *err) MUSTUSE NONNULL;
 
 const char *store_library_version(void); /* SQLite's, for --version */
 

@@ -116,6 +116,20 @@ bool store_operation_move(struct store *store, const char *id, const char *from,
            (changes == 1 || not_moved(store, id, from, err));
 }
 
+bool store_operation_edit(struct store *store, const char *id, const char *state, const char *args, int64_t now_ms,
+                          struct err *err)
+{
+    size_t changes = 0;
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_OPERATION_EDIT,
+        "UPDATE operation SET args = ?, updated = ? WHERE id = ? AND state = ?", err);
+    if (strlen(args) > STORE_ARGS_MAX)
+        return err_set(err, ERR_LIMIT, "the arguments are longer than %d bytes", STORE_ARGS_MAX);
+    return statement && store_bind(statement, err, "titt", args, now_ms, id, state) &&
+           store_done(store, statement, "storing an operation's arguments", &changes, err) &&
+           (changes == 1 || not_moved(store, id, state, err));
+}
+
 bool store_operation_finish(struct store *store, const char *id, const char *from,
                             const struct store_outcome *outcome, int64_t now_ms, struct err *err)
 {
@@ -247,9 +261,16 @@ bool store_prune(struct store *store, int64_t before_ms, size_t *count, struct e
     sqlite3_stmt *sessions = store_statement(
         store, STORE_PRUNE_SESSIONS,
         "DELETE FROM session WHERE ended > 0 AND ended < ? AND id NOT IN (SELECT session FROM operation)", err);
+    sqlite3_stmt *approvals = store_statement(
+        store, STORE_PRUNE_APPROVALS, "DELETE FROM approval WHERE decided > 0 AND decided < ?", err);
+    size_t old = 0;
     *count = 0;
-    return statement && sessions && store_bind(statement, err, "i", before_ms) &&
+    bool done = statement && approvals && sessions && store_bind(statement, err, "i", before_ms) &&
            store_done(store, statement, "dropping old results", count, err) &&
            store_bind(sessions, err, "i", before_ms) &&
-           store_done(store, sessions, "dropping ended sessions", NULL, err);
+           store_done(store, sessions, "dropping ended sessions", NULL, err) &&
+           store_bind(approvals, err, "i", before_ms) &&
+           store_done(store, approvals, "dropping old decisions", &old, err);
+    *count += old;
+    return done;
 }

@@ -37,6 +37,10 @@ struct conn {
     struct queue raw;         /* bytes of the transport that TLS has not taken yet */
     unsigned handshake_wants; /* enum watch_interest */
 
+    bool wants_fd; /* conn_want_fd */
+    int passed_fd; /* -1: none */
+    size_t passed; /* how many came */
+
     bool busy; /* within a callback of the loop, whose end does the rest */
     bool paused, corked;
     bool emptied;              /* TLS: a read left nothing in the socket; the kernel tells when there is more */

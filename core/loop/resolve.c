@@ -198,6 +198,22 @@ static void ask(struct resolve_query *query, bool v6)
 
 /* ---- the beginning of a query ---- */
 
+static bool is_localhost(struct span name) /* RFC 6761 6.3 */
+{
+    return span_eqs(name, "localhost") || span_ends(name, ".localhost");
+}
+
+bool resolver_knows(const struct resolver *resolver, struct span name)
+{
+    struct resolve_answer found[2] = {{.count = 0}, {.count = 0}};
+    struct addr literal;
+    char text[RESOLVE_NAME_MAX + 1] = "";
+    if (name.len > RESOLVE_NAME_MAX)
+        return false;
+    memcpy(text, name.p, name.len);
+    return addr_parse(name, &literal) || is_localhost(name) || resolve_known_host(resolver->known, text, found);
+}
+
 /* True: the answer, or the error, is known without asking anyone. */
 static bool known(struct resolve_query *query, struct span name)
 {
@@ -215,7 +231,7 @@ static bool known(struct resolve_query *query, struct span name)
     }
     if (resolve_known_host(resolver->known, query->name, query->found))
         return true;
-    if (strcmp(query->name, "localhost") == 0 || span_ends(name, ".localhost")) { /* RFC 6761 6.3 */
+    if (is_localhost(name)) {
         err_set(err, ERR_UPSTREAM, "no such host: %s is not in the host's table", query->name);
         return true;
     }

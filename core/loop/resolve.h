@@ -49,6 +49,8 @@ typedef void (*resolve_fn)(void *arg, const struct addr *addrs, size_t count,
  * called. */
 struct resolve_query *resolve_start(struct resolver *resolver, struct span name, uint16_t port,
                                     resolve_fn fn, void *arg) MUSTUSE NONNULL_AT(1, 4);
+/* What is never asked of a name server: literals, names of the host's table, and "localhost". */
+bool resolver_knows(const struct resolver *resolver, struct span name) MUSTUSE NONNULL_AT(1);
 void resolve_cancel(struct resolve_query *query); /* fn is not called; NULL is fine */
 
 #endif

@@ -165,9 +165,9 @@ static void get_operation(struct plane *plane, struct service_request *req)
     uint64_t seconds = 0;
     struct err err;
     snprintf(id, sizeof(id), "%.*s", (int)(name.len < sizeof(id) ? name.len : sizeof(id) - 1), name.p);
-    if (!id_valid(id, "op_")) {
+    if (!id_valid(id, "op_") && !id_valid(id, "apr_")) {
         err_set(&err, ERR_NOT_FOUND, "there is no operation of this name");
-        err_hint(&err, "Operations are called op_ and 26 letters and digits");
+        err_hint(&err, "Operations are called op_, and approvals apr_, and 26 letters and digits");
         api_refuse(req, plane, &err, 0);
         return;
     }

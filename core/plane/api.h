@@ -8,4 +8,8 @@
 /* Takes conn and one of plane->connections. proven: the preamble carried the token; else each request must. */
 void api_start(struct plane *plane, struct conn *conn, bool proven) NONNULL;
 
+/* MESSAGE_OP_START that nobody here has asked for: a person has approved an operation, whose client has its answer
+ * already. Its result is for the monitor to keep. */
+void api_run_approved(struct plane *plane, const struct ipc_message *message) NONNULL;
+
 #endif

@@ -1,6 +1,7 @@
 /* A tool's call: the monitor makes it an operation and says what to send; a flow sends it; the answer streams
  * to the client, and its beginning to the monitor, which keeps it. The operation runs to its end also where
  * the client goes away: its result can be collected later. */
+#include "core/plane/api.h"
 #include "core/plane/api_private.h"
 #include "core/plane/flow.h"
 
@@ -328,4 +329,13 @@ void api_run(struct plane *plane, struct service_request *req)
     service_on_gone(req, on_gone, run);
     run->ask = plane_ask(plane, MESSAGE_OP_RUN, doc.root, on_answer, run);
     run->ask_id = ask_id(run->ask);
+}
+
+void api_run_approved(struct plane *plane, const struct ipc_message *message)
+{
+    struct run *run = mem_alloc(sizeof(*run));
+    run->plane = plane;
+    task_init(&run->again, plane->loop, on_again, run);
+    run->ask_id = message->id;
+    start(run, message);
 }

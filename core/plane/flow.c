@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const state_words[] = {"deciding", "dialing", "asking", "forwarding", "over"};
+static const char *const state_words[] = {"deciding", "collecting", "waiting", "dialing",
+                                          "asking",   "forwarding", "over"};
 
 void flow_set_state(struct flow *flow, enum flow_state state)
 {
@@ -33,13 +34,14 @@ static json_t *event_new(const struct flow *flow, const char *word)
     return event;
 }
 
-static void record_decision(struct flow *flow, const char *decision, const struct err *err)
+void flow_record_decision(struct flow *flow, const char *decision, const struct err *err)
 {
     json_t *event = event_new(flow, "network");
     json_put(event, "decision", decision);
     json_put(event, "rule", flow->decision.rule);
     json_put(event, "reason", flow->decision.reason);
     json_put(event, "mode", flow_mode(flow));
+    json_put(event, "approval", flow->approval[0] ? flow->approval : NULL);
     json_put(event, "path", flow->target->path);
     if (flow->decision.binding)
         json_put(event, "binding", flow->decision.binding->name);
@@ -76,6 +78,8 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         json_put(event, "message", err->message);
     }
     lines_add(&flow->plane->lines, event, true);
+    if (flow->state == FLOW_WAITING && flow->ask)
+        ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
     dial_cancel(flow->dial);
@@ -85,9 +89,10 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     http1_free(flow->parser);
     needle_scan_clear(&flow->outbound);
     needle_scan_clear(&flow->inbound);
-    needles_free(flow->secrets);
+    secrets_give(flow->secrets);
     flow->secrets = NULL;
     arena_free(flow->arena);
+    buf_wipe(&flow->held);
     epoch_unref(flow->epoch);
     flow->dial = NULL;
     flow->ask = NULL;
@@ -100,6 +105,8 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
     struct denial denial;
     denial_from_err(&denial, err, status);
     denial.id = flow->id;
+    if (err->code == ERR_PENDING && flow->approval[0]) /* what can be waited for */
+        snprintf(denial.id.text, sizeof(denial.id.text), "%s", flow->approval);
     snprintf(denial.rule, sizeof(denial.rule), "%s", rule ? rule : "");
     snprintf(denial.reason, sizeof(denial.reason), "%s", reason ? reason : "");
     const struct flow_client *client = flow->client;
@@ -111,26 +118,20 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
 
 /* ---- the credential ---- */
 
-/* The payload: a JSON object, one NUL byte, the secret (message.h). */
 static bool inject(struct flow *flow, const struct ipc_message *message, struct buf *value,
                    struct err *err)
 {
     struct doc doc CLEANUP(doc_clear) = {0};
-    const uint8_t *end = memchr(message->data, '\0', message->len);
     const char *username = "";
-    if (!end)
-        return err_set(err, ERR_INTERNAL, "the monitor's credential cannot be read");
-    size_t head = (size_t)(end - message->data);
-    if (!json_parse(message->data, head, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, &doc, err))
+    struct span secret;
+    if (!plane_credential(message, &doc, &secret, err))
         return false;
     struct json_at at = json_root(&doc);
     if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
         return false;
-    struct span secret = {(const char *)end + 1, message->len - head - 1};
-    needles_free(flow->secrets); /* of a try that failed */
-    flow->secrets = needles_new();
-    needles_add(flow->secrets, secret, 0);
-    needle_scan_init(&flow->inbound, flow->secrets);
+    secrets_give(flow->secrets); /* of a try that failed */
+    flow->secrets = secrets_take(flow->plane, secret);
+    needle_scan_init(&flow->inbound, secrets_needles(flow->secrets));
     return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
 }
 
@@ -147,15 +148,11 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     struct err err;
     struct buf value CLEANUP(buf_wipe) = {0};
     flow->ask = NULL;
-    if (message->type == MESSAGE_REFUSED) {
-        plane_refusal(message, &err);
-        flow_refuse(flow, &err, refusal_status(err.code), flow->decision.rule, NULL);
-    } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
-        if (message->type != MESSAGE_CREDENTIAL)
-            err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
-        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 0, flow->decision.rule, NULL);
-    } else {
+    if (inject(flow, message, &value, &err)) {
         flow_forward(flow); /* the head is written before value is wiped */
+    } else {
+        int status = message->type == MESSAGE_REFUSED ? refusal_status(err.code) : err.code == ERR_LIMIT ? 431 : 0;
+        flow_refuse(flow, &err, status, flow->decision.rule, NULL);
     }
     return false;
 }
@@ -200,10 +197,9 @@ static void on_dialed(void *arg, const struct dial_result *result)
         if (err->code == ERR_DENIED) { /* the rules allowed the name; its address is another matter */
             flow->decision.rule = "network.private";
             flow->decision.reason = NULL;
-            record_decision(flow, "deny", err);
+            flow_record_decision(flow, "deny", err);
         }
-        flow_refuse(flow, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502,
-                    err->code == ERR_DENIED ? "network.private" : NULL, NULL);
+        flow_refuse(flow, err, dial_status(err), err->code == ERR_DENIED ? "network.private" : NULL, NULL);
         return;
     }
     flow->reused = result->reused;
@@ -218,13 +214,31 @@ static void on_dialed(void *arg, const struct dial_result *result)
         flow_forward(flow);
 }
 
+/* As browsers do: over a connection that is there and takes WebSocket (RFC 8441), else over HTTP/1.1, which every
+ * WebSocket service has; what a new connection takes is not known before its SETTINGS are here. */
+static bool join_trunk(struct flow *flow)
+{
+    const struct target *target = flow->target;
+    struct dial_result found = {.reused = true};
+    if (!flow->websocket || flow->http1_wanted || target->scheme != TARGET_HTTPS)
+        return false;
+    found.trunk = trunk_find(flow->plane, &target->host, target->port);
+    if (found.trunk && http2_can_upgrade(trunk_session(found.trunk))) {
+        on_dialed(flow, &found);
+        return true;
+    }
+    trunk_unref(found.trunk);
+    return false;
+}
+
 void flow_dial(struct flow *flow, bool fresh)
 {
     struct dial_request request = {.host = &flow->target->host, .port = flow->target->port,
                                    .tls = flow->target->scheme == TARGET_HTTPS, .fresh = fresh,
-                                   .http1 = flow->http1_wanted};
+                                   .http1 = flow->http1_wanted || flow->request->upgrade};
     flow_set_state(flow, FLOW_DIALING);
-    flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
+    if (fresh || !join_trunk(flow))
+        flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
 }
 
 /* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. */
@@ -279,8 +293,11 @@ static void decide_overrides(struct flow *flow, struct match_query query)
                 other.action = POLICY_DENY;
                 other.reason = "the method that a field asks for goes with another credential";
             }
-            if (other.action > flow->decision.action)
+            if (other.action > flow->decision.action) {
                 flow->decision = other;
+                memcpy(flow->override, method, len);
+                flow->override[len < sizeof(flow->override) ? len : sizeof(flow->override) - 1] = '\0';
+            }
         }
 }
 
@@ -296,6 +313,8 @@ static void decide(struct flow *flow)
         flow->decision.binding = flow->binding_name
                                      ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)
                                      : NULL;
+        if (flow->decision.action == POLICY_APPROVE)
+            flow->decision.action = POLICY_ALLOW;
     }
 }
 
@@ -313,8 +332,6 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
         return err_hint(err, "This is policy, not a network fault: another way to the same host is "
                              "denied too. Ask the user to change policy.yaml");
     case POLICY_APPROVE:
-        err_set(err, ERR_DENIED, "this request needs a person's approval, which this version cannot ask for");
-        return err_hint(err, "Ask the user to allow it in policy.yaml, or to do it");
     case POLICY_ALLOW:
         break;
     }
@@ -386,7 +403,7 @@ static void begin(void *arg)
     char authority[TARGET_AUTHORITY_BYTES];
     if (!flow_head_fits(flow, flow->request, &err)) {
         err_hint(&err, "Send less, or ask the user to raise it in config.yaml");
-        record_decision(flow, "deny", &err);
+        flow_record_decision(flow, "deny", &err);
         flow_refuse(flow, &err, 431, NULL, NULL);
         return;
     }
@@ -398,14 +415,17 @@ static void begin(void *arg)
         return;
     }
     if (!allowed(flow, &err, &status)) {
-        record_decision(flow, flow->decision.action == POLICY_ALLOW ? "deny"
-                              : policy_action_word(flow->decision.action), &err);
+        flow_record_decision(flow, "deny", &err);
         flow_refuse(flow, &err, status, flow->decision.rule, flow->decision.reason);
         return;
     }
     if (flow->epoch->sentinels && !guarded(flow))
         return;
-    record_decision(flow, "allow", NULL);
+    if (flow->decision.action == POLICY_APPROVE) {
+        flow_approve(flow);
+        return;
+    }
+    flow_record_decision(flow, "allow", NULL);
     flow_dial(flow, false);
 }
 
@@ -418,7 +438,7 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .binding_name = request->binding, .captured = request->captured,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
-    flow->http1_wanted = request->msg->upgrade;
+    flow->websocket = request->websocket;
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;

@@ -31,7 +31,9 @@ static size_t room_beside(size_t room, const struct needle_scan *scan)
 
 size_t flow_room(const struct flow *flow)
 {
-    if (flow->state != FLOW_FORWARDING || flow->body_done || flow->leaking)
+    if (flow->state == FLOW_COLLECTING)
+        return flow_approve_room(flow);
+    if (flow->state != FLOW_FORWARDING || flow->body_done || flow->leaking || flow->held.len > 0)
         return 0;
     return room_beside(flow->carrier->room(flow), &flow->outbound);
 }
@@ -51,31 +53,47 @@ static void refuse_leak(void *arg)
 }
 
 /* C02: nothing of it is sent, and the request is never completed. */
-static bool leaks(struct flow *flow)
+static void stop_leak(struct flow *flow)
 {
-    const struct needles *sentinels = flow->outbound.needles;
-    if (!sentinels || (flow->outbound.found == 0 && !guard_leak_trailers(sentinels, flow->request, flow->leak_place,
-                                                                         &flow->leak_tag)))
-        return false;
-    if (flow->outbound.found) {
-        memcpy(flow->leak_place, "body", sizeof("body"));
-        flow->leak_tag = flow->outbound.tag;
-    }
     flow->leaking = true;
     task_init(&flow->task, flow->plane->loop, refuse_leak, flow);
     task_post(&flow->task); /* not from within: the client is in the middle of giving us its body */
+}
+
+static bool body_leaks(struct flow *flow)
+{
+    if (!flow->outbound.needles || flow->outbound.found == 0)
+        return false;
+    memcpy(flow->leak_place, "body", sizeof("body"));
+    flow->leak_tag = flow->outbound.tag;
+    stop_leak(flow);
     return true;
+}
+
+static bool trailers_leak(struct flow *flow)
+{
+    if (!flow->outbound.needles ||
+        !guard_leak_trailers(flow->outbound.needles, flow->request, flow->leak_place, &flow->leak_tag))
+        return false;
+    stop_leak(flow);
+    return true;
+}
+
+static void forward_body(struct flow *flow, struct span data)
+{
+    flow->body_begun = true;
+    if (flow->outbound.needles)
+        needle_scan_next(&flow->outbound, data, &data);
+    if (!body_leaks(flow))
+        send_body(flow, data);
 }
 
 void flow_body(struct flow *flow, struct span data)
 {
-    if (data.len == 0 || flow->leaking)
-        return;
-    flow->body_begun = true;
-    if (flow->outbound.needles)
-        needle_scan_next(&flow->outbound, data, &data);
-    if (!leaks(flow))
-        send_body(flow, data);
+    if (flow->state == FLOW_COLLECTING)
+        flow_approve_body(flow, data);
+    else if (data.len > 0 && !flow->leaking)
+        forward_body(flow, data);
 }
 
 static void end_body(struct flow *flow)
@@ -85,7 +103,7 @@ static void end_body(struct flow *flow)
         return;
     if (flow->outbound.needles)
         needle_scan_end(&flow->outbound, &rest);
-    if (leaks(flow))
+    if (body_leaks(flow) || trailers_leak(flow))
         return;
     send_body(flow, rest);
     flow->carrier->body_end(flow);
@@ -94,8 +112,35 @@ static void end_body(struct flow *flow)
 void flow_body_end(struct flow *flow)
 {
     flow->body_done = true;
-    if (flow->state == FLOW_FORWARDING)
+    if (flow->state == FLOW_COLLECTING)
+        flow_approve_end(flow);
+    else if (flow->state == FLOW_FORWARDING)
         end_body(flow);
+}
+
+/* What a person has seen goes on. */
+static void forward_held(struct flow *flow)
+{
+    while (flow->held_sent < flow->held.len) {
+        size_t room = room_beside(flow->carrier->room(flow), &flow->outbound), left = flow->held.len - flow->held_sent;
+        struct span part = {(const char *)flow->held.data + flow->held_sent, left < room ? left : room};
+        if (part.len == 0)
+            return;
+        flow->held_sent += part.len;
+        flow->body_done = flow->held_sent == flow->held.len;
+        forward_body(flow, part);
+        if (flow->state != FLOW_FORWARDING || flow->leaking)
+            return;
+    }
+    end_body(flow);
+}
+
+void flow_more(struct flow *flow)
+{
+    if (flow->held.len > 0)
+        forward_held(flow);
+    else
+        flow->client->more(flow->arg);
 }
 
 void flow_forward(struct flow *flow)
@@ -116,7 +161,7 @@ void flow_forward(struct flow *flow)
     }
     flow_set_state(flow, FLOW_FORWARDING);
     if (!flow->body_done)
-        flow->client->more(flow->arg);
+        flow_more(flow);
     else
         end_body(flow); /* an empty body, whose end came ahead of the upstream */
 }
@@ -138,14 +183,14 @@ void flow_finish(struct flow *flow)
     const struct flow_client *client = flow->client;
     void *arg = flow->arg;
     struct span rest = {NULL, 0};
-    if (flow->secrets)
+    if (flow->inbound.needles)
         needle_scan_end(&flow->inbound, &rest);
     if (rest.len > 0)
         client->body(arg, rest);
     if (flow->state != FLOW_FORWARDING)
         return;
     if (flow->secrets)
-        flow->reflected += guard_mask(flow->secrets, &flow->answer, flow->arena);
+        flow->reflected += guard_mask(secrets_needles(flow->secrets), &flow->answer, flow->arena);
     strip_trailers(&flow->answer.trailers);
     struct arena *arena = flow->arena;
     struct msg answer = flow->answer; /* its trailers live in the arena, which outlives the call */
@@ -164,10 +209,20 @@ bool flow_take_head(struct flow *flow)
         return false;
     }
     flow->head_given = answer->status >= 200 || answer->status == 101;
+    if (flow->websocket && answer->status / 100 == 2) { /* to a client over HTTP/2 that would mean yes */
+        flow->head_given = false;
+        err_set(&err, ERR_UPSTREAM, "%s did not switch to WebSocket, and answered %u", flow->target->host.name,
+                answer->status);
+        flow_refuse(flow, &err, 502, NULL, NULL);
+        return false;
+    }
     msg_strip_hop_by_hop(answer);
     msg_remove(answer, "X-Aileron-Denied");
     if (flow->secrets)
-        flow->reflected += guard_mask(flow->secrets, answer, flow->arena);
+        flow->reflected += guard_mask(secrets_needles(flow->secrets), answer, flow->arena);
+    /* What comes from here is not looked through: it is framed, and what was held back of a frame would stop it. */
+    if (answer->status == 101)
+        needle_scan_clear(&flow->inbound);
     flow->client->head(flow->arg, answer);
     return flow->state == FLOW_FORWARDING;
 }
@@ -180,7 +235,7 @@ size_t flow_answer_room(const struct flow *flow)
 void flow_take_body(struct flow *flow, struct span data)
 {
     flow->received_bytes += data.len;
-    if (flow->secrets)
+    if (flow->inbound.needles)
         needle_scan_next(&flow->inbound, data, &data);
     if (data.len > 0)
         flow->client->body(flow->arg, data);

@@ -5,7 +5,9 @@
 #include "core/plane/dial.h"
 #include "core/plane/flow.h"
 #include "core/plane/guard.h"
+#include "core/plane/secrets.h"
 #include "core/plane/trunk.h"
+#include "core/plane/websocket.h"
 
 /* What the monitor records before it hands a credential out. */
 enum { FLOW_CREDENTIAL_PATH_BYTES = 16 * 1024, FLOW_CREDENTIAL_METHOD_BYTES = 32 };
@@ -13,6 +15,8 @@ enum { FLOW_REFUSALS_MAX = 3 };
 
 enum flow_state {
     FLOW_DECIDING,   /* until the loop's next round */
+    FLOW_COLLECTING, /* the whole body, for a person to see */
+    FLOW_WAITING,    /* for that person, by the monitor */
     FLOW_DIALING,    /* resolve, check, connect, verify */
     FLOW_ASKING,     /* the credential, from the monitor */
     FLOW_FORWARDING, /* head sent, bodies under way */
@@ -41,6 +45,10 @@ struct flow {
     bool captured;
     const struct flow_client *client;
     void *arg;
+    struct buf held;      /* the body that a person was shown; empty where nobody is asked */
+    size_t held_sent;
+    char approval[32];    /* by which it went; "": none was needed */
+    char override[FLOW_CREDENTIAL_METHOD_BYTES]; /* the method of a field that asks for a person; "": none does */
 
     enum flow_state state;
     struct task task;
@@ -57,7 +65,10 @@ struct flow {
     bool reused, fresh_tried;
     bool untouched;             /* the upstream says that it did nothing: it may be sent again */
     unsigned refusals;          /* how often it said so */
-    bool http1_wanted;          /* the upstream insists, or the request is an upgrade */
+    bool http1_wanted;          /* the upstream insists */
+    bool websocket;             /* the handshake is ours: the client's side is HTTP/2 */
+    bool switched;              /* and it succeeded, over HTTP/2 too: the bodies are the other protocol's */
+    char accept[WEBSOCKET_ACCEPT_BYTES]; /* over HTTP/1.1: what the upstream has to say */
     bool body_done;             /* of the request */
     bool body_begun;            /* some of it was sent: it cannot be sent again */
     bool answered;              /* a byte of an answer came */
@@ -69,13 +80,22 @@ struct flow {
     uint64_t sent_bytes, received_bytes, began_ms;
 
     struct needle_scan outbound; /* the request's body, for stand-ins */
-    struct needles *secrets;     /* the credential that was put in; NULL: none */
+    struct secrets *secrets;     /* the credential that was put in; NULL: none */
     struct needle_scan inbound;  /* the answer's body, for it */
     size_t reflected;            /* how often it came back in a head */
     bool leaking;                /* a stand-in was found in the body or behind it: nothing more is sent */
     char leak_place[GUARD_PLACE_BYTES];
     unsigned leak_tag;
 };
+
+/* flow_approve.c: the request is held until a person has decided; then flow_dial, or it is refused. */
+void flow_approve(struct flow *flow) NONNULL;
+size_t flow_approve_room(const struct flow *flow) NONNULL;
+void flow_approve_body(struct flow *flow, struct span data) NONNULL;
+void flow_approve_end(struct flow *flow) NONNULL;
+void flow_record_decision(struct flow *flow, const char *decision, const struct err *err) NONNULL_AT(1, 2);
+/* The carrier has room: what was held goes on, or the client gives more. */
+void flow_more(struct flow *flow) NONNULL;
 
 const char *flow_mode(const struct flow *flow) NONNULL;
 void flow_set_state(struct flow *flow, enum flow_state state) NONNULL;

@@ -3,15 +3,21 @@
 #include "core/plane/api.h"
 #include "core/plane/denial.h"
 #include "core/plane/exchange.h"
+#include "core/plane/inlet.h"
 #include "core/plane/socks.h"
 #include "core/plane/tunnel.h"
+#include "core/base/id.h"
 #include "core/wire/socks.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { FIRST_BYTES_MS = 10000, LINGER_MS = 2000 };
+enum {
+    FIRST_BYTES_MS = 10000,
+    LINGER_MS = 2000,
+    TURNED_AWAY_MAX = 256 /* connections above limits.connections that are told so, in LINGER_MS */
+};
 static const char magic[] = "AILERON ";
 
 struct front {
@@ -23,9 +29,18 @@ struct front {
     struct task again;
 };
 
+/* Only the mode `listener` takes a descriptor. */
+static void drop_passed(struct front *front)
+{
+    int fd = conn_take_fd(front->conn);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* The connection has another owner now, or none. */
 static void front_free(struct front *front)
 {
+    drop_passed(front);
     task_cancel(&front->again);
     calm_cancel(&front->calm);
     loop_defer(front->plane->loop, free, front);
@@ -104,6 +119,13 @@ static void take_preamble(struct front *front, struct span line)
     } else if (span_eqs(mode, "api")) {
         front_free(front);
         api_start(plane, conn, true);
+    } else if (span_eqs(mode, "listener")) {
+        if (!inlet_open(plane, conn, conn_take_fd(conn), &err)) {
+            refuse(front, &err, 400);
+            return;
+        }
+        plane_leave(plane); /* it carries no request: there is one at the most */
+        front_free(front);
     } else if (!span_eqs(mode, "capture")) {
         err_set(&err, ERR_DATA, "the preamble names no mode that this daemon knows");
         refuse(front, &err, 400);
@@ -130,6 +152,7 @@ static void secure_api(struct front *front)
         front_close(front);
         return;
     }
+    drop_passed(front);
     front->securing = true;
     conn_secure(front->conn, stream, FIRST_BYTES_MS);
 }
@@ -207,12 +230,14 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
-/* One connection too many: the first of a row is on the record. */
-static void turn_away(struct plane *plane, int fd)
+/* Above limits.connections: the first of a row is on the record. What has come is read, since closing with bytes
+ * unread would reset the connection and take the answer from the client. */
+static void turn_away(struct plane *plane, struct conn *conn)
 {
     struct denial denial;
     struct err err;
     struct buf out CLEANUP(buf_clear);
+    uint64_t now = clock_mono_ms();
     err_set(&err, ERR_LIMIT, "this sandbox holds %zu connections already, and limits.connections allows no more",
             plane->connections);
     err_hint(&err, "Close some of them, or ask the user to raise it in config.yaml");
@@ -220,17 +245,32 @@ static void turn_away(struct plane *plane, int fd)
     if (!plane->crowded)
         denial_record(&denial, plane);
     plane->crowded = true;
+    if (now - plane->turned_away_at >= LINGER_MS) {
+        plane->turned_away_at = now;
+        plane->turned_away = 0;
+    }
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
-    ssize_t written = denial_answer(&denial, DENIAL_JSON, true, false, &out) ? write(fd, out.data, out.len) : 0;
-    (void)written; /* best effort: what it says is not read */
-    close(fd);
+    if (plane->turned_away++ < TURNED_AWAY_MAX && denial_answer(&denial, DENIAL_JSON, true, false, &out) &&
+        conn_write(conn, out.data, out.len))
+        conn_finish(conn, LINGER_MS);
+    else
+        conn_close(conn);
 }
 
-void front_accept(struct plane *plane, int fd)
+static void on_nothing(struct conn *conn, enum conn_event event, void *arg)
 {
-    if (plane->connections >= plane->epoch->snapshot->rules->config->limits[LIMIT_CONNECTIONS]) {
-        turn_away(plane, fd);
-        return;
+    (void)conn; /* it is finishing: nothing is told */
+    (void)event;
+    (void)arg;
+}
+
+/* NULL: turned away. */
+static struct front *front_new(struct plane *plane, int fd)
+{
+    uint64_t most = plane->epoch->snapshot->rules->config->limits[LIMIT_CONNECTIONS];
+    if (plane->connections >= most) {
+        turn_away(plane, conn_new_fd(plane->loop, fd, on_nothing, NULL));
+        return NULL;
     }
     struct front *front = mem_alloc(sizeof(*front));
     front->plane = plane;
@@ -238,5 +278,23 @@ void front_accept(struct plane *plane, int fd)
     plane->crowded = false;
     task_init(&front->again, plane->loop, go_on, front);
     front->conn = conn_new_fd(plane->loop, fd, on_conn, front);
+    return front;
+}
+
+void front_accept(struct plane *plane, int fd)
+{
+    struct front *front = front_new(plane, fd);
+    if (!front)
+        return;
+    conn_want_fd(front->conn);
     conn_deadline(front->conn, FIRST_BYTES_MS);
+}
+
+void front_accept_proxy(struct plane *plane, int fd)
+{
+    struct front *front = front_new(plane, fd);
+    if (!front)
+        return;
+    front->proxy = true;
+    conn_deadline(front->conn, plane->epoch->snapshot->rules->config->limits[LIMIT_IDLE_MS]);
 }

@@ -16,21 +16,26 @@
 /* One snapshot with what is derived from it. A reload makes a new one; a request keeps the one that it
  * began with until it ends. */
 struct needles;
+struct epoch_own { /* of an upstream with roots of its own */
+    struct trust *trust;
+    struct stream_config *client[2]; /* [1]: offers http/1.1 alone */
+};
 struct epoch {
     struct snapshot *snapshot;
     struct trust *trust;          /* the system's roots and tls.ca_file */
     struct stream_config *client; /* verifies upstreams against trust; offers h2 and http/1.1 */
     struct stream_config *client_http1; /* the same, but offers http/1.1 alone: for upgrades */
-    struct stream_config **own;   /* two for each of snapshot->upstream_roots, in that order; NULL: not needed yet */
+    struct epoch_own *own;        /* for each of snapshot->upstream_roots, in that order; zero: not needed yet */
     struct needles *sentinels;    /* the session's stand-ins; NULL: it has none */
     unsigned refs;
 };
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err) MUSTUSE NONNULL; /* takes it on success */
 struct epoch *epoch_ref(struct epoch *epoch) MUSTUSE NONNULL;
 void epoch_unref(struct epoch *epoch); /* NULL is fine */
-/* The config for an upstream: its own roots where the configuration names a ca_file. A reference. */
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err) MUSTUSE
-    NONNULL_AT(1, 4);
+/* The config for an upstream: its own roots where the configuration names a ca_file. A reference. identity: PEM of the
+ * client's certificate and key, for which the config is made anew, and never shared; empty: none. */
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct span identity,
+                                   struct err *err) MUSTUSE NONNULL_AT(1, 5);
 
 struct ask; /* a question to the monitor that is open */
 /* The answer: a message of one of the types that message.h gives for the question, borrowed for the call. Never
@@ -41,6 +46,7 @@ typedef bool (*ask_fn)(void *arg, const struct ipc_message *message);
 enum { PLANE_PLACES = 256 };
 struct trunk;
 struct dial;
+struct secrets;
 
 struct plane {
     struct loop *loop;
@@ -55,11 +61,15 @@ struct plane {
     struct trunk *trunks;  /* HTTP/2 connections to upstreams, shared by requests */
     struct dial *dials;    /* under way that others may wait for */
     uint64_t http1_places[PLANE_PLACES]; /* hashes of where HTTP/2 was not agreed: nobody waits for a dial there */
+    struct secrets *secrets; /* credentials that answers are searched for (secrets.h) */
     struct lines lines; /* for the record */
     struct ask *asks;
     uint32_t last_ask;
     struct calm *waiting;     /* until the monitor has taken what is queued for it */
     struct timer calm_timer;
+    struct inlet *inlet;      /* the sandbox's listening socket; NULL: its supervisor accepts itself */
+    uint64_t turned_away_at;  /* front.c: when TURNED_AWAY_MAX began to count */
+    unsigned turned_away;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */
     bool crowded;       /* the last one that came was over that bound */
     bool draining;
@@ -80,6 +90,9 @@ void plane_follow(struct plane *plane, struct epoch *epoch) NONNULL;
 /* Whether a question fits into one message. False: ERR_LIMIT. */
 bool plane_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL;
 /* Sends a question; fn gets its answer. */
+/* The same with a payload of another shape. */
+struct ask *plane_ask_bytes(struct plane *plane, enum message_type type, const void *payload, size_t len, ask_fn fn,
+                            void *arg) MUSTUSE NONNULL_AT(1, 5);
 struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
                       void *arg) MUSTUSE NONNULL;
 uint32_t ask_id(const struct ask *ask) NONNULL;
@@ -96,5 +109,9 @@ bool plane_calm(struct plane *plane, struct calm *calm, struct task *task) MUSTU
 void calm_cancel(struct calm *calm) NONNULL;
 /* An error of the monitor's REFUSED payload. */
 void plane_refusal(const struct ipc_message *message, struct err *err) NONNULL;
+/* The answer to a question for a credential. True: doc holds its object, *secret the bytes, borrowed from message.
+ * False: what the monitor says against it, or that it is malformed. doc is the caller's to clear. */
+bool plane_credential(const struct ipc_message *message, struct doc *doc, struct span *secret, struct err *err) MUSTUSE
+    NONNULL;
 
 #endif

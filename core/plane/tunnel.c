@@ -213,7 +213,7 @@ static void on_dialed(void *arg, const struct dial_result *result)
     if (err) {
         struct decision address = {.rule = err->code == ERR_DENIED ? "network.private" : NULL};
         record(tunnel, "deny", "tunnel", &address, err);
-        make_denial(tunnel, &address, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
+        make_denial(tunnel, &address, err, dial_status(err));
         if (tunnel->way == TUNNEL_CAPTURED)
             refuse(tunnel);
         else

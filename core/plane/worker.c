@@ -4,7 +4,9 @@
 #include "core/base/proc.h"
 #include "core/loop/jail.h"
 #include "core/loop/listen.h"
+#include "core/plane/api.h"
 #include "core/plane/front.h"
+#include "core/plane/inlet.h"
 #include "tls/crypto.h"
 
 #include <signal.h>
@@ -141,6 +143,7 @@ static void drain(struct worker *worker)
     struct plane *plane = &worker->plane;
     listener_free(worker->listener);
     worker->listener = NULL;
+    inlet_close(plane->inlet);
     task_init(&worker->drained, plane->loop, on_drained, worker);
     plane_drain(plane, &worker->drained);
     if (plane->epoch)
@@ -161,6 +164,8 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
         } else if (!worker->ready) {
             become_ready(worker);
         }
+    } else if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED) {
+        api_run_approved(&worker->plane, message);
     } else if (message->type == MESSAGE_HALT) {
         plane_halt(&worker->plane, message);
     } else if (message->type == MESSAGE_SHUTDOWN) {

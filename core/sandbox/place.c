@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CA_BYTES = 64 * 1024 };
+enum { CA_BYTES = 5 * 1024 * 1024 }; /* tls.ca_file may be as large as all roots together, 4 MiB */
 
 bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err)
 {
@@ -75,8 +75,8 @@ static void add_entry(const char *path, unsigned id, const char *entry)
         (void)!file_write_all(fd, line, strlen(line), &err);
 }
 
-/* Adds the session's CA to the image's own roots. No symlink is followed: what it leads to is in the list too, or
- * is none of ours to write to. */
+/* Adds the session's CA and tls.ca_file's to the image's own roots. No symlink is followed: what it leads to is in the
+ * list too, or is none of ours to write to. */
 static void add_roots(void)
 {
     static const char *const stores[] = SANDBOX_ROOT_STORES;
@@ -84,7 +84,7 @@ static void add_roots(void)
     struct err err = {0};
     struct stat st;
 
-    if (!file_read(SANDBOX_CA, CA_BYTES, &ca, &err))
+    if (!file_read(SANDBOX_CA_EXTRA, CA_BYTES, &ca, &err))
         return;
     for (size_t i = 0; i < COUNT(stores); i++) {
         CLEANUP(file_close_ptr) int fd = open(stores[i], O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

@@ -190,6 +190,7 @@ void needle_scan_clear(struct needle_scan *scan)
 {
     buf_wipe(&scan->held);
     buf_wipe(&scan->ready);
+    scan->needles = NULL;
 }
 
 /* Where the longest end of data begins that is a beginning of a needle; data.len where none is. */

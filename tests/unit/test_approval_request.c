@@ -1,0 +1,165 @@
+/* Approvals of requests in a real monitor: held, let go once and as they were shown, or answered in time (A02, C08,
+ * C13). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/approval_world.h"
+
+static void a_held_request_goes_on(void **state)
+{
+    struct world *world = *state;
+
+    ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "{\"a\":1}");
+    AUTOFREE char *approval = the_pending(world);
+    json_t *seen JSON_AUTO = look(world, approval);
+    const json_t *what = json_object_get(seen, "shown");
+    assert_string_equal(text_at(what, "kind"), "request");
+    assert_string_equal(text_at(what, "body"), "{\"a\":1}");
+    assert_string_equal(text_at(what, "rule"), "ask first");
+    assert_string_equal(text_at(what, "binding"), "user/api");
+    decide(world, approval, "approve", "once");
+    json_t *answer JSON_AUTO = hear_json(world, MESSAGE_APPROVED, 1);
+    assert_string_equal(text_at(answer, "approval"), approval);
+    expect_approval(world, approval, "used");
+}
+
+static json_t *credential(const char *method, const char *path, const char *name)
+{
+    return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443,
+                     "method", method, "path", path, "request", name);
+}
+
+static void a_yes_gives_the_credential_to_that_request_alone(void **state)
+{
+    struct world *world = *state;
+    static const char one[] = "01HZZZZZZZZZZZZZZZZZZZZZZA", two[] = "01HZZZZZZZZZZZZZZZZZZZZZZB";
+    static char payload[FRAME_BYTES];
+    size_t len;
+
+    tell_json(world, MESSAGE_CREDENTIAL_ASK, 1, credential("POST", "/new", one)); /* before anybody said yes */
+    expect_refusal(world, 1, "denied");
+    ask_request(world, 2, request("POST", "/new", one), "");
+    AUTOFREE char *approval = the_pending(world);
+    decide(world, approval, "approve", "once");
+    json_decref(hear_json(world, MESSAGE_APPROVED, 2));
+    tell_json(world, MESSAGE_CREDENTIAL_ASK, 3, credential("POST", "/new", two));
+    expect_refusal(world, 3, "denied");
+    tell_json(world, MESSAGE_CREDENTIAL_ASK, 4, credential("POST", "/other", one));
+    expect_refusal(world, 4, "denied");
+    tell_json(world, MESSAGE_CREDENTIAL_ASK, 5, credential("PATCH", "/new", one));
+    expect_refusal(world, 5, "denied");
+    tell_json(world, MESSAGE_CREDENTIAL_ASK, 6, credential("POST", "/new", one));
+    assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_CREDENTIAL);
+    assert_false(record_holds(world, "MARKER"));
+}
+
+static void a_yes_is_for_one_request_and_these_bytes(void **state)
+{
+    struct world *world = *state;
+
+    ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "one");
+    AUTOFREE char *first = the_pending(world);
+    tell(world, MESSAGE_CANCEL, 1, "", 0); /* its client has gone: the yes waits for a retry */
+    decide(world, first, "approve", "once");
+    ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "other");
+    AUTOFREE char *second = the_pending(world);
+    assert_string_not_equal(first, second);
+    ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC"), "one");
+    json_decref(hear_json(world, MESSAGE_APPROVED, 3));
+    expect_approval(world, first, "used");
+    decide(world, second, "deny", "once");
+    expect_refusal(world, 2, "denied");
+    ask_request(world, 4, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZD"), "one"); /* a third time asks anew */
+    AUTOFREE char *third = the_pending(world);
+    assert_string_not_equal(first, third);
+    /* What was denied is so at once, and wakes nobody. */
+    ask_request(world, 5, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZE"), "other");
+    expect_refusal(world, 5, "denied");
+    record_is_whole(world);
+}
+
+static void two_that_are_alike_take_one_yes_each(void **state)
+{
+    struct world *world = *state;
+
+    ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "one");
+    ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "one");
+    AUTOFREE char *first = the_pending(world);
+    expect_operation(world, 9, first, "pending"); /* both have arrived: messages are in order */
+    decide(world, first, "approve", "once");
+    static char payload[FRAME_BYTES];
+    size_t len;
+    struct frame_head head = hear(world, payload, sizeof payload, &len);
+    assert_int_equal(head.type, MESSAGE_APPROVED);
+    uint32_t other = head.id == 1 ? 2 : 1;
+    AUTOFREE char *second = the_pending(world);
+    assert_string_not_equal(first, second);
+    decide(world, second, "approve", "once");
+    json_decref(hear_json(world, MESSAGE_APPROVED, other));
+}
+
+static void what_nobody_decides_is_answered_in_time(void **state)
+{
+    struct world *world = *state;
+
+    ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "");
+    json_t *answer JSON_AUTO = hear_json(world, MESSAGE_REFUSED, 1);
+    assert_string_equal(text_at(answer, "code"), "pending");
+    assert_true(id_valid(text_at(answer, "id"), "apr_"));
+    /* A question waits for the decision; the retry then goes. */
+    tell_json(world, MESSAGE_OP_GET, 2, json_pack("{s:s, s:i}", "id", text_at(answer, "id"), "wait_ms", 600000));
+    decide(world, text_at(answer, "id"), "approve", "once");
+    json_t *shown JSON_AUTO = hear_json(world, MESSAGE_OP_STATE, 2);
+    assert_string_equal(text_at(shown, "state"), "approved");
+    ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
+    json_decref(hear_json(world, MESSAGE_APPROVED, 3));
+}
+
+static void what_the_rules_decide_needs_nobody(void **state)
+{
+    struct world *world = *state;
+
+    ask_request(world, 1, request("PUT", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "");
+    expect_refusal(world, 1, "denied");
+    ask_request(world, 2, request("GET", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
+    json_decref(hear_json(world, MESSAGE_APPROVED, 2));
+    /* C08: a field that asks for another method asks for its rule as well. */
+    json_t *tunnelled = request("GET", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC");
+    json_put(tunnelled, "override", "PUT");
+    ask_request(world, 3, tunnelled, "");
+    expect_refusal(world, 3, "denied");
+    json_t *list JSON_AUTO = ask(world, "GET", "/v1/approvals", NULL);
+    assert_int_equal(json_array_size(json_object_get(list, "approvals")), 0);
+}
+
+static void c13_a_worker_cannot_decide_or_lie(void **state)
+{
+    struct world *world = *state;
+    json_t *odd = request("POST", "/a/../new", "01HZZZZZZZZZZZZZZZZZZZZZZA");
+
+    ask_request(world, 1, odd, "");
+    expect_refusal(world, 1, "denied");
+    tell(world, MESSAGE_APPROVAL_ASK, 2, "{}", 2); /* no NUL: the protocol is broken, and the worker ends */
+    for (int i = 0; i < 500 && count_lines(world, "worker.protocol", "reason", NULL) == 0; i++)
+        pause_ms(10);
+    assert_int_equal(count_lines(world, "worker.protocol", "reason", NULL), 1);
+}
+
+int main(int argc, char **argv)
+{
+    monitor_world_main(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_held_request_goes_on, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_yes_gives_the_credential_to_that_request_alone, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_yes_is_for_one_request_and_these_bytes, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(two_that_are_alike_take_one_yes_each, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(what_nobody_decides_is_answered_in_time, setup_short, world_teardown),
+        cmocka_unit_test_setup_teardown(what_the_rules_decide_needs_nobody, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(c13_a_worker_cannot_decide_or_lie, setup, world_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
