@@ -238,7 +238,7 @@ static bool record_lines(struct session *session, const struct ipc_message *mess
             events[count++] = json_incref(doc.root);
         doc_clear(&doc);
     }
-    quota_note_all(session, events, count); /* those before a bad one, too */
+    quota_note_all(session, events, count, message->len); /* those before a bad one, too */
     while (count > 0)
         json_decref(events[--count]);
     return good;

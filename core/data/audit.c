@@ -14,6 +14,8 @@
 #include "core/base/id.h"
 #include "core/data/audit_files.h"
 
+enum { KEEP_BYTES = 64 * 1024 };
+
 struct audit {
     char *dir;
     int fd;                             /* -1: no file yet */
@@ -23,6 +25,7 @@ struct audit {
     off_t size; /* of the file, as the line under way finds it */
     off_t keep; /* where a line that could not be taken back begins; -1: none */
     bool dirty;
+    struct buf text; /* of the lines under way; kept, as there will be more */
 };
 
 static bool cannot_write(struct err *err, int error, const char *what)
@@ -159,6 +162,7 @@ void audit_close(struct audit *audit)
     if (audit->dirty && !audit_sync(audit, &ignored))
         audit->dirty = true; /* nobody is left to tell: the next open checks the tail */
     file_close_ptr(&audit->fd);
+    buf_clear(&audit->text);
     free(audit->dir);
     free(audit);
 }
@@ -273,9 +277,8 @@ static bool write_lines(struct audit *audit, const struct buf *text, struct err 
 bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, bool durable, struct err *err)
 {
     char ts[32], name[AUDIT_NAME_LEN + 1], head[AUDIT_HASH_HEX + 1];
-    struct buf text CLEANUP(buf_clear);
+    struct buf *text = &audit->text;
     uint64_t seq = audit->seq;
-    buf_init(&text, count * AUDIT_LINE_MAX);
     for (size_t i = 0; i < count; i++)
         if (!audit_event_check(events[i], false, err))
             return false;
@@ -284,18 +287,22 @@ bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, 
     if (!take_back(audit, err) || !day_file(audit, name, err))
         return false;
     memcpy(head, audit->head, sizeof head);
+    if (text->cap > KEEP_BYTES)
+        buf_clear(text);
+    text->len = 0;
+    text->max = count * AUDIT_LINE_MAX;
     for (size_t i = 0; i < count; i++) {
-        size_t start = text.len;
-        bool ok = put_line(&text, ++seq, head, events[i], ts);
-        size_t len = text.len - start;
-        if (!ok || len >= AUDIT_LINE_MAX || !buf_adds(&text, "\n"))
+        size_t start = text->len;
+        bool ok = put_line(text, ++seq, head, events[i], ts);
+        size_t len = text->len - start;
+        if (!ok || len >= AUDIT_LINE_MAX || !buf_adds(text, "\n"))
             return err_set(err, ERR_LIMIT, "a line of the record would be longer than %d bytes", AUDIT_LINE_MAX);
-        audit_hash_hex(text.data + start, len, head);
+        audit_hash_hex(text->data + start, len, head);
     }
-    if (!write_lines(audit, &text, err))
+    if (!write_lines(audit, text, err))
         return false;
     audit->seq = seq;
-    audit->written_bytes += text.len;
+    audit->written_bytes += text->len;
     memcpy(audit->head, head, sizeof audit->head);
     audit->dirty = true;
     return !durable || audit_sync(audit, err);

@@ -8,7 +8,7 @@
 
 #include "core/data/json_marks.h"
 
-enum { PATH_MAX_SHOWN = 160, KEY_SHOWN = 64, WRITE_FIRST = 1024 };
+enum { PATH_MAX_SHOWN = 160, KEY_SHOWN = 64, WRITE_FIRST = 256 };
 
 void doc_clear(struct doc *doc)
 {
@@ -107,7 +107,9 @@ bool json_parse(const void *bytes, size_t len, size_t max, const char *name, enu
  * bracket and comma. */
 bool json_write(const json_t *node, struct buf *out)
 {
-    size_t left = out->max - out->len, room = left < WRITE_FIRST ? left : WRITE_FIRST;
+    size_t left = out->max - out->len, spare = out->cap - out->len, room = spare < WRITE_FIRST ? WRITE_FIRST : spare;
+    if (room > left)
+        room = left;
     for (;;) {
         char *to = (char *)buf_reserve(out, room);
         size_t need = json_dumpb(node, to, room, JSON_COMPACT | JSON_ENCODE_ANY);

@@ -420,6 +420,8 @@ static void limit_drain_ms(void **state)
 
     start(world, "drain_ms: 500");
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
+    ask_credential(world, 1);
+    assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_CREDENTIAL); /* it is there */
     uint64_t before = clock_mono_ms();
     json_decref(ask(world, "DELETE", path, NULL));
     assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_SHUTDOWN);
