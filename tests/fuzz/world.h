@@ -48,7 +48,8 @@ static void write_files(const struct world *world, uint16_t upstream_port)
 {
     struct err err;
     AUTOFREE char *config = mem_printf(
-        "version: 1\nupstreams:\n  - { host: plain.test, address: \"127.0.0.1:%u\" }\n"
+        "version: 1\nlimits: { disk_free: 0, record_bytes: 1099511627776 }\n"
+        "upstreams:\n  - { host: plain.test, address: \"127.0.0.1:%u\" }\n"
         "  - { host: api.test, address: \"127.0.0.1:%u\" }\n", upstream_port, upstream_port);
     write_file(world, "config.yaml", config);
     write_file(world, "policy.yaml",
@@ -110,6 +111,8 @@ static void world_open(struct world *world, struct loop *loop, uint16_t upstream
     require((monitor->rules = rules_load(world->home, &err)) != NULL &&
             (monitor->record = record_open(loop, world->home, &err)) != NULL &&
             (monitor->store = store_open(db, &err)) != NULL);
+    monitor->quotas = quotas_open(monitor);
+    monitor->approvals = approvals_new(monitor);
     fill_vault(world);
     require((monitor->operations = operations_open(monitor, &err)) != NULL);
     buf_init(&monitor->roots, 1 << 20);
@@ -123,9 +126,11 @@ static void world_close(struct world *world)
     struct audit_report report = {0};
     struct err err;
     AUTOFREE char *dir = file_join(world->home, "audit");
+    approvals_free(monitor->approvals); /* who waits names the session */
     world->session->worker = NULL;
     session_free(world->session);
     operations_close(monitor->operations);
+    quotas_close(monitor->quotas);
     vault_close(monitor->vault);
     rules_unref(monitor->rules);
     store_close(monitor->store);
