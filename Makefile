@@ -52,7 +52,9 @@ CFLAGS := -std=gnu11 $(WARN) $(OPT) $(SECTIONS) -fPIE -ffile-prefix-map=$(CURDIR
 LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -L$(D)/lib
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-MBEDTLS_LIBS := $(if $(filter mbedtls-own,$(DEPS)),-lmbedtls -lnettle,-lmbedtls -lmbedx509 -lmbedcrypto)
+# Ours once more, for what mbedTLS asks OWN_SRC for.
+MBEDTLS_LIBS := $(if $(filter mbedtls-own,$(DEPS)),-lmbedtls $(B)/libaileron.a -lmbedtls -lhogweed -lnettle -lgmp, \
+	-lmbedtls -lmbedx509 -lmbedcrypto)
 LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp -lnghttp2 -lllhttp $(MBEDTLS_LIBS) -lm
 
 # The program is one static, position-independent file. Sanitizers and coverage need the dynamic linker.
@@ -72,14 +74,17 @@ BIN := $(if $(filter release,$(CONFIG)),build/bin,$(B)/bin)
 
 # ---- sources
 
-CORE_SRC := $(filter-out core/base/absent.c $(if $(filter mbedtls-own,$(DEPS)),,tls/x25519.c tls/gcm.c),$(sort $(wildcard core/*/*.c tls/*.c)))
+OWN_SRC := $(addprefix tls/,x25519.c gcm.c ecdsa.c sha256.c) # for an mbedTLS that is built here
+CORE_SRC := $(filter-out core/base/absent.c $(if $(filter mbedtls-own,$(DEPS)),,$(OWN_SRC)),$(sort $(wildcard core/*/*.c tls/*.c)))
 APPLET_SRC := $(sort $(wildcard applets/*.c $(PROGRAM_ONLY)))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 EMBED := $(sort $(wildcard contrib/agents/*.yaml contrib/bindings/*.yaml))
 MAN := $(sort $(wildcard man/*.[1-9]))
-E2E := $(sort $(wildcard tests/e2e/*.bats))
-ATTACK := $(sort $(wildcard tests/attack/*.bats))
+STORIES_e2e := $(patsubst %,bats:%,$(sort $(wildcard tests/e2e/*.bats)))
+STORIES_attack := $(patsubst %,bats:%,$(sort $(wildcard tests/attack/*.bats)))
+STORIES_clients := story:tests/clients/run
+STORIES := $(STORIES_e2e) $(STORIES_attack) $(STORIES_clients)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
 UNIT := $(UNIT_SRC:%.c=$(B)/%)
@@ -95,14 +100,11 @@ M_SRC := $(wildcard $(M)/library/*.c) $(addprefix $(M)/3rdparty/everest/library/
 M_OBJ := $(patsubst $(M)/%.c,$(D)/obj/%.o,$(M_SRC))
 M_CONFIG := $(D)/include/mbedtls/mbedtls_config.h
 M_INCLUDE := -I$(D)/include -I$(M)/library $(addprefix -I$(M)/3rdparty/everest/include,/ /everest /everest/kremlib)
-# tls/x25519.c and tls/gcm.c say why. -u: the archive that has them stands before the one that needs them.
-LDFLAGS += -Wl,--wrap=mbedtls_psa_ecp_export_public_key -Wl,-u,__wrap_mbedtls_psa_ecp_export_public_key \
-	-Wl,-u,mbedtls_gcm_setkey
-
-$(M_CONFIG): tls/mbedtls_config.h tls/gcm_alt.h $(D)/config.mk
+LDFLAGS += -Wl,--wrap=mbedtls_psa_ecp_export_public_key
+$(M_CONFIG): tls/mbedtls_config.h $(wildcard tls/*_alt.h) $(D)/config.mk
 	@mkdir -p $(D)/include $(D)/lib
 	@cp -r $(M)/include/mbedtls $(M)/include/psa $(M)/3rdparty/everest/include/everest $(D)/include/
-	@cp tls/gcm_alt.h $(D)/include/
+	@cp tls/*_alt.h $(D)/include/
 	@cp tls/mbedtls_config.h $@
 $(D)/obj/%.o: $(M)/%.c $(M_CONFIG)
 	@mkdir -p $(@D)
@@ -154,9 +156,9 @@ TEST_LINK = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 corpus = tests/corpus/$(patsubst fuzz_%,%,$(notdir $(1)))
 replays = $(foreach f,$(FUZZ_SRC:%.c=%),"plain:build/asan/$(f) $(call corpus,$(f))")
 
-# The library's own AES-GCM, which ours is compared with.
-$(B)/tests/unit/test_gcm.o $(B)/tests/lib/gcm_reference.o: CPPFLAGS += -isystem $(D)/src/mbedtls/library
-$(B)/tests/unit/test_gcm: $(B)/tests/lib/gcm_reference.o
+# The library's own, which what stands in for it is compared with.
+$(foreach t,gcm ecdsa crypto,$(B)/tests/unit/test_$t.o $(B)/tests/lib/$t_reference.o): CPPFLAGS += -isystem $(D)/src/mbedtls/library
+$(B)/tests/unit/test_gcm $(B)/tests/unit/test_ecdsa: $(B)/tests/unit/test_%: $(B)/tests/lib/%_reference.o
 $(UNIT): $(B)/%: $(B)/%.o $(B)/embed.o $(B)/libaileron.a
 	@echo "  LINK $@"
 	@$(TEST_LINK) -lcmocka $(LIBS)
@@ -171,12 +173,11 @@ $(FUZZ): $(B)/%: $(B)/%.o $(B)/embed.o $(B)/libaileron.a
 	@echo "  LINK $@"
 	@$(TEST_LINK) $(LIBS)
 
-.PHONY: check unit unit-programs fuzz-programs replay-programs lint e2e attack demo bench
+.PHONY: check unit unit-programs fuzz-programs replay-programs lint e2e attack clients demo bench
 check:
 	@contrib/deps test
 	@$(MAKE) --no-print-directory all unit-programs replay-programs
-	@tests/lib/with-docker $(RUN) -j2 lint:tests/lib/lint $(UNIT:%=unit:%) $(replays) \
-		$(E2E:%=bats:%) $(ATTACK:%=bats:%)
+	@tests/lib/with-docker $(RUN) -j2 lint:tests/lib/lint $(UNIT:%=unit:%) $(replays) $(STORIES)
 
 unit-programs: $(UNIT)
 fuzz-programs: $(FUZZ)
@@ -186,10 +187,8 @@ unit: unit-programs
 	@$(RUN) -j2 $(UNIT:%=unit:%)
 lint: | deps-libs
 	@tests/lib/lint
-e2e: all
-	@tests/lib/with-docker $(RUN) $(E2E:%=bats:%)
-attack: all
-	@tests/lib/with-docker $(RUN) $(ATTACK:%=bats:%)
+e2e attack clients: all
+	@tests/lib/with-docker $(RUN) $(STORIES_$@)
 demo: all
 	@contrib/deps test
 	@tests/lib/demo
@@ -212,7 +211,7 @@ asan:
 	@contrib/deps test
 	@$(MAKE) --no-print-directory CONFIG=asan all unit-programs fuzz-programs
 	@TEST_BIN=build/asan/bin tests/lib/with-docker $(RUN) -j2 -t 3 $(UNIT_SRC:%.c=unit:build/asan/%) $(replays) \
-		$(E2E:%=bats:%) $(ATTACK:%=bats:%)
+		$(STORIES)
 valgrind:
 	@$(MAKE) --no-print-directory CONFIG=debug unit-programs
 	@$(RUN) -j2 $(foreach t,$(UNIT_SRC:%.c=%),"tap:tests/lib/under-valgrind build/debug/$(t)")
@@ -229,7 +228,8 @@ analyze: | deps-libs
 format:
 	@clang-format -i $(wildcard core/*/*.[ch] tls/*.[ch] applets/*.[ch] tests/*/*.[ch])
 man: all
-	@tests/lib/lint man
+	@tests/clients/page > man/aileron-clients.7
+	@tests/lib/lint man clients
 install: all
 	@install -d $(DESTDIR)$(PREFIX)/bin
 	@build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
@@ -247,4 +247,4 @@ clean:
 help:
 	@echo 'make [CONFIG=release|debug|asan|coverage|fuzz] TARGET'
 	@echo '  all (build/bin)  install  man  size  repro  format  clean  deps  demo  bench'
-	@echo '  check  unit  lint  e2e  attack  fuzz  fuzz-replay  asan  valgrind  coverage  analyze  fresh'
+	@echo '  check  unit  lint  e2e  attack  clients  fuzz  fuzz-replay  asan  valgrind  coverage  analyze  fresh'

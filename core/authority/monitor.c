@@ -64,13 +64,15 @@ bool monitor_reload(struct monitor *monitor, struct err *err)
         *err = why;
         return false;
     }
-    monitor->rules_error = (struct err){0};
     rules_unref(monitor->rules);
     monitor->rules = rules;
+    bool good = session_update_all(monitor, &why);
+    monitor->rules_error = why;
     record_rules(monitor, &why);
-    session_update_all(monitor);
     quotas_look(monitor->quotas);
-    return true;
+    if (!good)
+        *err = why;
+    return good;
 }
 
 /* ---- signals and housekeeping ---- */

@@ -53,6 +53,8 @@ bool quota_open(const struct session *session, struct err *err) MUSTUSE NONNULL;
 bool quota_write(struct session *session, json_t *event, struct err *err) MUSTUSE NONNULL;
 /* Records what has happened, or counts it where nothing is left. Takes event. */
 void quota_note(struct session *session, json_t *event) NONNULL;
+/* As quota_note for lines that come together, of that many bytes; borrowed. */
+void quota_note_all(struct session *session, json_t *const *events, size_t count, size_t bytes) NONNULL;
 
 /* Room for one more operation with these arguments: what was collected makes some. False: ERR_LIMIT. */
 bool quota_operation(struct session *session, size_t bytes, struct err *err) MUSTUSE NONNULL;

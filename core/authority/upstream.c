@@ -5,7 +5,6 @@
 
 #include "core/authority/worker.h"
 #include "core/base/secret.h"
-#include "core/wire/target.h"
 
 #include <string.h>
 
@@ -55,15 +54,13 @@ static const char *entry_for(const struct session *session, const struct ask *as
 {
     const struct config *config = session->snapshot->rules->config;
     const struct purpose_row *row = &purposes[ask->purpose];
-    struct target_host host;
 
     if (!session_may_ask(session, err))
         return NULL;
     const char *entry = NULL;
     if (ask->purpose == FOR_PROXY)
         entry = config->network.proxy.host != NULL ? config->network.proxy.credential : NULL;
-    else if (target_host_parse(span_of(ask->host), &host, err) && strcmp(host.name, ask->host) == 0 &&
-             reachable(session, ask))
+    else if (reachable(session, ask)) /* in another form than the canonical one no host has a row */
         entry = config_client_cert(config, span_of(ask->host), (uint16_t)ask->port);
     if (entry == NULL)
         err_set(err, ERR_DENIED, "no rule of this session gives %s to this connection", row->what);

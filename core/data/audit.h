@@ -44,6 +44,9 @@ void audit_close(struct audit *audit); /* syncs */
  * must not happen (ERR_IO, with the next step). */
 bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
     MUSTUSE NONNULL;
+/* The same for lines that come together, by one write(2): all of them, or none. */
+bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, bool durable, struct err *err)
+    MUSTUSE NONNULL;
 /* fdatasync of what was appended since the last one; the caller's timer groups. */
 bool audit_sync(struct audit *audit, struct err *err) MUSTUSE NONNULL;
 bool audit_dirty(const struct audit *audit) NONNULL;

@@ -67,7 +67,7 @@ const struct audit_event *audit_event_table(void)
 const struct audit_event *audit_event_find(const char *word)
 {
     for (const struct audit_event *row = events; row->word; row++) {
-        if (strcmp(row->word, word) == 0)
+        if (row->word[0] == word[0] && strcmp(row->word, word) == 0)
             return row;
     }
     return NULL;
@@ -78,7 +78,7 @@ static bool field_known(const struct audit_event *row, const char *key)
     if (strcmp(key, "event") == 0 || strcmp(key, "session") == 0 || strcmp(key, "id") == 0)
         return true;
     for (size_t i = 0; row->fields[i]; i++) {
-        if (strcmp(row->fields[i], key) == 0)
+        if (row->fields[i][0] == key[0] && strcmp(row->fields[i], key) == 0)
             return true;
     }
     return false;

@@ -16,6 +16,7 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_HEAD_FIELDS] = {"head_fields", 100, 16, 100},
     [LIMIT_BODY_BYTES] = {"body_bytes", 1048576, 65536, 1048576},
     [LIMIT_IDLE_MS] = {"idle_ms", 900000, 1000, 86400000},
+    [LIMIT_HALF_CLOSED_MS] = {"half_closed_ms", 30000, 500, 86400000},
     [LIMIT_HEAD_MS] = {"head_ms", 30000, 100, 600000},
     [LIMIT_CONNECT_MS] = {"connect_ms", 15000, 100, 600000},
     [LIMIT_FIRST_BYTE_MS] = {"first_byte_ms", 600000, 100, 86400000},

@@ -18,6 +18,7 @@ enum limit {
     LIMIT_HEAD_FIELDS,
     LIMIT_BODY_BYTES,        /* of a request to the session API */
     LIMIT_IDLE_MS,           /* of a connection that moves nothing */
+    LIMIT_HALF_CLOSED_MS,    /* of a client that has ended its side and gets nothing */
     LIMIT_HEAD_MS,           /* until a client's head is complete */
     LIMIT_CONNECT_MS,        /* to an upstream: TCP and TLS */
     LIMIT_FIRST_BYTE_MS,     /* until an upstream begins to answer */

@@ -257,6 +257,7 @@ static void release(void *arg)
         close(conn->passed_fd);
     stream_free(conn->stream);
     free(conn->err);
+    loop_tidy(conn->loop);
     free(conn);
 }
 

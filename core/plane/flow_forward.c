@@ -38,6 +38,12 @@ size_t flow_room(const struct flow *flow)
     return room_beside(flow->carrier->room(flow), &flow->outbound);
 }
 
+static void watch_held(struct flow *flow, const struct needle_scan *scan)
+{
+    if (needle_scan_can_show(scan) && !timer_running(&flow->show))
+        timer_start(&flow->show, FLOW_SHOW_MS);
+}
+
 static void send_body(struct flow *flow, struct span data)
 {
     /* Not written: the upstream has failed, and its event follows. */
@@ -84,8 +90,10 @@ static void forward_body(struct flow *flow, struct span data)
     flow->body_begun = true;
     if (flow->outbound.needles)
         needle_scan_next(&flow->outbound, data, &data);
-    if (!body_leaks(flow))
-        send_body(flow, data);
+    if (body_leaks(flow))
+        return;
+    send_body(flow, data);
+    watch_held(flow, &flow->outbound);
 }
 
 void flow_body(struct flow *flow, struct span data)
@@ -239,6 +247,28 @@ void flow_take_body(struct flow *flow, struct span data)
         needle_scan_next(&flow->inbound, data, &data);
     if (data.len > 0)
         flow->client->body(flow->arg, data);
+    watch_held(flow, &flow->inbound);
+}
+
+/* A scan's slack leaves room for these, unless the client has stalled: then they wait for it. */
+void flow_show(void *arg)
+{
+    struct flow *flow = arg;
+    struct span data;
+    if (flow->state != FLOW_FORWARDING || flow->leaking)
+        return;
+    if (needle_scan_can_show(&flow->outbound) && flow->carrier->room(flow) >= NEEDLE_SHOWN_MAX) {
+        needle_scan_show(&flow->outbound, &data);
+        send_body(flow, data);
+    }
+    if (needle_scan_can_show(&flow->inbound) && flow->client->room(flow->arg) >= NEEDLE_SHOWN_MAX) {
+        needle_scan_show(&flow->inbound, &data);
+        flow->client->body(flow->arg, data);
+    }
+    if (flow->state != FLOW_FORWARDING)
+        return;
+    watch_held(flow, &flow->outbound);
+    watch_held(flow, &flow->inbound);
 }
 
 void flow_broken(struct flow *flow, struct err *err)

@@ -164,6 +164,25 @@ PYTHON
     grep -q 'no forbidden host' <<< "$output"
     run aileron policy test GET http://169.254.169.254/
     [ "$status" -eq 77 ]
+    # What no rule can allow, as the data plane has it.
+    run aileron policy test GET http://api.test/user
+    [ "$status" -eq 77 ]
+    grep -q 'credential user/api: is never sent over plain http' <<< "$output"
+    run aileron policy test TRACE https://api.test/user
+    [ "$status" -eq 77 ]
+    sed 's|host: api.test, address: "127.0.0.1|host: api.test, address: "10.1.2.3|' "$AILERON_HOME/config.yaml" > "$WORLD/config"
+    cp "$AILERON_HOME/config.yaml" "$WORLD/config-good"
+    cp "$WORLD/config" "$AILERON_HOME/config.yaml"
+    run aileron policy test GET https://api.test/user
+    [ "$status" -eq 77 ]
+    grep -q 'network.private: private' <<< "$output"
+    { cat "$WORLD/config-good"; echo '  - { host: cert.test, port: 443, client_cert: user/mtls }'; } > "$AILERON_HOME/config.yaml"
+    run aileron policy test GET https://cert.test/
+    [ "$status" -eq 0 ]
+    grep -q 'with client certificate user/mtls' <<< "$output"
+    run aileron policy test GET http://cert.test:443/
+    [ "$status" -eq 77 ]
+    cp "$WORLD/config-good" "$AILERON_HOME/config.yaml"
     printf 'version: 1\nrules:\n  - { host: a.test, action: alow }\n' > "$AILERON_HOME/policy.yaml"
     fails 78 'policy.yaml:3:2[0-9]: ' aileron policy check
     fails 78 'policy.yaml:3:2[0-9]: ' aileron policy reload

@@ -117,7 +117,7 @@ static void for_the_session_asks_no_second_time(void **state)
     assert_string_equal(text_at(shown, "state"), "pending");
 }
 
-/* A05 */
+/* A05: so many wait and no more. */
 static void limit_approvals(void **state)
 {
     struct world *world = *state;

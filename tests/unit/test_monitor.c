@@ -217,6 +217,31 @@ static void lines_come_together(void **state)
     assert_int_equal(count_lines(world, "worker.protocol", NULL, NULL), 3);
 }
 
+/* A line that is too long for the record (the sandbox may have made it so) hides none of its neighbours. */
+static void a_line_too_long_is_lost_alone(void **state)
+{
+    static const char *const fields[] = {"request", "rule", "reason", "message", "scheme", "method", "path"};
+    struct world *world = *state;
+    struct buf text;
+
+    buf_init(&text, 192 * 1024);
+    assert_true(buf_adds(&text, "{\"event\": \"network\", \"host\": \"before\"}\n"
+                                "{\"event\": \"network\", \"host\": \"long\""));
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        assert_true(buf_printf(&text, ", \"%s\": \"", fields[i]));
+        for (int n = 0; n < 2000; n++)
+            assert_true(buf_adds(&text, "\\u0001"));
+        assert_true(buf_adds(&text, "\""));
+    }
+    assert_true(buf_adds(&text, "}\n{\"event\": \"network\", \"host\": \"behind\"}\n"));
+    tell(world, MESSAGE_RECORD, 0, (const char *)text.data, text.len);
+    buf_clear(&text);
+    expect_secret(world, ask_for("user/api", "api.test", "GET", "/"), secret);
+    assert_int_equal(count_lines(world, "network", "host", "before"), 1);
+    assert_int_equal(count_lines(world, "network", "host", "behind"), 1);
+    assert_int_equal(count_lines(world, "network", "host", "long"), 0);
+}
+
 static pid_t worker_pid_of(struct world *world)
 {
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
@@ -456,6 +481,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(f03_no_record_no_credential, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_breaks_the_protocol_is_replaced, setup, world_teardown),
         cmocka_unit_test_setup_teardown(lines_come_together, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_line_too_long_is_lost_alone, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f02_a_worker_that_dies_too_often_fails_its_session, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f02_a_session_that_failed_is_not_started_again, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_has_its_files_and_leaves_none, setup, world_teardown),
