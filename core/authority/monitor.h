@@ -14,6 +14,7 @@ struct operations;
 struct approvals;
 struct control;
 struct reload;
+struct quotas;
 
 struct monitor {
     struct loop *loop;
@@ -32,6 +33,7 @@ struct monitor {
     struct approvals *approvals;
     struct control *control;
     struct reload *reload;
+    struct quotas *quotas; /* of the sessions, and of the disk */
     uint64_t started_ms;
     int lock_fd;
     bool stopping;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 255, KEY_BYTES = 128, PREVIEW_BYTES = 512, ERROR_BYTES = 4096 };
+enum { NAME_BYTES = 255, KEY_BYTES = 128, PREVIEW_BYTES = 512 };
 
 static const char *const words[OPERATION_STATES] = {
     [OPERATION_PENDING] = "pending", [OPERATION_APPROVED] = "approved", [OPERATION_RUNNING] = "running",
@@ -179,7 +179,7 @@ static void refuse(struct session *session, uint32_t id, const struct store_oper
     json_put(event, "rule", decision->rule);
     json_put(event, "code", err_word(why->code));
     json_put(event, "reason", why->message);
-    record_note(session->monitor->record, event);
+    quota_note(session, event);
     worker_refuse(session, id, why, decision->rule, NULL);
 }
 
@@ -293,22 +293,24 @@ static void track(struct session *session, uint32_t id, const struct run *run)
     running->operation = mem_strdup(run->row.operation);
     running->args = json_incref(run->args);
     running->key = store_row_key(session->monitor->store, run->row.id);
-    buf_init(&running->result, MESSAGE_RESULT_BYTES);
+    buf_init(&running->result, session->snapshot->rules->config->limits[LIMIT_RESULT_BYTES]);
     running->next = operations->running;
     operations->running = running;
 }
 
 /* State and line hold together, or not at all. Takes event. */
-static bool commit_running(struct monitor *monitor, const struct store_operation *row, bool approved, json_t *event,
+static bool commit_running(struct session *session, const struct store_operation *row, bool approved, json_t *event,
                            struct err *err)
 {
-    struct store *store = monitor->store;
+    struct store *store = session->monitor->store;
 
     bool good = store_begin(store, err);
     good = good && (approved ? store_operation_move(store, row->id, words[OPERATION_APPROVED],
                                                     words[OPERATION_RUNNING], (int64_t)clock_wall_ms(), err)
                              : store_operation_add(store, row, err));
-    if (good && record_write(monitor->record, json_incref(event), err) && store_commit(store, err)) {
+    if (good && quota_write(session, json_incref(event), err) && store_commit(store, err)) {
+        if (!approved)
+            quota_stored(session, strlen(row->args));
         json_decref(event);
         return true;
     }
@@ -332,7 +334,7 @@ bool operation_begin(struct session *session, uint32_t id, struct run *run, stru
     json_put(event, "rule", run->decision.rule);
     if (run->decision.binding != NULL)
         json_put(event, "binding", run->decision.binding->name);
-    if (!commit_running(session->monitor, &run->row, approved, event, err))
+    if (!commit_running(session, &run->row, approved, event, err))
         return false;
     track(session, id, run);
     json_t *start JSON_AUTO = start_of(run);
@@ -373,6 +375,7 @@ bool operation_run(struct session *session, uint32_t id, const struct json_at *a
         .created_ms = (int64_t)clock_wall_ms(), .updated_ms = (int64_t)clock_wall_ms()};
     json_t *given JSON_AUTO = present ? json_incref(args.node) : json_object();
     if (!operation_prepare(session, &run, given, &why) ||
+        !quota_operation(session, strlen(run.row.args), &why) ||
         !(run.ask != NULL && !run.granted
               ? operation_hold(session, id, &run, &why)
               : operation_room(session, &why) && operation_begin(session, id, &run, &why)))
@@ -407,13 +410,17 @@ bool operation_body(struct session *session, uint32_t id, const void *data, size
     return true;
 }
 
-static void finish(struct running *running, const struct store_outcome *outcome)
+static void finish(struct running *running, struct store_outcome *outcome)
 {
     struct session *session = running->session;
+    size_t room = quota_result(session, outcome->result_len);
     struct store_operation row = {.id = running->op_id, .connector = running->connector,
                                   .tool = running->tool, .operation = running->operation};
     struct err err = {0};
 
+    outcome->truncated = outcome->truncated || room < outcome->result_len;
+    outcome->result_len = room;
+    session->quota.operation_bytes += room + (outcome->error != NULL ? strlen(outcome->error) : 0);
     bool kept = store_operation_finish(session->monitor->store, running->op_id, words[OPERATION_RUNNING], outcome,
                                        (int64_t)clock_wall_ms(), &err);
     if (!kept) {
@@ -428,7 +435,7 @@ static void finish(struct running *running, const struct store_outcome *outcome)
     json_put_int(event, "bytes", (int64_t)outcome->result_len);
     if (outcome->truncated)
         json_put_bool(event, "truncated", true);
-    record_note(session->monitor->record, event);
+    quota_note(session, event);
     operation_wake(session->monitor->operations, running->op_id);
     running_free(running);
 }
@@ -454,8 +461,8 @@ bool operation_done(struct session *session, uint32_t id, const struct json_at *
     if (strcmp(op_id, running->op_id) != 0)
         return err_set(err, ERR_DATA, "the end of another operation");
     AUTOFREE char *error_text = has_error ? json_canonical(error.node) : NULL;
-    if (error_text != NULL && strlen(error_text) > ERROR_BYTES)
-        return err_set(err, ERR_DATA, "an operation's error is over %d bytes", ERROR_BYTES);
+    if (error_text != NULL && strlen(error_text) > MESSAGE_ERROR_BYTES)
+        return err_set(err, ERR_DATA, "an operation's error is over %d bytes", MESSAGE_ERROR_BYTES);
     struct store_outcome outcome = {.state = finals[state], .status = status,
                                     .content_type = type != NULL && type[0] != 0 ? type : NULL,
                                     .error = error_text, .result = running->result.data,

@@ -21,6 +21,9 @@ enum store_query { /* one prepared statement each, made at first use */
     STORE_OPERATION_COLLECT,
     STORE_OPERATION_SWEEP,
     STORE_OPERATIONS,
+    STORE_USAGE,
+    STORE_MAKE_ROOM,
+    STORE_EMPTY,
     STORE_PRUNE,
     STORE_PRUNE_APPROVALS,
     STORE_PRUNE_SESSIONS,
@@ -41,6 +44,7 @@ struct store {
     enum store_sealing sealing;
     uint32_t key_id;     /* of state_key */
     struct secret *key;  /* NULL unless unlocked */
+    struct err trouble;
 };
 /* Sets err from SQLite's last error; returns false. */
 bool store_fail(struct store *store, struct err *err, const char *what) NONNULL;

@@ -63,6 +63,8 @@ static void a_yes_is_for_one_request_and_these_bytes(void **state)
     ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "one");
     AUTOFREE char *first = the_pending(world);
     tell(world, MESSAGE_CANCEL, 1, "", 0); /* its client has gone: the yes waits for a retry */
+    tell_json(world, MESSAGE_OP_GET, 9, json_pack("{s:s}", "id", "op_none")); /* the answer comes after that */
+    expect_refusal(world, 9, "not_found");
     decide(world, first, "approve", "once");
     ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "other");
     AUTOFREE char *second = the_pending(world);
