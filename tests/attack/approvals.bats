@@ -8,6 +8,7 @@ setup() {
     [ "$(id -u)" -eq 0 ] || skip "needs root to mount a file system"
     world_start api.test || return 1
     sed -i '/^rules:/a\  - { name: ask first, host: api.test, methods: [POST], action: approve }' "$AILERON_HOME/policy.yaml"
+    echo 'limits: { disk_free: 0 }' >> "$AILERON_HOME/config.yaml" # the space runs out for good here
     aileron daemon stop
     unshare -m sleep 600 3>&- 7>&- &
     NAMESPACE=$!

@@ -176,15 +176,16 @@ approve_all() { local id; for id in $(waiting | "$@"); do aileron approvals appr
             aileron-wait "$(grep -o "op_[0-9A-Z]*" said$i | head -n 1)" & done; touch asked; wait'
     wait_for so_many_wait 10
     wait_for test -e "$WORLD/ws/asked"
-    sleep 2 # connections at rest give their buffers back after one second
     daemon=$(cat "$AILERON_HOME/run/daemon.pid")
     worker=$(pgrep -P "$daemon" -f 'aileron worker')
-    for pid in $worker $daemon; do
-        timeout 5 strace -f -p "$pid" -o "$WORLD/strace" 3>&- || true
-        grep -v 'epoll\|exited\|detached\|restart_syscall\|<unfinished' "$WORLD/strace" | tee "$WORLD/calls"
-        [ ! -s "$WORLD/calls" ]
-        [ "$(grep -c epoll "$WORLD/strace")" -le 2 ]
-    done
+    # Buffers and heap are given back once, soon after the last byte: one of these windows begins after that.
+    quiet() { # PID: for five seconds it makes no call but the one that it sleeps in
+        timeout 5 strace -f -p "$1" -o "$WORLD/strace" 3>&- || true
+        cat "$WORLD/strace"
+        [ "$(grep -c . "$WORLD/strace")" -le 2 ] || return 1
+        [ "$(grep -cv epoll "$WORLD/strace")" -le 1 ]
+    }
+    for pid in $worker $daemon; do quiet "$pid" || quiet "$pid" || quiet "$pid" || quiet "$pid"; done
     for id in $(waiting); do aileron approvals deny "$id" > /dev/null; done
     ends 0 0
 }
