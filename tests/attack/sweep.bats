@@ -137,7 +137,9 @@ sandboxed() {
     printf 'word-%s' "$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')" > "$WORLD/argument"
     printf 'path-%s' "$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')" > "$WORLD/path"
     rm -f "$WORLD/ws/said"
-    inside sh -c "svc create --name $(cat "$WORLD/path") --tags $(cat "$WORLD/argument") > said"
+    # In a file: a session's command line is kept as it was given.
+    echo "svc create --name $(cat "$WORLD/path") --tags $(cat "$WORLD/argument") > said" > "$WORLD/ws/call"
+    inside sh call
     grep -q '"open"' "$WORLD/ws/said"
     run "$TESTS_LIB/sweep" "$WORLD/path" --tree "$AILERON_HOME/audit"
     [ "$status" -eq 1 ]
