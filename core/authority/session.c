@@ -415,10 +415,11 @@ void session_update_all(struct monitor *monitor)
             continue;
         struct snapshot *snapshot = session_make_snapshot(session, monitor->rules, &err);
         if (snapshot != NULL) {
+            bool same_roots = strcmp(snapshot->roots_pem, session->snapshot->roots_pem) == 0;
             snapshot_free(session->snapshot);
             session->snapshot = snapshot;
             struct session_folder folder = folder_of(session, NULL);
-            if (session_folder_tools(&folder, &err) && session_folder_trust(&folder, &err) &&
+            if (session_folder_tools(&folder, &err) && (same_roots || session_folder_trust(&folder, &err)) &&
                 worker_update(session, &err))
                 continue;
         }
