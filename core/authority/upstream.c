@@ -116,13 +116,13 @@ bool upstream_ask(struct session *session, uint32_t id, const struct json_at *at
         return false;
     ask.entry = entry_for(session, &ask, &why);
     struct secret *secret = ask.entry != NULL ? fetch(session, &ask, &why) : NULL;
-    if (secret != NULL && record_write(session->monitor->record, line(session, &ask, true), &why)) {
+    if (secret != NULL && quota_write(session, line(session, &ask, true), &why)) {
         hand_over(session, id, &ask, secret);
     } else {
         json_t *event = line(session, &ask, false);
         json_put(event, "code", err_word(why.code));
         json_put(event, "reason", why.message);
-        record_note(session->monitor->record, event);
+        quota_note(session, event);
         worker_refuse(session, id, &why, NULL, NULL);
     }
     secret_free(secret);

@@ -263,9 +263,9 @@ static bool pump_once(struct exchange *exchange)
 
 /* A long poll or a silent stream writes nothing by which a client that has gone would be noticed. nginx and Go's
  * net/http end a request at the first end of its client, so that one who half-closes behind its request (nc -N, a
- * script) gets no answer from them; curl and the agents never do that. Under TLS and over a Unix socket the two can be
- * told apart: who has closed is gone at once, and who only sends no more gets its answer. Plain TCP says the same of
- * both, so that patience with it has a limit. A further request may hide the end. */
+ * script) gets no answer from them; curl and the agents never do that. Under TLS the two can be told apart: who has
+ * closed is gone at once, and who only sends no more gets its answer. Plain TCP says the same of both, and so does the
+ * Unix socket of a relay in front of it: patience has a limit there. A further request may hide the end. */
 static void look(void *arg)
 {
     struct exchange *exchange = arg;
@@ -277,7 +277,8 @@ static void look(void *arg)
         exchange->bytes_seen = bytes;
         exchange->half_closed_at = now;
     }
-    if (conn_gone(exchange->conn) || now - exchange->half_closed_at >= limit_of(exchange, LIMIT_HALF_CLOSED_MS))
+    bool silent = now - exchange->half_closed_at >= limit_of(exchange, LIMIT_HALF_CLOSED_MS);
+    if (conn_gone(exchange->conn) || (silent && !conn_stream(exchange->conn)))
         exchange_close(exchange, "the client has gone");
     else if (eof || conn_peek(exchange->conn).len > 0)
         timer_start(&exchange->look, LOOK_MS);
