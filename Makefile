@@ -52,7 +52,9 @@ CFLAGS := -std=gnu11 $(WARN) $(OPT) $(SECTIONS) -fPIE -ffile-prefix-map=$(CURDIR
 LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -L$(D)/lib
 COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-MBEDTLS_LIBS := $(if $(filter mbedtls-own,$(DEPS)),-lmbedtls -lnettle,-lmbedtls -lmbedx509 -lmbedcrypto)
+# Ours once more, for what mbedTLS asks OWN_SRC for.
+MBEDTLS_LIBS := $(if $(filter mbedtls-own,$(DEPS)),-lmbedtls $(B)/libaileron.a -lmbedtls -lhogweed -lnettle -lgmp, \
+	-lmbedtls -lmbedx509 -lmbedcrypto)
 LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp -lnghttp2 -lllhttp $(MBEDTLS_LIBS) -lm
 
 # The program is one static, position-independent file. Sanitizers and coverage need the dynamic linker.
@@ -72,7 +74,8 @@ BIN := $(if $(filter release,$(CONFIG)),build/bin,$(B)/bin)
 
 # ---- sources
 
-CORE_SRC := $(filter-out core/base/absent.c $(if $(filter mbedtls-own,$(DEPS)),,tls/x25519.c tls/gcm.c),$(sort $(wildcard core/*/*.c tls/*.c)))
+OWN_SRC := $(addprefix tls/,x25519.c gcm.c ecdsa.c sha256.c) # for an mbedTLS that is built here
+CORE_SRC := $(filter-out core/base/absent.c $(if $(filter mbedtls-own,$(DEPS)),,$(OWN_SRC)),$(sort $(wildcard core/*/*.c tls/*.c)))
 APPLET_SRC := $(sort $(wildcard applets/*.c $(PROGRAM_ONLY)))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -97,14 +100,11 @@ M_SRC := $(wildcard $(M)/library/*.c) $(addprefix $(M)/3rdparty/everest/library/
 M_OBJ := $(patsubst $(M)/%.c,$(D)/obj/%.o,$(M_SRC))
 M_CONFIG := $(D)/include/mbedtls/mbedtls_config.h
 M_INCLUDE := -I$(D)/include -I$(M)/library $(addprefix -I$(M)/3rdparty/everest/include,/ /everest /everest/kremlib)
-# tls/x25519.c and tls/gcm.c say why. -u: the archive that has them stands before the one that needs them.
-LDFLAGS += -Wl,--wrap=mbedtls_psa_ecp_export_public_key -Wl,-u,__wrap_mbedtls_psa_ecp_export_public_key \
-	-Wl,-u,mbedtls_gcm_setkey
-
-$(M_CONFIG): tls/mbedtls_config.h tls/gcm_alt.h $(D)/config.mk
+LDFLAGS += -Wl,--wrap=mbedtls_psa_ecp_export_public_key
+$(M_CONFIG): tls/mbedtls_config.h $(wildcard tls/*_alt.h) $(D)/config.mk
 	@mkdir -p $(D)/include $(D)/lib
 	@cp -r $(M)/include/mbedtls $(M)/include/psa $(M)/3rdparty/everest/include/everest $(D)/include/
-	@cp tls/gcm_alt.h $(D)/include/
+	@cp tls/*_alt.h $(D)/include/
 	@cp tls/mbedtls_config.h $@
 $(D)/obj/%.o: $(M)/%.c $(M_CONFIG)
 	@mkdir -p $(@D)
@@ -146,7 +146,7 @@ $(B)/embed.c: $(EMBED) contrib/embed Makefile
 $(B)/embed.o: $(B)/embed.c $(EMBED) | deps-libs
 	@$(COMPILE)
 
--include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) tests/lib/replay.c)
+-include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(wildcard tests/lib/*.c))
 
 # ---- tests (tests/lib/run prints failures in full, then "N passed, N failed")
 RUN := tests/lib/run
@@ -156,9 +156,9 @@ TEST_LINK = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 corpus = tests/corpus/$(patsubst fuzz_%,%,$(notdir $(1)))
 replays = $(foreach f,$(FUZZ_SRC:%.c=%),"plain:build/asan/$(f) $(call corpus,$(f))")
 
-# The library's own AES-GCM, which ours is compared with.
-$(B)/tests/unit/test_gcm.o $(B)/tests/lib/gcm_reference.o: CPPFLAGS += -isystem $(D)/src/mbedtls/library
-$(B)/tests/unit/test_gcm: $(B)/tests/lib/gcm_reference.o
+# The library's own, which what stands in for it is compared with.
+$(foreach t,gcm ecdsa crypto,$(B)/tests/unit/test_$t.o $(B)/tests/lib/$t_reference.o): CPPFLAGS += -isystem $(D)/src/mbedtls/library
+$(B)/tests/unit/test_gcm $(B)/tests/unit/test_ecdsa: $(B)/tests/unit/test_%: $(B)/tests/lib/%_reference.o
 $(UNIT): $(B)/%: $(B)/%.o $(B)/embed.o $(B)/libaileron.a
 	@echo "  LINK $@"
 	@$(TEST_LINK) -lcmocka $(LIBS)

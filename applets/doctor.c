@@ -1,6 +1,7 @@
 /* `aileron doctor`: what this host can do, and what to install or change. One row a check; each says what it found
  * in words and what to do next. It changes nothing and starts no daemon. */
 #include "applets/applet.h"
+#include "applets/show.h"
 
 #include "core/base/file.h"
 #include "core/base/id.h"
@@ -147,13 +148,33 @@ static void check_clock(struct finding *finding)
         found(finding, BAD, now, "Set the clock: certificates are checked against it");
 }
 
+/* What it finds wrong itself, the first of it. */
+static void ask_daemon(struct client *client, struct finding *finding)
+{
+    struct err err = {0};
+    json_t *health JSON_AUTO = NULL;
+
+    if (!client_ask(client, "GET", "/v1/health", NULL, &health, &err)) {
+        from_err(finding, WARNING, &err);
+        return;
+    }
+    json_t *problem = json_array_get(json_object_get(health, "problems"), 0);
+    if (problem == NULL) {
+        found(finding, GOOD, "runs", "");
+        return;
+    }
+    json_t *wrapped JSON_AUTO = json_pack("{s:O}", "error", problem);
+    client_error(500, wrapped, &err);
+    from_err(finding, WARNING, &err);
+}
+
 static void check_daemon(struct finding *finding)
 {
     struct err err = {0};
     struct client *client = client_connect(NULL, false, &err);
 
     if (client != NULL)
-        found(finding, GOOD, "runs", "");
+        ask_daemon(client, finding);
     else if (err.code == ERR_UNAVAILABLE)
         found(finding, GOOD, "does not run; it starts by itself", "");
     else
@@ -207,9 +228,13 @@ static void print_finding(const char *name, const struct finding *finding)
 {
     static const char *const words[] = {[GOOD] = "ok", [WARNING] = "warning", [BAD] = "MISSING"};
 
-    printf("%-10s %-8s %s\n", name, words[finding->verdict], finding->note);
-    if (finding->next[0] != 0)
-        printf("%-10s %-8s -> %s\n", "", "", finding->next);
+    printf("%-10s %-8s ", name, words[finding->verdict]);
+    show_string(finding->note, 0); /* a path of the environment's, an engine's words */
+    if (finding->next[0] != 0) {
+        printf("\n%-10s %-8s -> ", "", "");
+        show_string(finding->next, 0);
+    }
+    putchar('\n');
 }
 
 /* Any one engine is enough. */

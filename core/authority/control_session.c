@@ -44,10 +44,17 @@ static void get_health(struct monitor *monitor, struct service_request *req, str
         json_array_append_new(problems, error_json(&monitor->rules_error));
     if (record_trouble(monitor->record)->code != ERR_NONE)
         json_array_append_new(problems, error_json(record_trouble(monitor->record)));
+    if (store_trouble(monitor->store)->code != ERR_NONE)
+        json_array_append_new(problems, error_json(store_trouble(monitor->store)));
     if (quotas_trouble(monitor->quotas)->code != ERR_NONE)
         json_array_append_new(problems, error_json(quotas_trouble(monitor->quotas)));
     if (monitor->state_trouble.code != ERR_NONE)
         json_array_append_new(problems, error_json(&monitor->state_trouble));
+    for (const struct session *s = monitor->sessions; s != NULL; s = s->next)
+        if (s->quota.halted) {
+            quota_why(s, &why);
+            json_array_append_new(problems, error_json(&why));
+        }
     for (size_t i = 0; i < catalogue->problem_count; i++)
         json_array_append_new(problems, json_pack("{s:s, s:s}", "code", "bad_config", "message",
                                                   catalogue->problems[i]));

@@ -64,13 +64,15 @@ bool monitor_reload(struct monitor *monitor, struct err *err)
         *err = why;
         return false;
     }
-    monitor->rules_error = (struct err){0};
     rules_unref(monitor->rules);
     monitor->rules = rules;
+    bool good = session_update_all(monitor, &why);
+    monitor->rules_error = why;
     record_rules(monitor, &why);
-    session_update_all(monitor);
     quotas_look(monitor->quotas);
-    return true;
+    if (!good)
+        *err = why;
+    return good;
 }
 
 /* ---- signals and housekeeping ---- */
@@ -130,6 +132,7 @@ static void keep_house(void *arg)
         uint64_t keep_ms = monitor->rules->config->limits[LIMIT_RESULT_DAYS] * 86400 * 1000;
         if (!store_prune(monitor->store, (int64_t)(clock_wall_ms() - keep_ms), &count, &err))
             log_warn("%s", err.message);
+        record_retire(monitor->record, monitor->rules->config->audit.retention_days);
     }
     approval_expire(monitor);
     quotas_look(monitor->quotas);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 255, KEY_BYTES = 128, PREVIEW_BYTES = 512, ERROR_BYTES = 4096 };
+enum { NAME_BYTES = 255, KEY_BYTES = 128, PREVIEW_BYTES = 512 };
 
 static const char *const words[OPERATION_STATES] = {
     [OPERATION_PENDING] = "pending", [OPERATION_APPROVED] = "approved", [OPERATION_RUNNING] = "running",
@@ -276,7 +276,7 @@ static void track(struct session *session, uint32_t id, const struct run *run)
     running->tool = mem_strdup(run->row.tool);
     running->operation = mem_strdup(run->row.operation);
     running->args = json_incref(run->args);
-    buf_init(&running->result, MESSAGE_RESULT_BYTES);
+    buf_init(&running->result, session->snapshot->rules->config->limits[LIMIT_RESULT_BYTES]);
     running->next = operations->running;
     operations->running = running;
 }
@@ -431,8 +431,8 @@ bool operation_done(struct session *session, uint32_t id, const struct json_at *
     if (strcmp(op_id, running->op_id) != 0)
         return err_set(err, ERR_DATA, "the end of another operation");
     AUTOFREE char *error_text = has_error ? json_canonical(error.node) : NULL;
-    if (error_text != NULL && strlen(error_text) > ERROR_BYTES)
-        return err_set(err, ERR_DATA, "an operation's error is over %d bytes", ERROR_BYTES);
+    if (error_text != NULL && strlen(error_text) > MESSAGE_ERROR_BYTES)
+        return err_set(err, ERR_DATA, "an operation's error is over %d bytes", MESSAGE_ERROR_BYTES);
     struct store_outcome outcome = {.state = finals[state], .status = status,
                                     .content_type = type != NULL && type[0] != 0 ? type : NULL,
                                     .error = error_text, .result = running->result.data,

@@ -53,7 +53,7 @@ bool operation_hold(struct session *session, uint32_t id, struct run *run, struc
         return false;
     if (!store_operation_add(monitor->store, &run->row, err) ||
         !approval_add(session, run->row.id, run->ask, shown, approval, err) ||
-        !record_write(monitor->record, operation_line(session, &run->row, run->row.state, NULL), err)) {
+        !quota_write(session, operation_line(session, &run->row, run->row.state, NULL), err)) {
         store_rollback(monitor->store);
         return false;
     }

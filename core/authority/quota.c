@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+/* What a line has beside what the worker said: number, time, hash of the one before, session. */
+enum { LINE_EXTRA_BYTES = 256 };
+
 struct quotas {
     struct monitor *monitor;
     struct timer timer;
@@ -49,6 +52,14 @@ static void why_halted(const struct session *session, struct err *err)
             (unsigned long long)limit_of(session->monitor, LIMIT_RECORD_BYTES));
     err_hint(err, "Nothing is sent until room has come back (limits.record_rate). Do less at a time, or ask the user "
                   "to raise these limits in config.yaml");
+}
+
+void quota_why(const struct session *session, struct err *err)
+{
+    err_set(err, ERR_LIMIT, "session %s is halted: it has written to the record what limits.record_bytes (%llu) allows",
+            session->id, (unsigned long long)limit_of(session->monitor, LIMIT_RECORD_BYTES));
+    err_hint(err, "It goes on when room has come back (limits.record_rate). Look at what it does: aileron audit list "
+                  "--session=%s", session->id);
 }
 
 bool quota_open(const struct session *session, struct err *err)
@@ -157,6 +168,22 @@ void quota_note(struct session *session, json_t *event)
     quota->lost_lines++;
     quota->lost_bytes += json_dumpb(event, NULL, 0, JSON_COMPACT);
     json_decref(event);
+}
+
+void quota_note_all(struct session *session, json_t *const *events, size_t count, size_t bytes)
+{
+    struct record *record = session->monitor->record;
+    uint64_t before = record_bytes(record);
+
+    look_soon(session);
+    if (!session->quota.halted && left_of(session) > (double)(bytes + count * LINE_EXTRA_BYTES)) {
+        record_note_all(record, events, count);
+        session->quota.used += (double)(record_bytes(record) - before);
+        look_at(session);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        quota_note(session, json_incref(events[i]));
 }
 
 void quota_end(struct session *session)

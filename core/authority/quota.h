@@ -45,12 +45,16 @@ bool quota_load(struct session *session, struct err *err) MUSTUSE NONNULL;
 void quota_tell(struct session *session) NONNULL;
 /* What the session still had to tell, before its end is told. */
 void quota_end(struct session *session) NONNULL;
+/* Of a session that is halted: for the person. */
+void quota_why(const struct session *session, struct err *err) NONNULL;
 /* False: the session is halted, and gets nothing that would need a line (ERR_LIMIT, or ERR_IO: the disk). */
 bool quota_open(const struct session *session, struct err *err) MUSTUSE NONNULL;
 /* Records a line that something depends on; false: nothing was written, and it must not happen. Takes event. */
 bool quota_write(struct session *session, json_t *event, struct err *err) MUSTUSE NONNULL;
 /* Records what has happened, or counts it where nothing is left. Takes event. */
 void quota_note(struct session *session, json_t *event) NONNULL;
+/* As quota_note for lines that come together, of that many bytes; borrowed. */
+void quota_note_all(struct session *session, json_t *const *events, size_t count, size_t bytes) NONNULL;
 
 /* Room for one more operation with these arguments: what was collected makes some. False: ERR_LIMIT. */
 bool quota_operation(struct session *session, size_t bytes, struct err *err) MUSTUSE NONNULL;

@@ -56,15 +56,20 @@ json_t *record_event(const char *word, const char *session)
     return event;
 }
 
+static bool written(struct record *record, bool good, const struct err *err)
+{
+    record->trouble = good ? (struct err){0} : *err;
+    if (good && !timer_running(&record->sync))
+        timer_start(&record->sync, RECORD_SYNC_MS);
+    return good;
+}
+
 bool record_write(struct record *record, json_t *event, struct err *err)
 {
     bool good = audit_append(record->audit, event, false, err);
 
     json_decref(event);
-    record->trouble = good ? (struct err){0} : *err;
-    if (good && !timer_running(&record->sync))
-        timer_start(&record->sync, RECORD_SYNC_MS);
-    return good;
+    return written(record, good, err);
 }
 
 void record_note(struct record *record, json_t *event)
@@ -76,6 +81,30 @@ void record_note(struct record *record, json_t *event)
         log_error("the record cannot be written, and lines are lost: %s", err.message);
 }
 
+bool record_from_worker(const char *session, json_t *event, struct err *err)
+{
+    if (!audit_event_check(event, true, err))
+        return false;
+    json_put(event, "session", session);
+    return true;
+}
+
+void record_note_all(struct record *record, json_t *const *events, size_t count)
+{
+    struct err err = {0};
+    bool trouble = record->trouble.code != ERR_NONE;
+
+    if (count == 0 || written(record, audit_append_all(record->audit, events, count, false, &err), &err))
+        return;
+    if (err.code != ERR_LIMIT) {
+        if (!trouble)
+            log_error("the record cannot be written, and lines are lost: %s", err.message);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) /* one that is too long takes no other with it */
+        record_note(record, json_incref(events[i]));
+}
+
 const struct err *record_trouble(const struct record *record)
 {
     return &record->trouble;
@@ -84,4 +113,17 @@ const struct err *record_trouble(const struct record *record)
 uint64_t record_bytes(const struct record *record)
 {
     return audit_written(record->audit);
+}
+
+void record_retire(struct record *record, int64_t days)
+{
+    size_t count = 0;
+    struct err err = {0};
+
+    if (days <= 0)
+        return;
+    if (!audit_retire(record->audit, days, &count, &err))
+        log_warn("old files of the record stay: %s", err.message);
+    else if (count > 0)
+        log_info("%zu files of the record were older than %lld days and are removed", count, (long long)days);
 }

@@ -407,24 +407,33 @@ void session_end(struct session *session, const char *reason, bool reap)
         session_gone(session);
 }
 
-void session_update_all(struct monitor *monitor)
+static bool update(struct session *session, struct err *err)
 {
+    struct snapshot *snapshot = session_make_snapshot(session, session->monitor->rules, err);
+    if (snapshot == NULL)
+        return false;
+    bool same_roots = strcmp(snapshot->roots_pem, session->snapshot->roots_pem) == 0;
+    snapshot_free(session->snapshot);
+    session->snapshot = snapshot;
+    struct session_folder folder = folder_of(session, NULL);
+    return session_folder_tools(&folder, err) && (same_roots || session_folder_trust(&folder, err)) &&
+           worker_update(session, err);
+}
+
+bool session_update_all(struct monitor *monitor, struct err *err)
+{
+    bool good = true;
+
     for (struct session *session = monitor->sessions; session != NULL; session = session->next) {
-        struct err err = {0};
-        if (session->state == SESSION_ENDING)
+        struct err why = {0};
+        if (session->state == SESSION_ENDING || update(session, &why))
             continue;
-        struct snapshot *snapshot = session_make_snapshot(session, monitor->rules, &err);
-        if (snapshot != NULL) {
-            bool same_roots = strcmp(snapshot->roots_pem, session->snapshot->roots_pem) == 0;
-            snapshot_free(session->snapshot);
-            session->snapshot = snapshot;
-            struct session_folder folder = folder_of(session, NULL);
-            if (session_folder_tools(&folder, &err) && (same_roots || session_folder_trust(&folder, &err)) &&
-                worker_update(session, &err))
-                continue;
-        }
-        log_error("session %s: new rules: %s", session->id, err.message);
+        err_wrap(&why, "session %s keeps its last rules", session->id);
+        log_error("%s", why.message);
+        *err = why;
+        good = false;
     }
+    return good;
 }
 
 void session_close_all(struct monitor *monitor)

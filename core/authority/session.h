@@ -48,8 +48,8 @@ void session_end(struct session *session, const char *reason, bool reap) NONNULL
 /* Carries on with the sessions of an earlier daemon whose launcher lives; ends the others; removes what belongs
  * to none. */
 bool session_restore_all(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
-/* New rules for all sessions; a session that they do not fit keeps what it has, and the log says so. */
-void session_update_all(struct monitor *monitor) NONNULL;
+/* New rules for all sessions. False: one that they do not fit keeps what it has; err says which and why. */
+bool session_update_all(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
 /* Daemon's exit: workers end, sessions stay alive for the next daemon. */
 void session_close_all(struct monitor *monitor) NONNULL;
 /* As the control API shows it; never the token. Caller's reference. */

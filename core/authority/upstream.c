@@ -5,7 +5,6 @@
 
 #include "core/authority/worker.h"
 #include "core/base/secret.h"
-#include "core/wire/target.h"
 
 #include <string.h>
 
@@ -55,15 +54,13 @@ static const char *entry_for(const struct session *session, const struct ask *as
 {
     const struct config *config = session->snapshot->rules->config;
     const struct purpose_row *row = &purposes[ask->purpose];
-    struct target_host host;
 
     if (!session_may_ask(session, err))
         return NULL;
     const char *entry = NULL;
     if (ask->purpose == FOR_PROXY)
         entry = config->network.proxy.host != NULL ? config->network.proxy.credential : NULL;
-    else if (target_host_parse(span_of(ask->host), &host, err) && strcmp(host.name, ask->host) == 0 &&
-             reachable(session, ask))
+    else if (reachable(session, ask)) /* in another form than the canonical one no host has a row */
         entry = config_client_cert(config, span_of(ask->host), (uint16_t)ask->port);
     if (entry == NULL)
         err_set(err, ERR_DENIED, "no rule of this session gives %s to this connection", row->what);
@@ -119,13 +116,13 @@ bool upstream_ask(struct session *session, uint32_t id, const struct json_at *at
         return false;
     ask.entry = entry_for(session, &ask, &why);
     struct secret *secret = ask.entry != NULL ? fetch(session, &ask, &why) : NULL;
-    if (secret != NULL && record_write(session->monitor->record, line(session, &ask, true), &why)) {
+    if (secret != NULL && quota_write(session, line(session, &ask, true), &why)) {
         hand_over(session, id, &ask, secret);
     } else {
         json_t *event = line(session, &ask, false);
         json_put(event, "code", err_word(why.code));
         json_put(event, "reason", why.message);
-        record_note(session->monitor->record, event);
+        quota_note(session, event);
         worker_refuse(session, id, &why, NULL, NULL);
     }
     secret_free(secret);

@@ -197,6 +197,8 @@ bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
         return true;
     }
     note_death(worker, wait_status);
+    if (session->state == SESSION_FAILED) /* one that could not be told its rules, and was killed */
+        return true;
     session_set_state(session, SESSION_STARTING);
     if (!may_restart(worker))
         err_set(&err, ERR_LIMIT, "its worker died %d times within %d s", WORKER_RESTARTS + 1,
@@ -222,21 +224,23 @@ static bool parse(const void *bytes, size_t len, struct doc *doc, struct json_at
 static bool record_lines(struct session *session, const struct ipc_message *message, struct err *err)
 {
     struct span rest = {(const char *)message->data, message->len}, line;
+    json_t *events[MESSAGE_LINES_MAX];
+    size_t count = 0;
     bool good = rest.len > 0 || err_set(err, ERR_DATA, "no line in a message for the record");
 
-    for (unsigned count = 0; good && rest.len > 0 && span_cut(&rest, '\n', &line); count++) {
+    while (good && rest.len > 0 && span_cut(&rest, '\n', &line)) {
         struct doc doc = {0};
         struct json_at at;
         good = count < MESSAGE_LINES_MAX ||
                err_set(err, ERR_DATA, "more than %d lines in a message for the record", MESSAGE_LINES_MAX);
-        good = good && parse(line.p, line.len, &doc, &at, err) &&
-               audit_event_check(at.node, true, err);
-        if (good) {
-            json_put(at.node, "session", session->id);
-            quota_note(session, json_incref(at.node));
-        }
+        good = good && parse(line.p, line.len, &doc, &at, err) && record_from_worker(session->id, at.node, err);
+        if (good)
+            events[count++] = json_incref(doc.root);
         doc_clear(&doc);
     }
+    quota_note_all(session, events, count, message->len); /* those before a bad one, too */
+    while (count > 0)
+        json_decref(events[--count]);
     return good;
 }
 
@@ -298,7 +302,9 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL ||
                message->type == MESSAGE_RECORD || message->type == MESSAGE_APPROVAL_ASK;
 
-    (void)ipc;
+    /* A line, a commit, a secret: each is a visit to the disk or to the vault, and a session has one a round. */
+    if (message->type != MESSAGE_OP_BODY && message->type != MESSAGE_CANCEL)
+        ipc_yield(ipc);
     bool good = raw || parse(message->data, message->len, &doc, &at, &err);
     good = good && dispatch(worker->session, message, &at, &err);
     doc_clear(&doc);

@@ -12,6 +12,8 @@ static const struct audit_event events[] = {
     {"daemon.reload", FIELDS("ok", "message"), false},
     {"policy.load", FIELDS("file", "ok", "message", "rules", "bindings", "tools", "hash"), false},
     {"record.recovered", FIELDS("file", "bytes", "message"), false},
+    /* A file that audit.retention removed: the hash and the seq of its last line. */
+    {"record.retired", FIELDS("file", "last_hash", "last_seq"), false},
     {"state.recovered", FIELDS("file", "sessions", "message"), false},
     /* Sessions and their workers. */
     {"session.start", FIELDS("agent", "command", "engine", "network", "enforced", "image",
@@ -65,7 +67,7 @@ const struct audit_event *audit_event_table(void)
 const struct audit_event *audit_event_find(const char *word)
 {
     for (const struct audit_event *row = events; row->word; row++) {
-        if (strcmp(row->word, word) == 0)
+        if (row->word[0] == word[0] && strcmp(row->word, word) == 0)
             return row;
     }
     return NULL;
@@ -76,7 +78,7 @@ static bool field_known(const struct audit_event *row, const char *key)
     if (strcmp(key, "event") == 0 || strcmp(key, "session") == 0 || strcmp(key, "id") == 0)
         return true;
     for (size_t i = 0; row->fields[i]; i++) {
-        if (strcmp(row->fields[i], key) == 0)
+        if (row->fields[i][0] == key[0] && strcmp(row->fields[i], key) == 0)
             return true;
     }
     return false;

@@ -7,10 +7,6 @@
 #include "core/base/file.h"
 #include "core/data/match.h"
 
-struct limit_row {
-    const char *name;
-    uint64_t fallback, least, most;
-};
 static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_CONNECTIONS] = {"connections", 16384, 16, 262144},
     [LIMIT_SESSIONS] = {"sessions", 64, 1, 1024},
@@ -20,6 +16,7 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_HEAD_FIELDS] = {"head_fields", 100, 16, 100},
     [LIMIT_BODY_BYTES] = {"body_bytes", 1048576, 65536, 1048576},
     [LIMIT_IDLE_MS] = {"idle_ms", 900000, 1000, 86400000},
+    [LIMIT_HALF_CLOSED_MS] = {"half_closed_ms", 30000, 500, 86400000},
     [LIMIT_HEAD_MS] = {"head_ms", 30000, 100, 600000},
     [LIMIT_CONNECT_MS] = {"connect_ms", 15000, 100, 600000},
     [LIMIT_FIRST_BYTE_MS] = {"first_byte_ms", 600000, 100, 86400000},
@@ -36,9 +33,9 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_DISK_FREE] = {"disk_free", 134217728, 0, (uint64_t)1 << 40},
 };
 
-const char *limit_name(enum limit limit)
+const struct limit_row *limit_row(enum limit limit)
 {
-    return limit_rows[limit].name;
+    return &limit_rows[limit];
 }
 
 void config_free(struct config *config)

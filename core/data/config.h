@@ -14,14 +14,15 @@ enum limit {
     LIMIT_SESSIONS,          /* sessions at a time */
     LIMIT_OPERATIONS,        /* operations of one session that are not final */
     LIMIT_APPROVALS,         /* of one session that wait for a person */
-    LIMIT_HEAD_BYTES,        /* of a request or response head */
+    LIMIT_HEAD_BYTES,        /* of a request's or an answer's head */
     LIMIT_HEAD_FIELDS,
-    LIMIT_BODY_BYTES,        /* of a request to our own APIs */
+    LIMIT_BODY_BYTES,        /* of a request to the session API */
     LIMIT_IDLE_MS,           /* of a connection that moves nothing */
+    LIMIT_HALF_CLOSED_MS,    /* of a client that has ended its side and gets nothing */
     LIMIT_HEAD_MS,           /* until a client's head is complete */
     LIMIT_CONNECT_MS,        /* to an upstream: TCP and TLS */
     LIMIT_FIRST_BYTE_MS,     /* until an upstream begins to answer */
-    LIMIT_RESOLVE_MS,
+    LIMIT_RESOLVE_MS,        /* until a name is resolved */
     LIMIT_DRAIN_MS,          /* of a worker that is asked to stop */
     LIMIT_POOL_IDLE_MS,      /* upstream connections kept for reuse */
     LIMIT_POOL_TOTAL,
@@ -34,7 +35,12 @@ enum limit {
     LIMIT_DISK_FREE,         /* that is kept for what is under way */
     LIMITS
 };
-const char *limit_name(enum limit limit); /* "idle_ms" */
+struct limit_row {
+    const char *name; /* "idle_ms" */
+    uint64_t fallback, least, most;
+};
+/* A row of the table, for the manual and for tests. */
+const struct limit_row *limit_row(enum limit limit) MUSTUSE;
 
 struct config_upstream {
     char *host;        /* canonical */

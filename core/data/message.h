@@ -97,6 +97,7 @@ enum {
     MESSAGE_APPROVAL_BYTES = 64 * 1024, /* of the body of a request that a person decides about */
     MESSAGE_CHUNK_BYTES = 64 * 1024,   /* of OP_RESULT and OP_BODY */
     MESSAGE_RESULT_BYTES = 1024 * 1024, /* of a result that is kept */
+    MESSAGE_ERROR_BYTES = 8 * 1024,     /* of OP_DONE's error: holds every denial, however much of it is escaped */
     MESSAGE_LINES_MAX = 64             /* in one RECORD: the monitor looks at other workers between them */
 };
 

@@ -96,11 +96,25 @@ static bool load_documents(struct rules *rules, const char *home, struct err *er
     return ok;
 }
 
+/* What a session would fail for later, each by itself and in silence, is an error here. */
+static bool roots_good(const struct config *config, struct err *err)
+{
+    bool good = true;
+    for (size_t i = 0; good && i <= config->upstream_count; i++) {
+        const char *path = i < config->upstream_count ? config->upstreams[i].ca_file : config->tls.ca_file;
+        struct buf pem;
+        buf_init(&pem, SNAPSHOT_PEM_MAX);
+        good = !path || snapshot_add_pem(path, &pem, err);
+        buf_clear(&pem);
+    }
+    return good;
+}
+
 struct rules *rules_load(const char *home, struct err *err)
 {
     struct rules *rules = mem_alloc(sizeof *rules);
     rules->refs = 1;
-    if (!load_documents(rules, home, err))
+    if (!load_documents(rules, home, err) || !roots_good(rules->config, err))
         err_hint_default(err, "Correct it: aileron.yaml(5) says what may stand there");
     else if ((rules->catalogue = catalogue_load(home, err)) != NULL)
         return rules;

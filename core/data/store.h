@@ -25,6 +25,8 @@ void store_close(struct store *store);
 bool store_put_aside(const char *path, char **aside, struct err *err) MUSTUSE NONNULL;
 /* Copies those sessions of a damaged database that can be read; how many. Nothing else in it is looked at. */
 size_t store_salvage_sessions(struct store *store, const char *aside) NONNULL;
+/* What was found damaged since it was opened (ERR_DATA); ERR_NONE: nothing. The next start mends it. */
+const struct err *store_trouble(const struct store *store) NONNULL;
 bool store_begin(struct store *store, struct err *err) MUSTUSE NONNULL;
 bool store_commit(struct store *store, struct err *err) MUSTUSE NONNULL;
 void store_rollback(struct store *store) NONNULL;

@@ -39,6 +39,7 @@ enum store_query { /* one prepared statement each, made at first use */
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STORE_QUERIES];
+    struct err trouble;
 };
 /* Sets err from SQLite's last error; returns false. */
 bool store_fail(struct store *store, struct err *err, const char *what) NONNULL;

@@ -231,7 +231,15 @@ void conn_shutdown(struct conn *conn)
 void conn_deadline(struct conn *conn, uint64_t ms)
 {
     conn->deadline_ms = ms;
+    conn->within_ms = conn->begun_at = 0;
     conn->moved_at = clock_mono_ms();
+    conn_refresh(conn);
+}
+
+void conn_within(struct conn *conn, uint64_t ms)
+{
+    conn->within_ms = ms;
+    conn->begun_at = conn->in.len > 0 ? clock_mono_ms() : 0;
     conn_refresh(conn);
 }
 
@@ -249,6 +257,7 @@ static void release(void *arg)
         close(conn->passed_fd);
     stream_free(conn->stream);
     free(conn->err);
+    loop_tidy(conn->loop);
     free(conn);
 }
 

@@ -93,6 +93,9 @@ void conn_shutdown(struct conn *conn) NONNULL;
 /* TIMED_OUT when no byte has moved in either direction for ms; 0: never (the default). Again after
  * as long. */
 void conn_deadline(struct conn *conn, uint64_t ms) NONNULL;
+/* TIMED_OUT also ms after the first byte that is there or comes, until conn_deadline is called: for what must be
+ * complete by then, however busily it trickles. */
+void conn_within(struct conn *conn, uint64_t ms) NONNULL;
 
 /* Drops what is unsent, closes at once; memory goes in the loop's next round. NULL is fine. */
 void conn_close(struct conn *conn);

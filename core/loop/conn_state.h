@@ -55,6 +55,8 @@ struct conn {
     int io_errno;              /* of the last failed system call */
 
     uint64_t deadline_ms; /* without traffic; 0: none */
+    uint64_t within_ms;   /* of conn_within; 0: none */
+    uint64_t begun_at;    /* when its first byte was there; 0: not yet */
     uint64_t limit_at;    /* of connecting, securing, finishing; 0: none */
     uint64_t limit_ms;    /* how long that was, for the words */
     uint64_t moved_at;    /* when bytes moved last */

@@ -21,6 +21,7 @@ struct race {
     struct attempt attempts[RACE_ADDRS_MAX]; /* of the address with the same index */
     size_t count, next, under_way;
     uint64_t deadline_ms;
+    struct race_memory *memory;
     struct timer stagger;
     race_fn fn;
     void *arg;
@@ -30,7 +31,8 @@ struct race {
 /* RFC 8305 section 4, with one address of the first family at the front; within a family the order stays. */
 static void interleave(struct race *race, const struct addr *addrs, size_t count)
 {
-    enum addr_family family = ADDR_V6;
+    bool ipv4_first = race->memory && race->memory->ipv4_first_until_ms > clock_mono_ms();
+    enum addr_family family = ipv4_first ? ADDR_V4 : ADDR_V6;
     size_t at[2] = {0, 0}; /* where to look on, for each family */
     while (race->count < count && race->count < RACE_ADDRS_MAX) {
         size_t *from = &at[family == ADDR_V6];
@@ -96,6 +98,18 @@ static void on_stagger(void *arg)
     begin_next(race);
 }
 
+/* IPv4 has won: was IPv6 silent, or refused, or not tried? Only silence costs the next race time. */
+static void learn(struct race *race, size_t winner)
+{
+    if (!race->memory)
+        return;
+    if (race->addrs[winner].family == ADDR_V6)
+        race->memory->ipv4_first_until_ms = 0;
+    for (size_t i = 0; i < winner; i++)
+        if (race->addrs[i].family == ADDR_V6 && race->attempts[i].conn)
+            race->memory->ipv4_first_until_ms = clock_mono_ms() + RACE_MEMORY_MS;
+}
+
 static void on_attempt(struct conn *conn, enum conn_event event, void *arg)
 {
     struct attempt *attempt = arg;
@@ -103,6 +117,7 @@ static void on_attempt(struct conn *conn, enum conn_event event, void *arg)
     assert(race->magic == RACE_MAGIC);
     if (event == CONN_CONNECTED) {
         attempt->conn = NULL;
+        learn(race, (size_t)(attempt - race->attempts));
         end(race, conn);
     } else if (event == CONN_FAILED) {
         race->err = *conn_error(conn);
@@ -115,13 +130,14 @@ static void on_attempt(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
-struct race *race_start(struct loop *loop, const struct addr *addrs, size_t count, uint64_t timeout_ms, race_fn fn,
-                        void *arg)
+struct race *race_start(struct loop *loop, const struct addr *addrs, size_t count, struct race_memory *memory,
+                        uint64_t timeout_ms, race_fn fn, void *arg)
 {
     struct race *race = mem_alloc(sizeof(*race));
     assert(count > 0);
     race->magic = RACE_MAGIC;
     race->loop = loop;
+    race->memory = memory;
     race->fn = fn;
     race->arg = arg;
     race->deadline_ms = clock_mono_ms() + timeout_ms;

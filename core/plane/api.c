@@ -295,6 +295,7 @@ void api_start(struct plane *plane, struct conn *conn, bool proven)
     struct api *api = mem_alloc(sizeof(*api));
     *api = (struct api){.plane = plane, .proven = proven};
     task_init(&api->again, plane->loop, on_again, api);
-    struct service *service = service_new(conn, &handler, api);
-    (void)service; /* it lives until its connection ends, then on_closed */
+    const uint64_t *limits = plane->epoch->snapshot->rules->config->limits;
+    struct service *service = service_new(conn, &handler, api); /* it lives until its connection ends */
+    service_limits(service, limits[LIMIT_BODY_BYTES], limits[LIMIT_HEAD_MS]);
 }

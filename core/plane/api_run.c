@@ -38,6 +38,11 @@ static void run_free(struct run *run)
     loop_defer(run->plane->loop, free, run);
 }
 
+/* A byte may become six in JSON; the monitor ends a worker whose error is larger. */
+enum { DENIAL_BYTES = sizeof(((struct denial *)NULL)->code) + sizeof(((struct denial *)NULL)->message) +
+                      sizeof(((struct denial *)NULL)->next) };
+_Static_assert(6 * DENIAL_BYTES + 64 <= MESSAGE_ERROR_BYTES, "a denial is an operation's error");
+
 static void done(struct run *run, const char *state, const struct denial *denial)
 {
     json_t *value JSON_AUTO = json_object();

@@ -268,6 +268,13 @@ static struct pool_key key_of(const struct epoch *epoch, const struct target_hos
                              .identity = span_of(identity ? identity : "")};
 }
 
+/* What is kept was made under the rules in force: with their roots, their proxy, their certificate. A request that was
+ * decided by earlier ones (and waited for a person, say) has a connection of its own. */
+static bool newest(const struct dial *dial)
+{
+    return dial->epoch == dial->plane->epoch;
+}
+
 static void begin(void *arg)
 {
     struct dial *dial = arg;
@@ -288,7 +295,7 @@ static void begin(void *arg)
         return;
     }
     if (others_may_wait(dial)) {
-        result.trunk = trunk_find(dial->plane, &dial->host, dial->port);
+        result.trunk = newest(dial) ? trunk_find(dial->plane, &dial->host, dial->port) : NULL;
         if (result.trunk) {
             dial_give(dial, &result);
             return;
@@ -312,7 +319,7 @@ struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct d
                           .arg = arg};
     task_init(&dial->task, plane->loop, begin, dial);
     struct pool_key key = key_of(epoch, request->host, request->port, request->tls);
-    if (!request->fresh)
+    if (!request->fresh && newest(dial))
         dial->conn = pool_take(plane->pool, &key);
     if (dial->conn)
         conn_set_handler(dial->conn, on_pooled, dial);
@@ -341,6 +348,8 @@ void dial_remember(struct plane *plane, const struct target_host *host, uint16_t
     struct buf saved CLEANUP(buf_wipe);
     struct stream *stream = conn_stream(conn);
     buf_init(&saved, 0);
+    if (config_client_cert(plane->epoch->snapshot->rules->config, span_of(host->name), port))
+        return; /* its session stands for the certificate: it is asked for anew each time */
     if (stream && stream_session_save(stream, &saved))
         resume_put(plane->resume, place_of(host, port, place), &saved);
 }

@@ -35,6 +35,7 @@ struct exchange {
     bool pumping;
     struct task next;            /* the next request, in the loop's next round */
     struct timer look;           /* whether the client is still there, while nothing can be read of it */
+    uint64_t half_closed_at, bytes_seen; /* since when it has got nothing; what it had got by then */
     struct calm calm;
 };
 
@@ -83,6 +84,7 @@ static void begin_request(struct exchange *exchange)
     exchange->request_done = false;
     exchange->state = EXCHANGE_HEAD;
     conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
+    conn_within(exchange->conn, limit_of(exchange, LIMIT_HEAD_MS));
     task_post(&exchange->next);
 }
 
@@ -175,7 +177,7 @@ static void on_head(struct exchange *exchange)
     exchange->state = EXCHANGE_FLOW;
     exchange->keep = exchange->request.keep_alive && !connect;
     conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
-    if (!plane_may_begin(exchange->plane, &err)) {
+    if (!connect && !plane_may_begin(exchange->plane, &err)) { /* the tunnel says it where clients show it */
         exchange->keep = false;
         answer_err(exchange, &err, 0);
         return;
@@ -261,16 +263,24 @@ static bool pump_once(struct exchange *exchange)
 
 /* A long poll or a silent stream writes nothing by which a client that has gone would be noticed. nginx and Go's
  * net/http end a request at the first end of its client, so that one who half-closes behind its request (nc -N, a
- * script) gets no answer from them; curl and the agents never do that. We can tell the two apart, and so end the
- * request of who has closed, while who only sends no more gets its answer. A further request may hide the end. */
+ * script) gets no answer from them; curl and the agents never do that. Under TLS the two can be told apart: who has
+ * closed is gone at once, and who only sends no more gets its answer. Plain TCP says the same of both, and so does the
+ * Unix socket of a relay in front of it: patience has a limit there. A further request may hide the end. */
 static void look(void *arg)
 {
     struct exchange *exchange = arg;
+    uint64_t now = clock_mono_ms(), bytes = conn_bytes_out(exchange->conn);
+    bool eof = conn_eof(exchange->conn);
     if (exchange->state != EXCHANGE_FLOW || !exchange->request_done)
         return;
-    if (conn_gone(exchange->conn))
+    if (!eof || bytes != exchange->bytes_seen || exchange->half_closed_at == 0) {
+        exchange->bytes_seen = bytes;
+        exchange->half_closed_at = now;
+    }
+    bool silent = now - exchange->half_closed_at >= limit_of(exchange, LIMIT_HALF_CLOSED_MS);
+    if (conn_gone(exchange->conn) || (silent && !conn_stream(exchange->conn)))
         exchange_close(exchange, "the client has gone");
-    else if (conn_eof(exchange->conn) || conn_peek(exchange->conn).len > 0)
+    else if (eof || conn_peek(exchange->conn).len > 0)
         timer_start(&exchange->look, LOOK_MS);
 }
 

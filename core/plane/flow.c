@@ -82,6 +82,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
+    timer_stop(&flow->show);
     dial_cancel(flow->dial);
     ask_cancel(flow->ask);
     if (flow->carrier)
@@ -271,36 +272,6 @@ void flow_lost(struct flow *flow, const struct err *err)
 
 /* ---- the decision ---- */
 
-/* C08: a field by which some services take another method than the one in the request line. They may, if that one is
- * allowed too, with the same credential. */
-static void decide_overrides(struct flow *flow, struct match_query query)
-{
-    static const char *const names[] = {"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"};
-    const struct msg_fields *fields = &flow->request->fields;
-    for (size_t i = 0; i < fields->count; i++)
-        for (size_t n = 0; n < COUNT(names); n++) {
-            struct decision other;
-            char method[FLOW_CREDENTIAL_METHOD_BYTES];
-            struct span value = fields->items[i].value;
-            if (!span_eqis(fields->items[i].name, names[n]))
-                continue;
-            size_t len = value.len < sizeof(method) ? value.len : sizeof(method);
-            for (size_t c = 0; c < len; c++) /* most take it in any case; ours are upper case */
-                method[c] = value.p[c] >= 'a' && value.p[c] <= 'z' ? (char)(value.p[c] - 32) : value.p[c];
-            query.method = (struct span){method, len};
-            snapshot_decide(flow->epoch->snapshot, &query, &other);
-            if (other.action == POLICY_ALLOW && other.binding != flow->decision.binding) {
-                other.action = POLICY_DENY;
-                other.reason = "the method that a field asks for goes with another credential";
-            }
-            if (other.action > flow->decision.action) {
-                flow->decision = other;
-                memcpy(flow->override, method, len);
-                flow->override[len < sizeof(flow->override) ? len : sizeof(flow->override) - 1] = '\0';
-            }
-        }
-}
-
 static void decide(struct flow *flow)
 {
     const struct target *target = flow->target;
@@ -308,7 +279,9 @@ static void decide(struct flow *flow)
                                 .method = flow->request->method, .path = span_of(target->path),
                                 .ambiguous = target->ambiguous};
     snapshot_decide(flow->epoch->snapshot, &query, &flow->decision);
-    decide_overrides(flow, query);
+    flow_decide_overrides(flow, &query);
+    if (strcmp(target->path, "*") == 0) /* about the server: nothing that a credential is for */
+        flow->decision.binding = NULL;
     if (flow->operation) { /* the monitor has decided and named the credential; a denial still holds */
         flow->decision.binding = flow->binding_name
                                      ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)
@@ -341,16 +314,13 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
         return err_set(err, ERR_LIMIT, "a path of more than %d bytes cannot be sent with a credential",
                        FLOW_CREDENTIAL_PATH_BYTES);
     }
-    if (decision->binding && span_eqs(flow->request->method, "TRACE")) { /* C06: it asks for what was put in */
-        err_set(err, ERR_DENIED, "TRACE would show the credential %s", decision->binding->name);
-        return err_hint(err, "Use another method");
-    }
-    if (decision->binding && flow->target->scheme != TARGET_HTTPS) { /* C05 */
-        *status = 502;
-        err_set(err, ERR_DENIED, "the credential %s is never sent over plain http", decision->binding->name);
-        return err_hint(err, "Use https://%s", flow->target->host.name);
-    }
-    return true;
+    bool tls = flow->target->scheme == TARGET_HTTPS;
+    const char *bar = decision_bar(decision, tls, flow->request->method);
+    if (!bar)
+        return true;
+    *status = tls ? 403 : 502;
+    err_set(err, ERR_DENIED, "the credential %s %s", decision->binding->name, bar);
+    return tls ? err_hint(err, "Use another method") : err_hint(err, "Use https://%s", flow->target->host.name);
 }
 
 /* ---- stand-ins (design 8, threat C02) ---- */
@@ -401,6 +371,12 @@ static void begin(void *arg)
     struct err err;
     int status;
     char authority[TARGET_AUTHORITY_BYTES];
+    if (!flow_head_fits(flow, flow->request, &err)) {
+        err_hint(&err, "Send less, or ask the user to raise it in config.yaml");
+        flow_record_decision(flow, "deny", &err);
+        flow_refuse(flow, &err, 431, NULL, NULL);
+        return;
+    }
     msg_strip_hop_by_hop(flow->request);
     target_authority(flow->target, authority);
     decide(flow);
@@ -433,6 +409,7 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
     flow->websocket = request->websocket;
+    timer_init(&flow->show, plane->loop, flow_show, flow);
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;

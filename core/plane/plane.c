@@ -135,6 +135,7 @@ void plane_follow(struct plane *plane, struct epoch *epoch)
     plane->epoch = epoch;
     pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
     pool_empty(plane->pool);
+    resolver_timeout(plane->resolver, limits[LIMIT_RESOLVE_MS]);
     resume_empty(plane->resume);
 }
 

@@ -8,6 +8,7 @@
 #include "core/loop/conn.h"
 #include "core/loop/ipc.h"
 #include "core/loop/pool.h"
+#include "core/loop/race.h"
 #include "core/loop/resolve.h"
 #include "core/plane/lines.h"
 #include "tls/ca.h"
@@ -56,6 +57,7 @@ struct plane {
     struct stream_config *server;     /* towards the sandbox, for an upstream's name: h2 and http/1.1 */
     struct stream_config *server_api; /* for our own name: http/1.1 */
     struct resolver *resolver;
+    struct race_memory families; /* whether IPv6 leads anywhere */
     struct pool *pool;
     struct resume *resume; /* TLS sessions of upstreams */
     struct trunk *trunks;  /* HTTP/2 connections to upstreams, shared by requests */

@@ -1,7 +1,6 @@
 /* What is open at a time is one of: a question to the resolver, a race of attempts, a visit to the proxy. It decides
  * about addresses by the policy, and knows nothing of TLS and requests. */
 #include "core/plane/reach.h"
-#include "core/loop/race.h"
 #include "core/plane/proxy.h"
 
 #include <stdio.h>
@@ -135,7 +134,7 @@ static void on_proxy_raced(void *arg, struct conn *conn, const struct err *err)
 
 static void connect_proxy(struct reach *reach)
 {
-    reach->race = race_start(reach->plane->loop, reach->proxy_addrs, reach->proxy_addr_count,
+    reach->race = race_start(reach->plane->loop, reach->proxy_addrs, reach->proxy_addr_count, &reach->plane->families,
                              connect_ms(reach), on_proxy_raced, reach);
 }
 
@@ -195,7 +194,8 @@ static void take_addresses(struct reach *reach, const struct addr *addrs, size_t
     } else if (config_proxy_for(&config_of(reach)->network.proxy, span_of(reach->host->name), addrs, count)) {
         go_through_proxy(reach);
     } else {
-        reach->race = race_start(reach->plane->loop, addrs, count, connect_ms(reach), on_raced, reach);
+        reach->race = race_start(reach->plane->loop, addrs, count, &reach->plane->families, connect_ms(reach), on_raced,
+                                 reach);
     }
 }
 

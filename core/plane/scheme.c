@@ -53,6 +53,7 @@ bool scheme_apply(const struct binding *binding, const char *username, struct sp
     for (size_t i = 0; i < COUNT(row->slots) && row->slots[i]; i++)
         msg_remove(msg, row->slots[i]);
     msg_remove(msg, binding->header);
+    msg_remove_doubles(msg, binding->header); /* C03 */
     if (!row->write(binding, username, secret, value)) {
         err_set(err, ERR_DENIED, "the credential %s cannot be written as %s", binding->name,
                 binding_scheme_word(binding->scheme));

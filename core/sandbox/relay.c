@@ -104,6 +104,7 @@ static void pair_close(struct pair *pair)
     if (pair->next != NULL)
         pair->next->prev = pair->prev;
     relay->count--;
+    loop_tidy(relay->loop);
     loop_defer(relay->loop, pair_free, pair);
 }
 

@@ -90,6 +90,8 @@ static bool judge_request(struct http2_stream *stream, bool ended, struct err *e
     struct span host = msg_get(msg, "host"), expect = msg_get(msg, "expect");
     if (msg_count(msg, "host") > 1)
         return err_set(err, ERR_DATA, "more than one Host");
+    if (msg_has_double(msg, "content-length") || msg_has_double(msg, "transfer-encoding"))
+        return err_set(err, ERR_DATA, "a field that some take for Content-Length or Transfer-Encoding");
     if (stream->authority.len == 0 && !host.p)
         return err_set(err, ERR_DATA, "neither :authority nor Host");
     if (stream->authority.len && host.p && !span_eqi(stream->authority, host)) /* E09 */
@@ -98,6 +100,8 @@ static bool judge_request(struct http2_stream *stream, bool ended, struct err *e
         return false;
     if (expect.p && !span_eqis(expect, "100-continue"))
         return err_set(err, ERR_DATA, "an expectation other than 100-continue");
+    if (expect.p && !msg_set_borrowed(msg, "expect", SPAN("100-continue"), err))
+        return false;
     msg->expect_continue = expect.p != NULL;
     if (stream->protocol.len)
         return judge_upgrade(stream, err);

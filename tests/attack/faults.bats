@@ -116,6 +116,69 @@ SH
     there audit verify
 }
 
+# A sandbox that fills the disk finds the floor first: nothing new begins there, and what is decided is still recorded.
+@test "F03 the floor under the free space: every session is halted, no launch, and all goes on by itself" {
+    in_there sed -i 's/disk_free: 0/disk_free: 524288/' "$AILERON_HOME/config.yaml"
+    there policy reload
+    mkfifo "$WORLD/ws/low" "$WORLD/ws/free"
+    cat > "$WORLD/ws/agent" <<'SH'
+ask() { curl -sS -w '%{http_code}\n' "$1"; }
+ask https://api.test/user; read -r x < low
+i=0; while [ $i -lt 100 ]; do ask http://open.test/open > last; grep -q '^503$' last && break; i=$((i + 1)); sleep 0.1; done
+ask https://api.test/user > credentialed; echo halted; read -r x < free
+i=0; while [ $i -lt 100 ]; do ask https://api.test/user > again; grep -q '^200$' again && break; i=$((i + 1)); sleep 0.1; done
+SH
+    sandbox sh agent > "$WORLD/out" 2>&1 3>&- &
+    launcher=$!
+    used() { grep -q octo "$WORLD/out"; }
+    wait_for used
+    free_kb=$(in_there df -k --output=avail "$AILERON_HOME" | tail -n 1)
+    in_there dd if=/dev/zero of="$AILERON_HOME/ballast" bs=1k count=$((free_kb - 300)) 2> /dev/null
+    echo > "$WORLD/ws/low"
+    halted() { grep -q halted "$WORLD/out"; }
+    wait_for halted
+    for file in last credentialed; do
+        grep -q '^503$' "$WORLD/ws/$file"
+        grep -q 'no space to spare' "$WORLD/ws/$file"
+    done
+    fails 125 'no space to spare' sandbox true
+    run there status
+    [ "$status" -eq 74 ]
+    grep -q 'no space to spare' <<< "$output"
+    free
+    echo > "$WORLD/ws/free"
+    wait $launcher
+    grep -q '"login": "octo"' "$WORLD/ws/again"
+    [ "$(record | grep -c '"event":"daemon.space"')" -eq 2 ]
+    [ "$(record | grep -c '"event":"credential".*"decision":"allow"')" -eq "$(grep -c '/user' "$WORLD/up/requests.log")" ]
+    there audit verify
+}
+
+# A sandbox that does nothing but ask is halted at its share of the record; the others have theirs.
+@test "F03 a flood of requests is halted, counted and told, and another sandbox goes on" {
+    in_there sed -i 's/disk_free: 0/disk_free: 0, record_bytes: 65536, record_rate: 0/' "$AILERON_HOME/config.yaml"
+    there policy reload
+    mkfifo "$WORLD/ws/go"
+    before=$(record | wc -c)
+    sandbox sh -c 'curl -sS -o /dev/null -w "%{http_code}\n" "http://open.test/open?[1-400]"; touch flooded; read -r x < go' \
+        > "$WORLD/out" 2>&1 3>&- &
+    launcher=$!
+    wait_for test -e "$WORLD/ws/flooded"
+    grep -q '^200$' "$WORLD/out"
+    [ "$(tail -n 1 "$WORLD/out")" = 429 ]
+    run there status
+    [ "$status" -eq 1 ]
+    grep -q 'is halted' <<< "$output"
+    IN=$WORLD/ws there launch --sandbox=bwrap -- curl -sS https://api.test/user > "$WORLD/other" 3>&-
+    grep -q octo "$WORLD/other"
+    echo > "$WORLD/ws/go"
+    wait $launcher
+    [ "$(record | grep -c '"event":"session.flooded","session":"[^"]*","state":"halted"')" -eq 1 ]
+    [ "$(record | grep '"event":"session.flooded".*"state":"ended"' | jq .lost_lines)" -gt 0 ]
+    [ "$(($(record | wc -c) - before))" -lt 80000 ]
+    there audit verify
+}
+
 @test "F03 no space when the daemon starts: it says so in one line, and starts when there is" {
     there daemon stop
     fill

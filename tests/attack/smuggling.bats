@@ -6,18 +6,20 @@ ENGINE=bwrap
 CORPUS=$ROOT/tests/smuggling
 
 setup_file() {
-    world_start api.test hostile.test || return 1
+    world_start api.test hostile.test two.test || return 1
     mkdir "$WORLD/tee"
     cp "$WORLD"/up/*.pem "$WORLD/tee"
     cp "$CORPUS"/*.txt "$CORPUS"/*.py "$WORLD/ws"
     /usr/bin/python3 "$CORPUS/upstreams.py" "$WORLD/tee" "$WORLD/ws" < "$WORLD/up/stdin" > "$WORLD/tee/out" 2>&1 3>&- &
     UPSTREAM_PID="$UPSTREAM_PID $!"
-    wait_for test -s "$WORLD/tee/port" -a -s "$WORLD/tee/plain-port" || { cat "$WORLD/tee/out"; return 1; }
-    sed -i -e "s/127.0.0.1:$UP_PORT/127.0.0.1:$(cat "$WORLD/tee/port")/" \
+    wait_for test -s "$WORLD/tee/port" -a -s "$WORLD/tee/plain-port" -a -s "$WORLD/tee/two-port" || { cat "$WORLD/tee/out"; return 1; }
+    sed -i -e "/two.test/s/127.0.0.1:$UP_PORT/127.0.0.1:$(cat "$WORLD/tee/two-port")/" \
+        -e "s/127.0.0.1:$UP_PORT/127.0.0.1:$(cat "$WORLD/tee/port")/" \
         -e "s/127.0.0.1:$UP_PLAIN_PORT/127.0.0.1:$(cat "$WORLD/tee/plain-port")/" "$AILERON_HOME/config.yaml"
-    sed -i 's/hosts: .*/hosts: [api.test, hostile.test]/' "$AILERON_HOME/bindings.yaml"
+    sed -i 's/hosts: .*/hosts: [api.test, hostile.test, two.test]/' "$AILERON_HOME/bindings.yaml"
     cat >> "$AILERON_HOME/policy.yaml" <<'YAML'
   - { name: hidden, host: api.test, paths: ["/smuggled/**", /smuggled], action: deny }
+  - { name: hidden there, host: two.test, paths: ["/smuggled/**", /smuggled], action: deny }
   - { name: hidden too, host: plain.test, paths: ["/smuggled/**", /smuggled], action: deny }
 YAML
     aileron policy reload > /dev/null || return 1

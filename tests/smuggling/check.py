@@ -60,27 +60,33 @@ class World:
         record = [row for path in sorted(glob.glob(home + "/audit/*.jsonl")) for row in lines(path)]
         self.sent = {row["request"] for row in record  # refused after it was allowed: code says why
                      if row["event"] == "network.end" and row["status"] > 0 and "code" not in row}
+        two = [dict(row, status=200) for row in lines(logs + "/two.log")]
         self.served = sections([row for row in nginx if row["target"] != "/first"], lambda row: row["target"], numbers)
+        self.served.update(sections(two, lambda row: row["target"], numbers))
         self.decided = sections([row for row in record if row["event"] == "network"], lambda row: row.get("path"), numbers)
         self.fields = {}
-        for row in node:
+        for row in node + two:
             self.fields.setdefault(row.get("target"), []).append(row)
         self.errors = [row for row in node if row.get("error") not in (None, "HPE_INVALID_EOF_STATE", "ECONNRESET")]
         first = [next(row["connection"] for row in rows if row.get("target") == "/first") for rows in (nginx, node)]
-        self.two = [by_connection(rows, start) for rows, start in zip((nginx, node), first)]
+        self.http2 = two
+        self.read = [by_connection(rows, start) for rows, start in zip((nginx, node), first)]
 
     def differences(self):
         """What concerns all messages."""
-        for number in sorted(set(self.two[0]) | set(self.two[1])):
-            a, b = (seen.get(number, []) for seen in self.two)
+        for number in sorted(set(self.read[0]) | set(self.read[1])):
+            a, b = (seen.get(number, []) for seen in self.read)
             if a != b:
                 yield "on connection %d nginx read %s, and Node %s" % (number, a, b)
         for row in self.errors:
             yield "Node cannot read what we sent: %s" % row
-        for rows in self.two[0].values():
+        for rows in self.read[0].values():
             for row in rows:
                 if HIDDEN in row[1]:
                     yield "the hidden request came through: %s" % (row,)
+        for row in self.http2:
+            if row["version"] != "2.0":
+                yield "not over HTTP/2: %s" % row
         for rows in self.fields.values():
             for row in rows:
                 names = [name.lower() for name in row.get("fields", [])[::2]]
@@ -103,7 +109,7 @@ class World:
         if message["id"] not in self.served or message["id"] not in self.decided:
             yield "there is no end of it in the logs"
             return
-        host = "plain.test" if message["via"] == "proxy" else "api.test"
+        host = {"proxy": "plain.test", "two": "two.test"}.get(message["via"], "api.test")
         wanted = [(w["request"][0], w["request"][1], host, w["request"][2]) for w in wants if "request" in w]
         cut = any(want.get("end") == "cut" or "reset" in want for want in wants)
         served = [(row["method"], row["target"], row["host"], row["body"], row["status"])
@@ -112,15 +118,18 @@ class World:
             yield "it wants nginx to serve %s, which served %s" % (wanted, served)
         decided = [(row["method"], row["path"]) for row in self.decided[message["id"]]
                    if row["decision"] == "allow" and row["request"] in self.sent]
-        if decided != [(row[0], row[1].partition("?")[0]) for row in wanted]:
-            yield "it wants %s, and the record has %s" % (wanted, decided)
+        wanted_there = [(w["request"][0], w["request"][1].partition("?")[0]) for w in wants
+                        if "request" in w and not w["but"]]  # where it is refused in the end, the record says so
+        if decided != wanted_there:
+            yield "it wants %s, and the record has %s" % (wanted_there, decided)
         for complaint in self.heads(message, wanted):
             yield complaint
 
     def heads(self, message, wanted):
         """The fields of its last request, as Node has them."""
         rows = self.fields.get(wanted[-1][1], []) if wanted else []
-        row = next((row for row in rows if row["method"] == wanted[-1][0] and row["body"] == wanted[-1][3]), None)
+        row = next((row for row in rows if (row["method"], row["host"], row["body"])
+                    == (wanted[-1][0], wanted[-1][2], wanted[-1][3])), None)
         if not row:
             return
         pairs = row["fields"] + row["trailers"]
@@ -134,6 +143,8 @@ class World:
 
 
 def fits(want, came):
+    if want.get("but"):
+        return isinstance(came, dict) and came.get("status") == want["but"]
     if "request" in want:
         return came == {"saw": "%s %s" % tuple(want["request"][:2])}
     if "status" in want:

@@ -21,7 +21,7 @@ SECONDS = 20
 CONTEXT = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
 H2 = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
 H2.set_alpn_protocols(["h2"])
-HOSTS = {"tls": "api.test", "h2": "api.test", "proxy": "plain.test", "answer": "hostile.test"}
+HOSTS = {"tls": "api.test", "h2": "api.test", "two": "two.test", "proxy": "plain.test", "answer": "hostile.test"}
 
 
 def connect(via):

@@ -20,8 +20,9 @@ def want_of(text):
         words, _, body = rest.partition('"')
         return {"status": [int(word) for word in first.split("|")], "method": "HEAD" if words.strip() == "to HEAD" else "GET", "cut": "cut" in words.split(),
                 "body": unescape(body[:-1]).decode("latin-1") if body else None}
+    rest, _, but = rest.partition(" but ")
     words, _, body = rest.partition(' "')
-    return {"request": [first, words, unescape(body[:-1]).decode("latin-1") if body else ""]}
+    return {"request": [first, words, unescape(body[:-1]).decode("latin-1") if body else ""], "but": int(but or 0)}
 
 
 def read_file(path):
@@ -59,12 +60,23 @@ def read_file(path):
                     raise ValueError("%s:%d: %s is no word" % (path, number, key))
 
 
+def to_two(message):
+    """The same to two.test, whose upstream speaks HTTP/2 (an upgrade would be asked for over HTTP/1.1)."""
+    two = dict(message, name=message["name"] + " to HTTP/2", via="two")
+    two["send"] = message["send"].replace(b"api.test", b"two.test").replace(b"API.Test", b"TWO.Test")
+    two["want"] = [dict(want, request=want["request"][:2] + [want["request"][2].replace("api.test", "two.test")])
+                   if "request" in want else want for want in message["want"]]
+    two["sees"] = [text for text in message["sees"] if not text.startswith("host:")]  # it has :authority
+    return two
+
+
 def read_all(directory):
     found = []
     for path in sorted(glob.glob(os.path.join(directory, "*.txt"))):
         found += read_file(path)
     names = [message["name"] for message in found]
     assert len(names) == len(set(names)), "a name twice: %s" % [n for n in names if names.count(n) > 1]
+    found += [to_two(message) for message in found if message["via"] == "tls" and b"Upgrade:" not in message["send"]]
     for number, message in enumerate(found):
         message["id"] = str(number)
         assert message["want"], "%s wants nothing" % message["name"]

@@ -5,6 +5,7 @@
 
 The port of DIR/port has TLS. For api.test what comes goes on, byte for byte, to a real nginx, whose answers go back, and
 to a real Node beside it; so does what comes to DIR/plain-port. For hostile.test the corpus' own answers are given.
+DIR/two-port is Node's HTTP/2.
 Ends when its standard input does.
 """
 import os
@@ -46,7 +47,9 @@ def start(directory):
         file.write(NGINX.format(directory))
     children = [subprocess.Popen(["nginx", "-c", directory + "/nginx.conf", "-e", directory + "/nginx-error.log"]),
                 subprocess.Popen(["node", "--max-http-header-size=131072", HERE + "/server.js", directory + "/node.sock",
-                                  directory + "/node.log"], stdin=subprocess.PIPE)]
+                                  directory + "/node.log"], stdin=subprocess.PIPE),
+                subprocess.Popen(["node", "--max-http-header-size=131072", HERE + "/server2.js", directory + "/two.test.pem",
+                                  directory + "/two-port", directory + "/two.log"], stdin=subprocess.PIPE)]
     for name in ("nginx.sock", "node.sock"):
         until = time.monotonic() + 20
         while not answers(os.path.join(directory, name)):

@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <glob.h>
 #include <stdlib.h>
 
+#include "core/base/file.h"
 #include "core/data/config.h"
 #include "core/data/yaml.h"
 
@@ -212,6 +214,67 @@ static void what_is_wrong_is_named(void **state)
     }
 }
 
+/* ---- the table of limits ---- */
+
+static bool somewhere(const char *pattern, const char *text)
+{
+    glob_t found = {0};
+    bool there = false;
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc && !there; i++) {
+        struct buf file;
+        struct err err;
+        assert_true(file_read(found.gl_pathv[i], 1024 * 1024, &file, &err));
+        there = memmem(file.data, file.len, text, strlen(text)) != NULL;
+        buf_clear(&file);
+    }
+    globfree(&found);
+    return there;
+}
+
+/* Each limit is in the manual with its bounds and its default, and has a test of its own: tests/proxy/limit-NAME.case,
+ * or a unit test limit_NAME. */
+static void each_limit_is_told_and_tested(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LIMITS; i++) {
+        const struct limit_row *row = limit_row((enum limit)i);
+        AUTOFREE char *line = mem_printf("\n.It %s Ta %llu-%llu Ta %llu Ta ", row->name, (unsigned long long)row->least,
+                                         (unsigned long long)row->most, (unsigned long long)row->fallback);
+        AUTOFREE char *proxy_case = mem_printf("tests/proxy/limit-%s.case", row->name);
+        AUTOFREE char *unit = mem_printf("static void limit_%s(void **state)", row->name);
+        if (!somewhere("man/aileron.7", line))
+            fail_msg("man/aileron.7 has no line%s", line);
+        if (!file_exists(proxy_case) && !somewhere("tests/unit/test_*.c", unit))
+            fail_msg("limits.%s has no test: neither %s nor a unit test limit_%s", row->name, proxy_case, row->name);
+    }
+}
+
+/* What is written is taken at its bounds and refused one beyond them. */
+static void each_limit_has_bounds(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LIMITS; i++) {
+        const struct limit_row *row = limit_row((enum limit)i);
+        const struct {
+            uint64_t value;
+            bool good;
+        } tries[] = {{row->least, true}, {row->most, true}, {row->fallback, true}, {row->most + 1, false},
+                     {row->least - 1, false}};
+        for (size_t n = 0; n < COUNT(tries); n++) {
+            struct err err;
+            AUTOFREE char *text =
+                mem_printf("version: 1\nlimits: { %s: %lld }\n", row->name, (long long)tries[n].value);
+            struct config *config = load(text, &err);
+            if ((config != NULL) != tries[n].good)
+                fail_msg("%s: %s", text, err.message);
+            if (config)
+                assert_int_equal(config->limits[i], tries[n].value);
+            config_free(config);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +282,8 @@ int main(void)
         cmocka_unit_test(other_values),
         cmocka_unit_test(a_proxy_and_its_exceptions),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(each_limit_is_told_and_tested),
+        cmocka_unit_test(each_limit_has_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

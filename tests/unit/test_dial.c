@@ -131,6 +131,33 @@ static void test_handshake_deadline(void **state)
     assert_int_equal(result.err.code, ERR_TIMEOUT);
 }
 
+/* What is kept belongs to the rules in force: a request of earlier ones gets none of it. */
+static void test_kept_for_the_newest_rules(void **state)
+{
+    struct target_host host;
+    struct err err;
+    (void)state;
+    assert_true(target_host_parse(SPAN("plain.test"), &host, &err));
+    struct epoch *old = epoch_ref(world.plane.epoch);
+    world_load(&world);
+    assert_non_null(dial_to("plain.test", 80, false));
+    wait_result();
+    dial_keep(&world.plane, world.plane.epoch, &host, 80, false, result.conn);
+    assert_int_equal(pool_count(world.plane.pool), 1);
+    result.calls = 0;
+    struct dial_request request = {.host = &host, .port = 80};
+    assert_non_null(dial_start(&world.plane, old, &request, on_result, NULL));
+    wait_result();
+    assert_int_equal(pool_count(world.plane.pool), 1);
+    dial_keep(&world.plane, old, &host, 80, false, result.conn); /* and leaves none behind */
+    assert_int_equal(pool_count(world.plane.pool), 1);
+    result.calls = 0;
+    assert_non_null(dial_to("plain.test", 80, false));
+    assert_int_equal(pool_count(world.plane.pool), 0);
+    wait_result();
+    epoch_unref(old);
+}
+
 static void test_cancelled_in_every_state(void **state)
 {
     (void)state;
@@ -151,7 +178,8 @@ int main(void)
 #define ROW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         ROW(test_dead_ipv6_is_passed), ROW(test_one_bad_address_refuses), ROW(test_connect_deadline),
-        ROW(test_handshake_deadline), ROW(test_cancelled_in_every_state),
+        ROW(test_handshake_deadline), ROW(test_kept_for_the_newest_rules),
+        ROW(test_cancelled_in_every_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

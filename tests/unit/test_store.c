@@ -308,6 +308,31 @@ static void F04_damage_is_told(void **state)
     buf_clear(&after);
 }
 
+/* What shows only when it is read: told then, and remembered for whoever asks how things are. */
+static void F04_damage_that_is_found_later_is_remembered(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store_operation row;
+    struct buf file;
+    struct store *store = open_good();
+    assert_true(add(store, "op_1", NULL, &err));
+    assert_int_equal(store_trouble(store)->code, ERR_NONE);
+    store_close(store);
+    assert_true(file_read(path, 1024 * 1024, &file, &err));
+    assert_true(file.len > 4096);
+    memset(file.data + 4096, 0x5a, file.len - 4096); /* all but the page that is read to open it */
+    assert_true(file_write_atomic(path, 0600, file.data, file.len, &err));
+    buf_clear(&file);
+    store = store_open(path, &err);
+    assert_non_null(store);
+    assert_int_equal(store_trouble(store)->code, ERR_NONE);
+    assert_false(store_operation_get(store, "op_1", &row, &err));
+    assert_int_equal(store_trouble(store)->code, ERR_DATA);
+    assert_non_null(strstr(store_trouble(store)->message, "damaged"));
+    store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -316,6 +341,7 @@ int main(void)
         TEST(what_nobody_can_collect_goes), TEST(sizes_are_bounded), TEST(transactions),
         TEST(F01_what_was_committed_survives_a_kill),
         TEST(F03_a_full_disk_is_told_and_passes), TEST(F04_damage_is_told),
+        TEST(F04_damage_that_is_found_later_is_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

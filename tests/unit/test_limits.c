@@ -1,5 +1,7 @@
-/* What a session may add to the record and to state.db, and the space that the daemon keeps (F03): at the bound, and
- * one above it. The worker does what the test says, so that none of this rests on a worker's own care (C13). */
+/* The limits that the monitor keeps (F03: what a session may add to the record and to state.db, and the space that the
+ * daemon keeps for itself), at the bound and one above it. The worker does what the test says, so that none of this
+ * rests on a worker's own care (C13). A test named limit_NAME is that limit's; test_config sees to it that each
+ * has one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,7 +107,7 @@ static char payload[FRAME_BYTES];
 
 /* A flood ends at the bound: the session is halted and told so, gets no credential, and what is not written is
  * counted; another session is not touched. */
-static void f03_a_flood_of_lines_ends_at_the_bound(void **state)
+static void limit_record_bytes(void **state)
 {
     struct world *world = *state;
     char halt[32] = "";
@@ -164,7 +166,7 @@ static void a_halted_session_still_tells_how_requests_end(void **state)
     assert_int_equal(count_lines(world, "session.denied", NULL, NULL), 0);
 }
 
-static void what_comes_back_lets_it_go_on(void **state)
+static void limit_record_rate(void **state)
 {
     struct world *world = *state;
     char halt[32] = "";
@@ -203,7 +205,7 @@ static void a_raised_limit_lets_it_go_on(void **state)
 
 /* ---- the disk ---- */
 
-static void f03_below_the_floor_nothing_new_begins(void **state)
+static void limit_disk_free(void **state)
 {
     struct world *world = *state;
     struct statvfs disk;
@@ -290,7 +292,7 @@ static void expect_full(struct world *world, uint32_t id)
 }
 
 /* So many and no more; what was collected makes room, but for those whose key must not run again. */
-static void stored_operations_end_at_the_bound(void **state)
+static void limit_stored_operations(void **state)
 {
     struct world *world = *state;
 
@@ -322,7 +324,7 @@ static void stored_operations_end_at_the_bound(void **state)
 }
 
 /* A result is kept as far as there is room, and says so; arguments that do not fit are refused. */
-static void stored_bytes_end_at_the_bound(void **state)
+static void limit_stored_bytes(void **state)
 {
     static char piece[MESSAGE_CHUNK_BYTES];
     struct world *world = *state;
@@ -347,17 +349,146 @@ static void stored_bytes_end_at_the_bound(void **state)
     finish(world, 6, two);
 }
 
+static void limit_result_bytes(void **state)
+{
+    struct world *world = *state;
+    size_t len;
+
+    start(world, "result_bytes: 10");
+    for (uint32_t more = 0; more < 2; more++) {
+        AUTOFREE char *op_id = begin(world, 1 + more, NULL);
+        tell(world, MESSAGE_OP_BODY, 1 + more, "0123456789A", 10 + more);
+        finish(world, 1 + more, op_id);
+        tell_json(world, MESSAGE_OP_GET, 3, json_pack("{s:s}", "id", op_id));
+        json_t *shown = hear_json(world, MESSAGE_OP_STATE, 3);
+        assert_int_equal(json_integer_value(json_object_get(shown, "result_bytes")), 10);
+        assert_int_equal(json_is_true(json_object_get(shown, "truncated")), more);
+        json_decref(shown);
+        assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_OP_RESULT);
+        assert_string_equal(payload, "0123456789");
+    }
+}
+
+/* ---- numbers of things ---- */
+
+static void limit_operations(void **state)
+{
+    struct world *world = *state;
+
+    start(world, "operations: 2");
+    AUTOFREE char *one = begin(world, 1, NULL);
+    AUTOFREE char *two = begin(world, 2, NULL);
+    run(world, 3, 8, NULL);
+    json_t *answer = hear_json(world, MESSAGE_REFUSED, 3);
+    assert_string_equal(text_at(answer, "code"), "limit");
+    assert_non_null(strstr(text_at(answer, "message"), "2 operations"));
+    json_decref(answer);
+    finish(world, 1, one);
+    AUTOFREE char *three = begin(world, 4, NULL);
+}
+
+static void limit_sessions(void **state)
+{
+    struct world *world = *state;
+    struct err err = {0};
+    json_t *answer = NULL;
+
+    start(world, "sessions: 2");
+    AUTOFREE char *first = mem_printf("/v1/sessions/%s", world->session);
+    close(world->worker);
+    start_session(world);
+    json_t *request = json_pack("{s:[s], s:i}", "command", "true", "pid", getpid());
+    assert_false(client_ask(world->client, "POST", "/v1/sessions", request, &answer, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_non_null(strstr(err.hint, "limits.sessions"));
+    json_decref(ask(world, "DELETE", first, NULL));
+    for (int i = 0; i < 500 && !client_ask(world->client, "POST", "/v1/sessions", request, &answer, &err); i++)
+        pause_ms(20); /* its worker drains */
+    assert_non_null(answer);
+    json_decref(answer);
+    json_decref(request);
+}
+
+/* ---- times ---- */
+
+/* A worker that does not end when it is told to is killed then, and not before. */
+static void limit_drain_ms(void **state)
+{
+    struct world *world = *state;
+    struct pollfd fd = {.events = POLLIN};
+    size_t len;
+
+    start(world, "drain_ms: 500");
+    AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
+    ask_credential(world, 1);
+    assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_CREDENTIAL); /* it is there */
+    uint64_t before = clock_mono_ms();
+    json_decref(ask(world, "DELETE", path, NULL));
+    assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_SHUTDOWN);
+    fd.fd = world->worker;
+    assert_int_equal(poll(&fd, 1, ANSWER_MS), 1); /* the end of the connection that it holds */
+    assert_int_equal(recv(world->worker, payload, 1, 0), 0);
+    assert_true(clock_mono_ms() - before >= 450); /* the loop's clock is a coarse one */
+}
+
+static void put_old(struct store *store, const char *id, const char *session, int64_t age_ms, bool collected)
+{
+    struct err err = {0};
+    char text[] = "x", args[] = "{}", running[] = "succeeded";
+    bool changed;
+    AUTOFREE char *own_id = mem_strdup(id), *own_session = mem_strdup(session);
+    int64_t at = (int64_t)clock_wall_ms() - age_ms;
+    struct store_operation row = {.id = own_id, .session = own_session, .connector = text, .tool = text,
+                                  .operation = text, .args = args, .state = running, .created_ms = at,
+                                  .updated_ms = at};
+
+    assert_true(store_operation_add(store, &row, &err));
+    if (collected)
+        assert_true(store_operation_collect(store, session, id, &changed, &err));
+}
+
+static void limit_result_days(void **state)
+{
+    enum { DAY_MS = 86400 * 1000, SLACK_MS = 60 * 1000 };
+    struct world *world = *state;
+    AUTOFREE char *path = file_join(world->home, "state.db");
+    struct err err = {0};
+    struct store_operation row;
+    struct store *store = store_open(path, &err);
+
+    assert_non_null(store);
+    put_old(store, "op_01J00000000000000000000001", "s", DAY_MS + SLACK_MS, true);
+    put_old(store, "op_01J00000000000000000000002", "s", DAY_MS - SLACK_MS, true);
+    put_old(store, "op_01J00000000000000000000003", "s", DAY_MS + SLACK_MS, false);
+    store_close(store);
+    start(world, "result_days: 1");
+    stop_monitor(world, SIGTERM);
+    store = store_open(path, &err);
+    assert_false(store_operation_get(store, "op_01J00000000000000000000001", &row, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_true(store_operation_get(store, "op_01J00000000000000000000002", &row, &err));
+    store_operation_clear(&row);
+    assert_true(store_operation_get(store, "op_01J00000000000000000000003", &row, &err));
+    store_operation_clear(&row);
+    store_close(store);
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(f03_a_flood_of_lines_ends_at_the_bound, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_record_bytes, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_halted_session_still_tells_how_requests_end, world_setup, world_teardown),
-        cmocka_unit_test_setup_teardown(what_comes_back_lets_it_go_on, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_record_rate, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_raised_limit_lets_it_go_on, world_setup, world_teardown),
-        cmocka_unit_test_setup_teardown(f03_below_the_floor_nothing_new_begins, world_setup, world_teardown),
-        cmocka_unit_test_setup_teardown(stored_operations_end_at_the_bound, world_setup, world_teardown),
-        cmocka_unit_test_setup_teardown(stored_bytes_end_at_the_bound, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_disk_free, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_stored_operations, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_stored_bytes, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_result_bytes, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_operations, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_sessions, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_drain_ms, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(limit_result_days, world_setup, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
