@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -193,9 +194,54 @@ static void test_path(void **state)
     assert_string_equal(none, "");
 }
 
+static bool builds(const char *other)
+{
+    struct err err = {0};
+    struct buf args;
+
+    buf_init(&args, 1024 * 1024);
+    bool built = hostroot_build(other, &args, &err);
+    if (!built)
+        assert_int_equal(err.code, ERR_LAUNCH);
+    buf_clear(&args);
+    return built;
+}
+
+/* In memory where that can be: it is twenty thousand files. */
+static void test_etc_bounds(void **state)
+{
+    char other[64];
+    struct err err = {0};
+    struct buf path;
+
+    (void)state;
+    snprintf(other, sizeof(other), "%s/hostroot.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(other));
+    buf_init(&path, 4096);
+    assert_true(buf_printf(&path, "%s/etc", other));
+    assert_int_equal(mkdir(buf_cstr(&path), 0755), 0);
+    for (int deep = 1; deep <= 13; deep++) {
+        assert_true(buf_adds(&path, "/d"));
+        assert_int_equal(mkdir(buf_cstr(&path), 0755), 0);
+        assert_int_equal(builds(other), deep <= 12);
+    }
+    assert_int_equal(rmdir(buf_cstr(&path)), 0);
+    for (int i = 12; i <= 20000; i++) { /* behind the twelve directories */
+        AUTOFREE char *file = mem_printf("%s/etc/d/%d", other, i);
+        assert_int_equal(mknod(file, S_IFREG | 0644, 0), 0);
+        if (i == 19999)
+            assert_true(builds(other));
+    }
+    assert_false(builds(other));
+    buf_clear(&path);
+    assert_true(file_remove_tree(other, &err));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_root), cmocka_unit_test(test_too_deep),
-                                       cmocka_unit_test(test_path)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_root), cmocka_unit_test(test_too_deep), cmocka_unit_test(test_path),
+        cmocka_unit_test(test_etc_bounds),
+    };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
