@@ -13,6 +13,7 @@ struct session;
 struct operations;
 struct approvals;
 struct control;
+struct page;
 struct reload;
 
 struct monitor {
@@ -31,6 +32,8 @@ struct monitor {
     struct operations *operations;
     struct approvals *approvals;
     struct control *control;
+    struct page *page;       /* NULL: config.yaml wants none, or it cannot be had */
+    struct err page_trouble; /* why it cannot */
     struct reload *reload;
     uint64_t started_ms;
     int lock_fd;

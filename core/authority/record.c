@@ -84,6 +84,11 @@ bool record_from_worker(struct record *record, const char *session, json_t *even
     return true;
 }
 
+void record_on_line(struct record *record, audit_line_fn fn, void *arg)
+{
+    audit_on_line(record->audit, fn, arg);
+}
+
 const struct err *record_trouble(const struct record *record)
 {
     return &record->trouble;

@@ -22,6 +22,8 @@ void record_note(struct record *record, json_t *event) NONNULL;
  * protocol (a full disk is not that: it is logged). */
 bool record_from_worker(struct record *record, const char *session, json_t *event, struct err *err)
     MUSTUSE NONNULL;
+/* As audit_on_line; fn NULL: nobody is called any more. */
+void record_on_line(struct record *record, audit_line_fn fn, void *arg) NONNULL_AT(1);
 /* Why the last line could not be written; code ERR_NONE while all is well. For status. */
 const struct err *record_trouble(const struct record *record) NONNULL;
 

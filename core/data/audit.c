@@ -22,6 +22,8 @@ struct audit {
     off_t size; /* of the file, as the line under way finds it */
     off_t keep; /* where a line that could not be taken back begins; -1: none */
     bool dirty;
+    audit_line_fn line_fn; /* NULL: nobody listens */
+    void *line_arg;
 };
 
 static bool cannot_write(struct err *err, int error, const char *what)
@@ -282,6 +284,8 @@ bool audit_append(struct audit *audit, const json_t *event, bool durable, struct
     ok = ok ? write_line(audit, &line, err)
             : err_set(err, ERR_LIMIT, "a line of the record would be longer than %d bytes",
                       AUDIT_LINE_MAX);
+    if (ok && audit->line_fn)
+        audit->line_fn(audit->line_arg, (struct span){(const char *)line.data, line.len - 1}, object);
     buf_clear(&line);
     if (!ok)
         return false;
@@ -289,6 +293,12 @@ bool audit_append(struct audit *audit, const json_t *event, bool durable, struct
     memcpy(audit->head, head, sizeof audit->head);
     audit->dirty = true;
     return !durable || audit_sync(audit, err);
+}
+
+void audit_on_line(struct audit *audit, audit_line_fn fn, void *arg)
+{
+    audit->line_fn = fn;
+    audit->line_arg = arg;
 }
 
 bool audit_sync(struct audit *audit, struct err *err)

@@ -44,6 +44,9 @@ void audit_close(struct audit *audit); /* syncs */
  * must not happen (ERR_IO, with the next step). */
 bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
     MUSTUSE NONNULL;
+/* Called with each line that has been written (without its newline), and what it says; both borrowed. */
+typedef void (*audit_line_fn)(void *arg, struct span line, const json_t *object);
+void audit_on_line(struct audit *audit, audit_line_fn fn, void *arg) NONNULL_AT(1);
 /* fdatasync of what was appended since the last one; the caller's timer groups. */
 bool audit_sync(struct audit *audit, struct err *err) MUSTUSE NONNULL;
 bool audit_dirty(const struct audit *audit) NONNULL;
