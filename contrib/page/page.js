@@ -45,7 +45,7 @@ function element(name, attributes, ...children) {
   return node;
 }
 
-const text = (name, attributes, value) => show(element(name, attributes), value === undefined ? '' : String(value));
+const text = (name, attributes, value) => show(element(name, attributes), String(value === undefined ? '' : value));
 const say = (words) => { $('said').textContent = words; };
 const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour12: false });
 
@@ -109,27 +109,37 @@ function live(words, kind) {
 
 // ---- what waits ----
 
+const place = (shown) => (shown.port === 443 || !shown.port ? shown.host : `${shown.host}:${shown.port}`);
+
 function title(shown) {
   const line = element('span', { class: 'title' });
-  if (shown.kind === 'operation') line.append(text('b', {}, `${shown.tool} ${shown.operation}`), text('span', {}, shown.preview || ''));
-  else line.append(text('b', {}, shown.method || ''), text('span', {}, `${shown.host}${shown.port === 443 ? '' : ':' + shown.port}${shown.path || ''}`));
+  if (shown.kind === 'operation') {
+    line.append(text('b', {}, `${shown.tool} ${shown.operation}`), text('span', {}, shown.preview));
+  } else {
+    line.append(text('b', {}, shown.method), text('span', {}, place(shown) + (shown.path || '')));
+  }
   return line;
 }
 
 const plain = (shown) => visible(shown.kind === 'operation' ? `${shown.tool} ${shown.operation}: ${shown.preview || ''}`
   : `${shown.method} ${shown.host}${shown.path || ''}`).slice(0, 200);
 
+// "claude ·4K2QZ": what runs there, and the end of its id.
 function sessionName(id) {
-  const session = now.sessions.get(id);
-  return session ? session.command || session.id : id;
+  const session = now.sessions.get(id) || {};
+  return `${session.agent || (session.command || '').split(' ')[0].split('/').pop()} ·${id.slice(-5)}`.trim();
 }
+const sessionNode = (id) => text('span', { 'data-session': id, title: id }, sessionName(id));
+
+const since = (iso) => element('span', { 'data-ago': iso }, ago(iso));
+const under = (...parts) => element('span', { class: 'under' }, ...parts.filter(Boolean)
+  .map((part) => (typeof part === 'string' ? text('span', {}, part) : part)));
 
 function card(row) {
   const inside = element('div', { class: 'inside', id: 'in-' + row.id, hidden: true });
-  const head = element('button', { type: 'button', class: 'head', 'aria-expanded': 'false', 'aria-controls': inside.id, onclick: () => toggle(row.id) }, title(row.shown),
-    element('span', { class: 'under' }, text('span', {}, sessionName(row.session).slice(0, 60)),
-      row.shown.binding ? text('span', {}, 'with ' + row.shown.binding) : '', text('span', {}, row.rule),
-      element('span', { 'data-ago': row.created }, ago(row.created))));
+  const head = element('button', { type: 'button', class: 'head', 'aria-expanded': 'false', 'aria-controls': inside.id,
+    onclick: () => toggle(row.id) }, title(row.shown),
+    under(sessionNode(row.session), row.shown.binding && 'with ' + row.shown.binding, row.rule, since(row.created)));
   const item = element('li', { class: 'card', id: row.id }, element('h3', {}, head), inside);
   return { row, item, head, inside, whole: null };
 }
@@ -202,14 +212,16 @@ function block(name, value) {
 
 function fill(one, whole) {
   const shown = whole.shown || {}, parts = [facts([
-    ['Host', shown.port === 443 || !shown.port ? shown.host : `${shown.host}:${shown.port}`], ['Method', shown.method], ['Method by', shown.override],
-    ['Scheme', shown.scheme === 'https' ? '' : shown.scheme], ['Path', shown.path], ['Query', shown.query], ['Type', shown.type],
-    ['Credential', shown.binding || 'none'], ['Rule', whole.rule], ['Why', shown.reason], ['Session', sessionName(whole.session)],
-    ['Asked', new Date(whole.created).toLocaleString()], ['Expires', new Date(whole.expires).toLocaleString()]])];
+    ['Host', place(shown)], ['Method', shown.method], ['Method by', shown.override],
+    ['Scheme', shown.scheme === 'https' ? '' : shown.scheme], ['Path', shown.path], ['Query', shown.query],
+    ['Type', shown.type], ['Credential', shown.binding || 'none'], ['Rule', whole.rule], ['Why', shown.reason],
+    ['Session', sessionName(whole.session)], ['Asked', new Date(whole.created).toLocaleString()],
+    ['Expires', new Date(whole.expires).toLocaleString()]])];
   if (whole.args_text) parts.push(...block('Arguments', whole.args_text));
   if (shown.body) parts.push(...block(`Body, ${shown.body.length} characters`, shown.body));
   if (shown.body_base64) parts.push(...block('Body, in base64', shown.body_base64));
-  const button = (label, key, kind, act) => element('button', { type: 'button', class: kind, onclick: act }, label, element('kbd', { 'aria-hidden': 'true' }, key));
+  const button = (label, key, kind, onclick) => element('button', { type: 'button', class: kind, onclick }, label,
+    element('kbd', { 'aria-hidden': 'true' }, key));
   parts.push(text('p', { class: 'error', role: 'alert' }, ''), element('p', { class: 'buttons' },
     button('Approve once', 'a', 'yes', () => approve(one, 'once')),
     button('Approve for the session', 's', '', () => approve(one, 'session')),
@@ -225,7 +237,7 @@ async function decide(one, decision, scope, reason, args) {
   one.busy = true;
   one.inside.querySelectorAll('button').forEach((button) => { button.disabled = true; });
   try {
-    await call('POST', 'decide?id=' + one.row.id, args === undefined ? body : body.slice(0, -1) + ',"args":' + args + '}');
+    await call('POST', 'decide?id=' + one.row.id, args === undefined ? body : `${body.slice(0, -1)},"args":${args}}`);
     say((decision === 'approve' ? 'Approved: ' : 'Denied: ') + plain(one.row.shown));
     drop(one.row.id, one);
     loadApprovals();
@@ -273,32 +285,43 @@ async function edited() {
   $('edit-error').textContent = '';
   try {
     const value = JSON.parse(written);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('the arguments are one JSON object');
+    if (Object.prototype.toString.call(value) !== '[object Object]') throw new Error('The arguments are one JSON object');
     if (await decide(now.dialog.one, 'approve', 'once', '', written)) $('edit').close();
   } catch (error) { $('edit-error').textContent = visible(error.message); }
 }
 
 // ---- sessions ----
 
-const loadState = single(async () => {
-  const state = await call('GET', 'state'), open = new Set(), known = now.sessions;
-  for (const [id, one] of known) if (one.node.open) open.add(id);
-  now.sessions = new Map();
-  for (const row of state.sessions) {
-    const before = known.get(row.id), id = row.id;
-    const node = before ? before.node : element('details', { class: 'card session', ontoggle: () => loadHosts(id) });
-    const chip = row.state === 'ready' ? (row.enforced ? ['sealed', 'good'] : ['not enforced', 'ask']) : [row.state, row.state === 'failed' ? 'bad' : ''];
-    const summary = element('summary', {}, text('span', { class: 'title mono' }, row.command || row.id), text('span', { class: 'chip ' + chip[1] }, chip[0]),
-      element('span', { class: 'under' }, text('span', {}, row.agent || ''), text('span', {}, row.engine || ''), text('span', {}, row.workspace || ''), element('span', { 'data-ago': row.created }, ago(row.created))));
-    const inside = before ? before.inside : element('div', { class: 'inside' });
-    if (!before) { node.append(summary, inside); $('session-list').append(node); } else if (!node.contains(document.activeElement)) node.firstChild.replaceWith(summary);
-    now.sessions.set(id, { ...row, node, inside, stale: before ? before.stale : true });
+// What a session is: sealed, or in the state that it is in.
+function badge(row) {
+  if (row.state !== 'ready') return text('span', { class: 'chip ' + (row.state === 'failed' ? 'bad' : '') }, row.state);
+  return row.enforced ? element('span', { class: 'chip good' }, 'sealed') : element('span', { class: 'chip ask' }, 'not enforced');
+}
+
+function sessionCard(row, before) {
+  const summary = element('summary', {}, text('span', { class: 'title mono' }, row.command || row.id), badge(row),
+    under(row.agent, row.engine, row.workspace, since(row.created)));
+  if (before) {
+    if (!before.node.contains(document.activeElement)) before.node.firstChild.replaceWith(summary);
+    return { ...row, node: before.node, inside: before.inside, stale: before.stale };
   }
+  const inside = element('div', { class: 'inside' });
+  const node = element('details', { class: 'card session', ontoggle: () => loadHosts(row.id) }, summary, inside);
+  $('session-list').append(node);
+  return { ...row, node, inside, stale: true };
+}
+
+const loadState = single(async () => {
+  const state = await call('GET', 'state'), known = now.sessions;
+  now.sessions = new Map(state.sessions.map((row) => [row.id, sessionCard(row, known.get(row.id))]));
   for (const [id, one] of known) if (!now.sessions.has(id)) one.node.remove();
-  for (const [id, one] of now.sessions) if (!known.has(id) && now.sessions.size <= 2) { one.node.open = true; open.add(id); }
+  for (const [id, one] of now.sessions) if (!known.has(id) && now.sessions.size <= 2) one.node.open = true;
   $('session-count').textContent = now.sessions.size;
   $('no-session').hidden = now.sessions.size > 0;
-  options($('filter-session'), [...now.sessions].map(([id, one]) => [id, visible(one.command || id).slice(0, 40)]));
+  options($('filter-session'), [...now.sessions.keys()].map((id) => [id, visible(sessionName(id)).slice(0, 40)]));
+  for (const node of document.querySelectorAll('[data-session]')) {
+    node.replaceChildren(...sessionNode(node.dataset.session).childNodes);
+  }
   vault(state.vault);
   trouble(state);
 });
@@ -310,35 +333,46 @@ function vault(state) {
 }
 
 function trouble(state) {
-  const parts = state.problems.map((problem) => element('div', {}, text('p', {}, problem.message), text('p', { class: 'hint' }, problem.hint || '')));
+  const parts = state.problems.map((problem) => element('div', {}, text('p', {}, problem.message),
+    text('p', { class: 'hint' }, problem.hint)));
   if (state.vault === 'locked') {
-    parts.unshift(element('div', { class: 'ask' }, element('p', {}, 'The vault is locked: what needs a credential is refused. Unlock it in a terminal; this page never asks for a passphrase.'),
-      element('p', { class: 'command' }, element('code', {}, 'aileron vault unlock'), ' ', element('button', { type: 'button', 'data-copy': 'aileron vault unlock' }, 'Copy'))));
+    parts.unshift(element('div', { class: 'ask' }, element('p', {}, 'The vault is locked: what needs a credential is ' +
+      'refused. Unlock it in a terminal; this page never asks for a passphrase.'), element('p', { class: 'command' },
+      element('code', {}, 'aileron vault unlock'), element('button', { type: 'button', 'data-copy': 'aileron vault unlock' }, 'Copy'))));
   }
   $('trouble').replaceChildren(...parts);
   $('trouble').hidden = parts.length === 0;
 }
 
+const loading = new Set();
 const counts = [['allowed', 'allowed'], ['denied', 'denied'], ['asked', 'asked'], ['credential', 'used']];
+
+function hostTable(hosts) {
+  const head = ['Host', 'Allowed', 'Denied', 'Asked', 'Credential'].map((name) => element('th', { scope: 'col' }, name));
+  const rows = hosts.sort((a, b) => (b.last < a.last ? -1 : 1)).map((host) => element('tr', {},
+    text('td', {}, host.host || 'others'),
+    ...counts.map(([key, kind]) => element('td', { class: host[key] ? kind : 'none' }, String(host[key])))));
+  return element('table', {}, element('caption', { class: 'unheard' }, 'Hosts that this session talks to'),
+    element('thead', {}, element('tr', {}, ...head)), element('tbody', {}, ...rows));
+}
 
 async function loadHosts(id) {
   const one = now.sessions.get(id);
-  if (!one || !one.node.open || one.loading) return;
-  one.loading = true;
+  if (!one || !one.node.open || loading.has(id)) return;
+  loading.add(id);
   one.stale = false;
   try {
-    const hosts = (await call('GET', 'hosts?session=' + id)).hosts.sort((a, b) => (b.last < a.last ? -1 : 1));
-    const head = element('tr', {}, ...['Host', 'Allowed', 'Denied', 'Asked', 'Credential'].map((name) => element('th', { scope: 'col' }, name)));
-    const rows = hosts.map((host) => element('tr', {}, text('td', {}, host.host || 'others'),
-      ...counts.map(([key, kind]) => element('td', { class: host[key] ? kind : 'none' }, String(host[key])))));
-    one.inside.replaceChildren(rows.length ? element('table', {}, element('caption', { class: 'unheard' }, 'Hosts that this session talks to'), element('thead', {}, head), element('tbody', {}, ...rows))
+    const { hosts } = await call('GET', 'hosts?session=' + id);
+    one.inside.replaceChildren(hosts.length ? hostTable(hosts)
       : element('p', { class: 'note' }, 'It has talked to no host since the daemon began.'));
   } catch (error) { say(error.message); }
-  one.loading = false;
+  loading.delete(id);
 }
 
 setInterval(() => { for (const [id, one] of now.sessions) if (one.stale) loadHosts(id); }, 500);
-setInterval(() => { for (const node of document.querySelectorAll('[data-ago]')) node.textContent = ago(node.dataset.ago); }, 20000);
+setInterval(() => {
+  for (const node of document.querySelectorAll('[data-ago]')) node.textContent = ago(node.dataset.ago);
+}, 20000);
 
 // ---- the record ----
 
@@ -352,19 +386,27 @@ const wanted = (line) => (!$('filter-event').value || line.event === $('filter-e
   (!$('filter-session').value || line.session === $('filter-session').value) &&
   (!$('filter-decision').value || line.decision === $('filter-decision').value);
 
+const COMMON = ['ts', 'seq', 'event', 'session', 'id', 'prev', 'decision'];
 const decisions = { allow: 'good', deny: 'bad', approve: 'ask' };
 
+function lineText(line) {
+  const words = [line.action, line.entry, line.tool && `${line.tool} ${line.name || ''}`, line.method,
+    line.host ? line.host + (line.path || '') : '', line.state, line.reason, line.message].filter(Boolean);
+  if (words.length) return words.join(' ');
+  return Object.entries(line).filter(([key, value]) => !COMMON.includes(key) && value !== '')
+    .map(([key, value]) => `${key}=${value}`).join(' ');
+}
+
 function lineNode(line) {
-  const what = line.message || [line.method, line.host ? line.host + (line.path || '') : line.path, line.tool && `${line.tool} ${line.name || ''}`, line.state, line.reason, line.action, line.entry]
-    .filter(Boolean).join(' ');
-  const more = element('details', { ontoggle: (event) => {
-    if (event.target.open && event.target.children.length === 1) {
-      event.target.append(facts(Object.entries(line).filter(([key]) => key !== 'prev').map(([key, value]) => [key, String(value)])));
-    }
-  } }, element('summary', {}, element('time', { class: 'when', datetime: line.ts }, clock(line.ts)), text('span', { class: 'mono' }, line.event),
+  const open = ({ target }) => { // all its fields, when somebody looks
+    if (!target.open || target.children.length > 1) return;
+    target.append(facts(Object.entries(line).filter(([key]) => key !== 'prev').map(([key, value]) => [key, String(value)])));
+  };
+  return element('li', {}, element('details', { ontoggle: open }, element('summary', {},
+    element('time', { class: 'when', datetime: line.ts }, clock(line.ts)), text('span', { class: 'mono' }, line.event),
     line.decision ? text('span', { class: 'chip ' + (decisions[line.decision] || '') }, line.decision) : element('span'),
-    text('span', { class: 'what' }, what.slice(0, 300)), text('span', { class: 'who' }, line.session ? sessionName(line.session).slice(0, 40) : '')));
-  return element('li', {}, more);
+    text('span', { class: 'what' }, lineText(line).slice(0, 300)),
+    element('span', { class: 'who' }, line.session ? sessionNode(line.session) : ''))));
 }
 
 function draw() {
@@ -407,7 +449,7 @@ function heard(event, data) {
 // Server-sent events, read by hand: the browser's own reader can send no key.
 async function listen() {
   const answer = await fetch('/api/events?after=' + now.seq, { headers: headers(), cache: 'no-store' });
-  if (answer.status === 403) { logged(false, (await answer.json()).error.message); return false; }
+  if (answer.status === 403) { logged(false, (await answer.json()).error.message); return; }
   if (!answer.ok) throw new Error('the daemon is busy');
   live('Live', 'good');
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -419,20 +461,22 @@ async function listen() {
       if (match) heard(match[1], match[2]);
     }
   }
-  return true;
 }
 
 async function follow() {
-  for (let wait = RETRY_MS; ; wait = Math.min(2 * wait, RETRY_MAX_MS)) {
+  if (now.following) return;
+  now.following = true;
+  for (let wait = RETRY_MS; !$('app').hidden; wait = Math.min(2 * wait, RETRY_MAX_MS)) {
     const began = Date.now();
     try {
-      if (!await listen()) return;
+      await listen();
     } catch (error) { live(/fetch|network/i.test(error.message) ? 'Not connected' : visible(error.message), 'bad'); }
-    if ($('app').hidden) return;
+    if ($('app').hidden) break;
     if (Date.now() - began > RETRY_MAX_MS) wait = RETRY_MS;
     await new Promise((done) => { setTimeout(done, wait); });
-    live('Connecting', '');
+    if (!$('app').hidden) live('Connecting', '');
   }
+  now.following = false;
 }
 
 // ---- keys ----
@@ -481,7 +525,8 @@ $('edit-go').addEventListener('click', edited);
 $('help-open').addEventListener('click', () => $('help').showModal());
 $('keys-on').addEventListener('change', () => localStorage.setItem(KEYS_OFF, $('keys-on').checked ? '' : '1'));
 $('more').addEventListener('click', () => { now.limit = Math.min(now.limit + ROWS, 1000); loadApprovals(); });
-$('lock').addEventListener('click', () => call('POST', 'lock', '{}').then(() => say('The vault is locked'), (error) => say(error.message)));
+$('lock').addEventListener('click', () => call('POST', 'lock', '{}')
+  .then(() => say('The vault is locked'), (error) => say(error.message)));
 $('logout').addEventListener('click', async () => {
   await call('POST', 'logout', '{}').catch(() => {});
   localStorage.removeItem(KEY);

@@ -35,6 +35,7 @@ struct page {
     struct recent *recent;
     struct page_stream *streams; /* the newest first */
     struct approval_watch watch;
+    bool watching; /* it is in the list */
     struct task news;
     struct timer beat;
     struct {

@@ -65,7 +65,7 @@ static bool compose(struct page_stream *stream, struct buf *piece)
 static void pump(void *arg)
 {
     struct page_stream *stream = arg;
-    struct buf piece CLEANUP(buf_clear);
+    struct buf piece CLEANUP(buf_clear) = {0};
 
     if (stream->waits || timer_running(&stream->pace))
         return;
@@ -85,6 +85,9 @@ static void tell_all(void *arg)
 {
     struct page *page = arg;
 
+    if (!page->watching) /* a watch is for once, and may not be renewed from within its call */
+        approval_watch(page->monitor, &page->watch);
+    page->watching = true;
     for (struct page_stream *stream = page->streams, *next; stream != NULL; stream = next) {
         next = stream->next;
         pump(stream);
@@ -111,7 +114,7 @@ static void on_approvals(void *arg)
 {
     struct page *page = arg;
 
-    approval_watch(page->monitor, &page->watch); /* it is for once */
+    page->watching = false;
     task_post(&page->news);
 }
 
@@ -145,7 +148,7 @@ void page_streams_start(struct page *page)
     timer_init(&page->beat, page->monitor->loop, on_beat, page);
     timer_start(&page->beat, PAGE_BEAT_MS);
     page->watch = (struct approval_watch){.fn = on_approvals, .arg = page};
-    approval_watch(page->monitor, &page->watch);
+    tell_all(page);
     record_on_line(page->monitor->record, on_line, page);
 }
 
@@ -174,7 +177,7 @@ void page_streams_end(struct page *page, uint64_t login)
 void page_stream_open(struct page *page, const struct page_ask *ask)
 {
     struct page_stream *stream, *oldest = NULL;
-    struct buf head CLEANUP(buf_clear);
+    struct buf head CLEANUP(buf_clear) = {0};
     size_t count = 0;
 
     if (find(page, ask->id) != NULL)
