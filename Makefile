@@ -77,7 +77,7 @@ CORE_SRC := $(filter-out core/base/absent.c $(if $(filter mbedtls-own,$(DEPS)),,
 APPLET_SRC := $(sort $(wildcard applets/*.c $(PROGRAM_ONLY)))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-EMBED := $(sort $(wildcard contrib/agents/*.yaml contrib/bindings/*.yaml contrib/page/*))
+EMBED := $(sort $(wildcard contrib/agents/*.yaml contrib/bindings/*.yaml)) $(patsubst %,$(B)/%.gz,$(wildcard contrib/page/*))
 MAN := $(sort $(wildcard man/*.[1-9]))
 E2E := $(sort $(wildcard tests/e2e/*.bats))
 ATTACK := $(sort $(wildcard tests/attack/*.bats))
@@ -139,6 +139,11 @@ $(B)/%.o: %.c Makefile $(D)/config.mk $(M_CONFIG) | deps-libs
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	@$(COMPILE)
+
+# Browsers take the page's files as they stand in the program.
+$(B)/%.gz: %
+	@mkdir -p $(@D)
+	@gzip -9nc $< > $@
 
 $(B)/embed.c: $(EMBED) contrib/embed Makefile
 	@mkdir -p $(@D)

@@ -26,9 +26,9 @@ struct page_question {
 static const struct file {
     const char *path, *name, *type;
 } files[] = {
-    {"/", "contrib/page/index.html", "text/html; charset=utf-8"},
-    {"/page.css", "contrib/page/page.css", "text/css; charset=utf-8"},
-    {"/page.js", "contrib/page/page.js", "text/javascript; charset=utf-8"},
+    {"/", "contrib/page/index.html.gz", "text/html; charset=utf-8"},
+    {"/page.css", "contrib/page/page.css.gz", "text/css; charset=utf-8"},
+    {"/page.js", "contrib/page/page.js.gz", "text/javascript; charset=utf-8"},
 };
 
 static const struct route {
@@ -91,14 +91,32 @@ static void reply_error(struct service_request *req, int status, const struct er
         service_abort(req);
 }
 
+/* The files are compressed in the program, and there is nothing here to unpack them with. */
+static bool takes_gzip(const struct service_request *req)
+{
+    struct span rest = service_header(req, "Accept-Encoding"), one;
+
+    while (rest.p != NULL && span_cut(&rest, ',', &one))
+        if (span_eqis(span_trim(one), "gzip"))
+            return true;
+    return false;
+}
+
 static void reply_file(struct service_request *req, const struct file *file)
 {
     struct err err;
 
+    if (!takes_gzip(req)) {
+        err_set(&err, ERR_USAGE, "the page is for browsers: it comes in gzip, which this client does not accept");
+        reply_error(req, 406, &err);
+        return;
+    }
     for (size_t i = 0; i < embed_count; i++) {
         if (strcmp(embed_files[i].path, file->name) != 0)
             continue;
         put_fields(req);
+        if (!service_field(req, "Content-Encoding", "gzip"))
+            abort();
         service_reply(req, 200, file->type, embed_files[i].data, embed_files[i].len);
         return;
     }
