@@ -226,6 +226,32 @@ const scenarios = {
     await shot(dark, 'sessions-dark');
   },
 
+  // Figures for tests/bench/page: from the address to a list that can be used, and one row to the next page of rows.
+  async speed(browser) {
+    const figures = [];
+    for (let i = 0; i < 5; i++) {
+      const page = await tab(browser);
+      await page.goto(link());
+      await page.locator('#list > li').first().waitFor();
+      figures.push(await page.evaluate(() => new Promise((done) => {
+        const began = performance.getEntriesByType('resource').find((one) => one.name.includes('/api/approvals'));
+        requestAnimationFrame(() => requestAnimationFrame(() => done([performance.now(), began.responseEnd - began.startTime])));
+      })));
+      if (i === 4) {
+        const more = await page.evaluate(() => new Promise((done) => {
+          const began = performance.now(), list = document.getElementById('list'), before = list.childElementCount;
+          new MutationObserver(() => { if (list.childElementCount > before) requestAnimationFrame(() => done(performance.now() - began)); })
+            .observe(list, { childList: true });
+          document.getElementById('more').click();
+        }));
+        console.log(`browser: 50 more rows                       ${more.toFixed(1)} ms`);
+      }
+      await page.context().close();
+    }
+    const median = (at) => figures.map((one) => one[at]).sort((a, b) => a - b)[2].toFixed(1);
+    console.log(`browser: from the address to the list       ${median(0)} ms\nbrowser: the list's answer                  ${median(1)} ms`);
+  },
+
   // Sizes, colours and long texts; and by the accessibility tree, that everything has a name.
   async looks(browser) {
     for (const [name, options] of [['light', {}], ['dark', { colorScheme: 'dark' }], ['phone', { viewport: { width: 360, height: 740 } }],
