@@ -28,7 +28,7 @@ struct audit_options {
         ROW("event", OPT_STRING, "WORD", "Lines of this event alone (network, credential, operation).", event), \
         ROW("host", OPT_STRING, "HOST", "Lines about this host alone.", host),                                \
         ROW("decision", OPT_STRING, "WORD", "Lines with this decision alone (allow, deny).", decision),       \
-        ROW("json", OPT_FLAG, NULL, "Print the lines as they stand on the record.", json)
+        ROW("json", OPT_FLAG, NULL, "Print the lines as they stand on the record, but what is not ASCII escaped.", json)
 
 static const struct opt_row list_rows[] = {
     FILTER_ROWS,
@@ -100,6 +100,11 @@ static void print(struct span text, const json_t *line, bool json)
         print_line(line);
         return;
     }
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.p[i] >= 0x80) { /* A03: controls beyond ASCII, and what turns text around */
+            show_json(line);
+            return;
+        }
     fwrite(text.p, 1, text.len, stdout);
     putchar('\n');
 }
@@ -267,6 +272,9 @@ static void print_report(const struct audit_report *report, bool json)
         printf("%llu lines in %llu files, head %s\n", (unsigned long long)report->lines,
                (unsigned long long)report->files, report->head);
         puts(report->intact ? "The record is whole." : "The record is NOT whole.");
+        if (report->intact && report->retired_lines > 0)
+            printf("%llu lines before them were removed by audit.retention, as it says.\n",
+                   (unsigned long long)report->retired_lines);
         if (report->open_tail)
             puts("The last line is being written, or was cut off.");
         return;
@@ -275,6 +283,7 @@ static void print_report(const struct audit_report *report, bool json)
     json_put_bool(shown, "intact", report->intact);
     json_put_int(shown, "lines", (int64_t)report->lines);
     json_put_int(shown, "files", (int64_t)report->files);
+    json_put_int(shown, "retired_lines", (int64_t)report->retired_lines);
     json_put(shown, "head", report->head);
     json_put(shown, "problem", report->intact ? NULL : report->problem);
     show_json(shown);

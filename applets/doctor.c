@@ -1,10 +1,12 @@
 /* `aileron doctor`: what this host can do, and what to install or change. One row a check; each says what it found
  * in words and what to do next. It changes nothing and starts no daemon. */
 #include "applets/applet.h"
+#include "applets/show.h"
 
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/client/client.h"
+#include "core/data/snapshot.h"
 #include "core/sandbox/engine.h"
 #include "tls/trust.h"
 
@@ -146,13 +148,33 @@ static void check_clock(struct finding *finding)
         found(finding, BAD, now, "Set the clock: certificates are checked against it");
 }
 
+/* What it finds wrong itself, the first of it. */
+static void ask_daemon(struct client *client, struct finding *finding)
+{
+    struct err err = {0};
+    json_t *health JSON_AUTO = NULL;
+
+    if (!client_ask(client, "GET", "/v1/health", NULL, &health, &err)) {
+        from_err(finding, WARNING, &err);
+        return;
+    }
+    json_t *problem = json_array_get(json_object_get(health, "problems"), 0);
+    if (problem == NULL) {
+        found(finding, GOOD, "runs", "");
+        return;
+    }
+    json_t *wrapped JSON_AUTO = json_pack("{s:O}", "error", problem);
+    client_error(500, wrapped, &err);
+    from_err(finding, WARNING, &err);
+}
+
 static void check_daemon(struct finding *finding)
 {
     struct err err = {0};
     struct client *client = client_connect(NULL, false, &err);
 
     if (client != NULL)
-        found(finding, GOOD, "runs", "");
+        ask_daemon(client, finding);
     else if (err.code == ERR_UNAVAILABLE)
         found(finding, GOOD, "does not run; it starts by itself", "");
     else
@@ -160,21 +182,59 @@ static void check_daemon(struct finding *finding)
     client_close(client);
 }
 
+/* Programs on the host may go through a proxy by their environment; the daemon's connections never do. */
+static void check_proxy(struct finding *finding)
+{
+    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "ALL_PROXY"};
+    struct err err = {0};
+    AUTOFREE char *home = client_home(&err);
+    struct rules *rules = home != NULL ? rules_load(home, &err) : NULL;
+    const char *set = NULL;
+
+    for (size_t i = 0; i < COUNT(names) && set == NULL; i++)
+        set = getenv(names[i]) != NULL ? names[i] : NULL;
+    if (rules == NULL) {
+        from_err(finding, BAD, &err);
+    } else if (rules->config->network.proxy.host != NULL) {
+        const struct config_proxy *proxy = &rules->config->network.proxy;
+        bool v6 = strchr(proxy->host, ':') != NULL;
+        snprintf(finding->note, sizeof finding->note, "http://%s%s%s:%u, %s%s; names are resolved %s; %zu exception%s",
+                 v6 ? "[" : "", proxy->host, v6 ? "]" : "", proxy->port,
+                 proxy->credential != NULL ? "credential " : "no credential",
+                 proxy->credential != NULL ? proxy->credential : "", proxy->resolves ? "by it" : "here",
+                 proxy->host_count + proxy->range_count, proxy->host_count + proxy->range_count == 1 ? "" : "s");
+        finding->verdict = GOOD;
+    } else if (set != NULL) {
+        snprintf(finding->note, sizeof finding->note, "none, but %s is set here", set);
+        snprintf(finding->next, sizeof finding->next,
+                 "The daemon does not read it: where upstreams need a proxy, set network.upstream_proxy (config.yaml)");
+        finding->verdict = WARNING;
+    } else {
+        found(finding, GOOD, "none", "");
+    }
+    rules_unref(rules);
+}
+
 static const struct {
     const char *name;
     void (*check)(struct finding *finding);
 } checks[] = {
     {"home", check_home},       {"space", check_space}, {"kernel", check_kernel}, {"seccomp", check_seccomp},
-    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"daemon", check_daemon},
+    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"proxy", check_proxy},
+    {"daemon", check_daemon},
 };
 
 static void print_finding(const char *name, const struct finding *finding)
 {
     static const char *const words[] = {[GOOD] = "ok", [WARNING] = "warning", [BAD] = "MISSING"};
 
-    printf("%-10s %-8s %s\n", name, words[finding->verdict], finding->note);
-    if (finding->next[0] != 0)
-        printf("%-10s %-8s -> %s\n", "", "", finding->next);
+    printf("%-10s %-8s ", name, words[finding->verdict]);
+    show_string(finding->note, 0); /* a path of the environment's, an engine's words */
+    if (finding->next[0] != 0) {
+        printf("\n%-10s %-8s -> ", "", "");
+        show_string(finding->next, 0);
+    }
+    putchar('\n');
 }
 
 /* Any one engine is enough. */

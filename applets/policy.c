@@ -115,7 +115,7 @@ static int run_check(int argc, char **argv)
     return good ? 0 : err_print(&err, "aileron");
 }
 
-static void print_decision(const struct decision *decision, const char *reason, bool as_json)
+static void print_decision(const struct decision *decision, const char *reason, const char *certificate, bool as_json)
 {
     const char *credential = decision->binding != NULL ? decision->binding->name : NULL;
 
@@ -125,6 +125,7 @@ static void print_decision(const struct decision *decision, const char *reason, 
         json_put(shown, "rule", decision->rule);
         json_put(shown, "reason", reason);
         json_put(shown, "credential", credential);
+        json_put(shown, "client_cert", certificate);
         show_json(shown);
         return;
     }
@@ -134,6 +135,10 @@ static void print_decision(const struct decision *decision, const char *reason, 
         fputs(", with credential ", stdout);
         show_string(credential, 0);
     }
+    if (certificate != NULL) {
+        fputs(", with client certificate ", stdout);
+        show_string(certificate, 0);
+    }
     if (reason != NULL) {
         fputs(": ", stdout);
         show_string(reason, 0);
@@ -141,14 +146,37 @@ static void print_decision(const struct decision *decision, const char *reason, 
     putchar('\n');
 }
 
-/* An address in the URL meets the address policy too; a name is only resolved when a request is made. */
+/* An address in the URL, or in config.yaml for its host, meets the address policy too; a name is only resolved when a
+ * request is made. */
 static const char *address_reason(const struct rules *rules, const struct target *target)
 {
+    const struct config_upstream *fixed =
+        config_upstream(rules->config, span_of(target->host.name), target->port);
+    bool known = fixed != NULL && fixed->has_address;
+    const struct addr *addr = known ? &fixed->address : &target->host.addr;
     const char *why = NULL;
-    struct addr addr = target->host.addr;
 
-    addr.port = target->port;
-    return target->host.is_ip && !policy_address(rules->policy, &addr, &why) ? why : NULL;
+    return (known || target->host.is_ip) && !policy_address(rules->policy, addr, &why) ? why : NULL;
+}
+
+/* What the data plane adds to the rules: the reason, and decision becomes a denial; else the rule's own reason. */
+static const char *judge(const struct rules *rules, const struct target *target, const char *method,
+                         const char *certificate, struct decision *decision)
+{
+    const char *address = address_reason(rules, target);
+    bool tls = target->scheme == TARGET_HTTPS;
+    const char *bar = decision_bar(decision, tls, span_of(method));
+
+    if (decision->action != POLICY_ALLOW)
+        return decision->reason;
+    if (bar == NULL && certificate != NULL && !tls)
+        bar = "the host's client certificate is shown over TLS alone";
+    if (address == NULL && bar == NULL)
+        return decision->reason;
+    decision->action = POLICY_DENY;
+    if (address != NULL)
+        *decision = (struct decision){.action = POLICY_DENY, .rule = "network.private"};
+    return address != NULL ? address : bar;
 }
 
 static int test(struct rules *rules, const char *method, const char *url, bool as_json, struct err *err)
@@ -165,12 +193,9 @@ static int test(struct rules *rules, const char *method, const char *url, bool a
                                     .method = span_of(method), .path = span_of(target.path),
                                     .ambiguous = target.ambiguous};
         snapshot_decide(snapshot, &query, &decision);
-        const char *reason = decision.reason, *address = address_reason(rules, &target);
-        if (address != NULL && decision.action != POLICY_DENY) {
-            decision = (struct decision){.action = POLICY_DENY, .rule = "network.private"};
-            reason = address;
-        }
-        print_decision(&decision, reason, as_json);
+        const char *certificate = config_client_cert(rules->config, query.host, query.port);
+        const char *reason = judge(rules, &target, method, certificate, &decision);
+        print_decision(&decision, reason, decision.action == POLICY_DENY ? NULL : certificate, as_json);
         status = decision.action == POLICY_ALLOW ? 0 : err_exit(ERR_DENIED);
     } else {
         status = err_print(err, "aileron");

@@ -8,6 +8,7 @@
 #include "core/authority/vault_file.h"
 #include "core/client/client.h"
 #include "tls/crypto.h"
+#include "tls/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,9 @@ static const struct opt_row init_rows[] = {
     ROW(0, "member", OPT_STRING, "NAME", "Name of the first member (owner).", NULL, member),
 };
 static const struct opt_row put_rows[] = {
-    ROW(0, "kind", OPT_STRING, "KIND", "What it is: a token, or a user name and password.", "token|basic", kind),
+    ROW(0, "kind", OPT_STRING, "KIND",
+        "A token, a user name and password, or a client certificate (PEM: chain and key).", "token|basic|certificate",
+        kind),
     ROW(0, "username", OPT_STRING, "NAME", "The user name, for the kind basic.", NULL, username),
     ROW(0, "from-file", OPT_STRING, "FILE", "Read the secret from FILE, \"-\" is standard input.", NULL, from_file),
     PASSPHRASE_ROW,
@@ -216,6 +219,21 @@ static struct secret *read_secret(const struct vault_options *options, struct er
     return secret_from_file("-", VAULT_SECRET_BYTES, err);
 }
 
+/* Better said now than at the first connection. */
+static bool certificate_good(const struct secret *secret, struct err *err)
+{
+    struct span pem = {(const char *)secret_bytes(secret), secret_len(secret)};
+    struct trust *trust = trust_new();
+    struct stream_client_options options = {.trust = trust, .client_cert_pem = pem, .client_key_pem = pem};
+    struct stream_config *config = tls_init(err) ? stream_config_client(&options, err) : NULL;
+    bool good = config != NULL;
+
+    stream_config_unref(config);
+    trust_unref(trust);
+    return good || err_hint(err, "The entry is one PEM text: the certificates, the leaf's first, and the leaf's key "
+                                 "without a passphrase");
+}
+
 static int run_put(int argc, char **argv)
 {
     struct vault_options options = {0};
@@ -239,7 +257,8 @@ static int run_put(int argc, char **argv)
     struct secret *secret = read_secret(&options, &err);
     json_t *meta JSON_AUTO = json_pack("{s:s, s:s}", "path", operands[0], "kind", kind);
     json_put(meta, "username", options.username);
-    bool good = secret != NULL && send_secret(client, "/v1/vault/put", meta, secret, &err);
+    bool good = secret != NULL && (strcmp(kind, "certificate") != 0 || certificate_good(secret, &err)) &&
+                send_secret(client, "/v1/vault/put", meta, secret, &err);
     secret_free(secret);
     return finish(client, good, &err);
 }

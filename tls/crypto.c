@@ -7,10 +7,16 @@
 #include <mbedtls/error.h>
 #include <mbedtls/gcm.h>
 #include <mbedtls/md.h>
+#include <mbedtls/sha1.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
+#if defined(MBEDTLS_GCM_ALT)
+#include <nettle/version.h>
+#endif
 #include <psa/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/base/id.h"
@@ -60,9 +66,14 @@ bool tls_init(struct err *err)
 
 const char *crypto_mbedtls_version(void)
 {
-    static char text[32];
-    if (text[0] == '\0')
+    static char text[64];
+    if (text[0] == '\0') {
         mbedtls_version_get_string_full(text);
+#if defined(MBEDTLS_GCM_ALT)
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof text - len, ", nettle %d.%d", nettle_version_major(), nettle_version_minor());
+#endif
+    }
     return text;
 }
 
@@ -100,6 +111,11 @@ void sha256_end(struct sha256 *hash, uint8_t out[CRYPTO_HASH_LEN])
 void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_HASH_LEN])
 {
     must(mbedtls_sha256(data, len, out, 0));
+}
+
+void crypto_sha1(const void *data, size_t len, uint8_t out[CRYPTO_SHA1_LEN])
+{
+    must(mbedtls_sha1(data, len, out));
 }
 
 void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,

@@ -18,7 +18,7 @@
 
 /* Idempotent. ERR_INTERNAL where the library cannot start (no randomness). */
 bool tls_init(struct err *err) MUSTUSE NONNULL;
-/* "mbedTLS 3.6.6" and "argon2 1.3"; static. */
+/* "Mbed TLS 3.6.6, nettle 3.8" (nettle where its AES-GCM is used) and "argon2 1.3"; static. */
 const char *crypto_mbedtls_version(void);
 const char *crypto_argon2_version(void);
 
@@ -31,6 +31,9 @@ void sha256_add(struct sha256 *hash, const void *data, size_t len) NONNULL_AT(1)
 /* Ends the hash; init it again before another use. */
 void sha256_end(struct sha256 *hash, uint8_t out[CRYPTO_HASH_LEN]) NONNULL;
 void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_HASH_LEN]) NONNULL_AT(3);
+/* For protocols that have it in their handshakes (RFC 6455); it proves nothing. */
+enum { CRYPTO_SHA1_LEN = 20 };
+void crypto_sha1(const void *data, size_t len, uint8_t out[CRYPTO_SHA1_LEN]) NONNULL_AT(3);
 void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                         uint8_t out[CRYPTO_HASH_LEN]) NONNULL_AT(5);
 

@@ -23,6 +23,7 @@
 #define MBEDTLS_AES_ROM_TABLES
 #define MBEDTLS_CIPHER_C
 #define MBEDTLS_GCM_C
+#define MBEDTLS_GCM_ALT /* nettle's: tls/gcm.c */
 #define MBEDTLS_CHACHA20_C
 #define MBEDTLS_CHACHAPOLY_C
 #define MBEDTLS_POLY1305_C
@@ -34,6 +35,7 @@
 #define MBEDTLS_SHA1_C
 #define MBEDTLS_SHA224_C
 #define MBEDTLS_SHA256_C
+#define MBEDTLS_SHA256_ALT /* nettle's: tls/sha256.c */
 #define MBEDTLS_SHA384_C
 #define MBEDTLS_SHA512_C
 #define MBEDTLS_HKDF_C
@@ -52,6 +54,8 @@
 #define MBEDTLS_ECDH_C
 #define MBEDTLS_ECDH_VARIANT_EVEREST_ENABLED
 #define MBEDTLS_ECDSA_C
+#define MBEDTLS_ECDSA_SIGN_ALT /* nettle's: tls/ecdsa.c */
+#define MBEDTLS_ECDSA_VERIFY_ALT
 #define MBEDTLS_RSA_C
 #define MBEDTLS_PKCS1_V15
 #define MBEDTLS_PKCS1_V21

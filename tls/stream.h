@@ -109,6 +109,10 @@ void stream_free(struct stream *stream);
 /* Where the transport of a stream moves to another owner. */
 void stream_set_io(struct stream *stream, const struct stream_io *io) NONNULL;
 
+/* After the handshake, where the config is this stream's alone: wipes the client's private key out of it. Nothing where
+ * it has none. */
+void stream_forget_key(struct stream *stream) NONNULL;
+
 /* DONE, WANT_READ, WANT_WRITE or FAILED. After FAILED an alert for the peer has been handed to
  * send. */
 enum stream_result stream_handshake(struct stream *stream) MUSTUSE NONNULL;

@@ -181,6 +181,14 @@ struct stream_config *stream_config_client(const struct stream_client_options *o
     return NULL;
 }
 
+/* The library has a pointer to the key, which stays good; renegotiation and proofs after the handshake, which would
+ * use it, are not compiled in. */
+void stream_forget_key(struct stream *stream)
+{
+    mbedtls_pk_free(&stream->config->client_key);
+    mbedtls_pk_init(&stream->config->client_key);
+}
+
 struct stream_config *stream_config_ref(struct stream_config *config)
 {
     config->refs++;

@@ -159,11 +159,11 @@ bool approval_add(struct session *session, const char *operation, const char *ru
         .state = (char *)(uintptr_t)words[APPROVAL_PENDING], .created_ms = now,
         .expires_ms = now + (int64_t)session->snapshot->rules->config->approvals.expire_ms};
 
-    if (!room_for_more(session, err))
+    if (!quota_open(session, err) || !room_for_more(session, err))
         return false;
     snprintf(id, APPROVAL_ID_BYTES, "%s", id_new("apr_").text);
     return store_approval_add(monitor->store, &row, err) &&
-           record_write(monitor->record, approval_event(&row, APPROVAL_PENDING), err);
+           quota_write(session, approval_event(&row, APPROVAL_PENDING), err);
 }
 
 /* ---- questions ---- */

@@ -46,6 +46,10 @@ json_t *control_health(struct monitor *monitor)
         json_array_append_new(problems, error_json(record_trouble(monitor->record)));
     if (monitor->page_trouble.code != ERR_NONE)
         json_array_append_new(problems, error_json(&monitor->page_trouble));
+    if (store_trouble(monitor->store)->code != ERR_NONE)
+        json_array_append_new(problems, error_json(store_trouble(monitor->store)));
+    if (quotas_trouble(monitor->quotas)->code != ERR_NONE)
+        json_array_append_new(problems, error_json(quotas_trouble(monitor->quotas)));
     if (monitor->state_trouble.code != ERR_NONE)
         json_array_append_new(problems, error_json(&monitor->state_trouble));
     for (size_t i = 0; i < catalogue->problem_count; i++)

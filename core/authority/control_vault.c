@@ -155,10 +155,10 @@ static void list_entries(struct monitor *monitor, struct service_request *req, s
         control_fail(req, &err);
 }
 
-/* {"path": .., "kind": "token" | "basic", "username"?: ..} NUL secret */
+/* {"path": .., "kind": "token" | "basic" | "certificate", "username"?: ..} NUL secret */
 static void put_entry(struct monitor *monitor, struct service_request *req, struct span id)
 {
-    static const char *const kinds[] = {"token", "basic"};
+    static const char *const kinds[] = {"token", "basic", "certificate"}; /* as enum vault_kind */
     const char *path = NULL, *username = NULL;
     int kind = VAULT_TOKEN;
     struct doc doc = {0};

@@ -96,12 +96,11 @@ static struct secret *fetch(struct session *session, const struct binding *bindi
         err_wrap(err, "credential %s", binding->name);
         return NULL;
     }
-    bool wants_basic = binding->scheme == BINDING_BASIC && binding->username == NULL;
-    if (wants_basic != (kind == VAULT_BASIC)) {
+    enum vault_kind wanted = binding->scheme == BINDING_BASIC && binding->username == NULL ? VAULT_BASIC : VAULT_TOKEN;
+    if (kind != wanted) {
         err_set(err, ERR_CONFLICT, "credential %s: the vault's entry %s is of kind %s, the binding needs %s",
-                binding->name, binding->entry, vault_kind_word(kind), wants_basic ? "basic" : "token");
-        err_hint(err, "Put it anew with: aileron vault put --kind=%s %s", wants_basic ? "basic" : "token",
-                 binding->entry);
+                binding->name, binding->entry, vault_kind_word(kind), vault_kind_word(wanted));
+        err_hint(err, "Put it anew with: aileron vault put --kind=%s %s", vault_kind_word(wanted), binding->entry);
     } else if (!printable(secret)) {
         err_set(err, ERR_DATA, "credential %s: the secret holds a control character", binding->name);
         err_hint(err, "Put it anew, without the line's end: aileron vault put %s", binding->entry);
@@ -143,15 +142,7 @@ static void hand_over(struct session *session, uint32_t id, const struct binding
     json_put(head, "binding", binding->name);
     if (username[0] != 0)
         json_put(head, "username", username);
-    AUTOFREE char *text = json_canonical(head);
-    size_t head_len = strlen(text);
-    struct secret *payload = secret_zeroed(head_len + 1 + secret_len(secret));
-    memcpy(secret_writable(payload), text, head_len + 1);
-    memcpy(secret_writable(payload) + head_len + 1, secret_bytes(secret), secret_len(secret));
-    worker_send(session, MESSAGE_CREDENTIAL, MESSAGE_SECRET, id, secret_bytes(payload),
-                secret_len(payload));
-    secret_free(payload);
-    secret_wipe(text, head_len); /* the user name */
+    worker_send_secret(session, id, head, secret);
 }
 
 bool credential_ask(struct session *session, uint32_t id, const struct json_at *at, struct err *err)
@@ -166,13 +157,13 @@ bool credential_ask(struct session *session, uint32_t id, const struct json_at *
     const struct binding *binding = decide(session, &ask, &decision, &why);
     struct secret *secret = binding != NULL ? fetch(session, binding, username, &why) : NULL;
     if (secret != NULL &&
-        record_write(session->monitor->record, line(session, &ask, &decision, binding), &why)) {
+        quota_write(session, line(session, &ask, &decision, binding), &why)) {
         hand_over(session, id, binding, username, secret);
     } else {
         json_t *event = line(session, &ask, &decision, NULL);
         json_put(event, "code", err_word(why.code));
         json_put(event, "reason", why.message);
-        record_note(session->monitor->record, event);
+        quota_note(session, event);
         worker_refuse(session, id, &why, decision.rule, ask.operation);
     }
     secret_free(secret);

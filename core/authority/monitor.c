@@ -6,6 +6,7 @@
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
 #include "core/authority/page.h"
+#include "core/authority/quota.h"
 #include "core/authority/reload.h"
 #include "core/authority/session.h"
 #include "core/authority/state.h"
@@ -80,15 +81,18 @@ bool monitor_reload(struct monitor *monitor, struct err *err)
         *err = why;
         return false;
     }
-    monitor->rules_error = (struct err){0};
     rules_unref(monitor->rules);
     monitor->rules = rules;
+    bool good = session_update_all(monitor, &why);
+    monitor->rules_error = why;
     record_rules(monitor, &why);
-    session_update_all(monitor);
+    quotas_look(monitor->quotas);
     page_follow(monitor);
-    if (!write_marks(monitor, &why))
+    if (!write_marks(monitor, &why)) /* where the page is now */
         log_error("%s", why.message);
-    return true;
+    if (!good)
+        *err = monitor->rules_error;
+    return good;
 }
 
 /* ---- signals and housekeeping ---- */
@@ -149,8 +153,10 @@ static void keep_house(void *arg)
         uint64_t keep_ms = monitor->rules->config->limits[LIMIT_RESULT_DAYS] * 86400 * 1000;
         if (!store_prune(monitor->store, (int64_t)(clock_wall_ms() - keep_ms), &count, &err))
             log_warn("%s", err.message);
+        record_retire(monitor->record, monitor->rules->config->audit.retention_days);
     }
     approval_expire(monitor);
+    quotas_look(monitor->quotas);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
 
@@ -220,6 +226,8 @@ static bool start(struct monitor *monitor, struct err *err)
     monitor->loop = loop_new(err);
     if (monitor->loop == NULL || !watch_signals(monitor, err) || !open_state(monitor, err))
         return false;
+    monitor->quotas = quotas_open(monitor);
+    quotas_look(monitor->quotas);
     if (!session_restore_all(monitor, err))
         return false;
     monitor->reload = reload_open(monitor);
@@ -250,6 +258,7 @@ static void finish(struct monitor *monitor)
     operations_close(monitor->operations); /* who waits names a session: before those go */
     approvals_free(monitor->approvals);
     session_close_all(monitor);
+    quotas_close(monitor->quotas);
     if (monitor->stopping) {
         json_t *event = record_event("daemon.stop", NULL);
         json_put(event, "reason", "stopped");

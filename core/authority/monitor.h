@@ -15,6 +15,7 @@ struct approvals;
 struct control;
 struct page;
 struct reload;
+struct quotas;
 
 struct monitor {
     struct loop *loop;
@@ -35,6 +36,7 @@ struct monitor {
     struct page *page;       /* NULL: config.yaml wants none, or it cannot be had */
     struct err page_trouble; /* why it cannot */
     struct reload *reload;
+    struct quotas *quotas; /* of the sessions, and of the disk */
     uint64_t started_ms;
     int lock_fd;
     bool stopping;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 255, KEY_BYTES = 128, PREVIEW_BYTES = 512, ERROR_BYTES = 4096 };
+enum { NAME_BYTES = 255, KEY_BYTES = 128, PREVIEW_BYTES = 512 };
 
 static const char *const words[OPERATION_STATES] = {
     [OPERATION_PENDING] = "pending", [OPERATION_APPROVED] = "approved", [OPERATION_RUNNING] = "running",
@@ -178,7 +178,7 @@ static void refuse(struct session *session, uint32_t id, const struct store_oper
     json_put(event, "rule", decision->rule);
     json_put(event, "code", err_word(why->code));
     json_put(event, "reason", why->message);
-    record_note(session->monitor->record, event);
+    quota_note(session, event);
     worker_refuse(session, id, why, decision->rule, NULL);
 }
 
@@ -258,7 +258,7 @@ bool operation_prepare(struct session *session, struct run *run, const json_t *a
         return err_hint(err, "Nothing was sent. Call it with less, or in several calls");
     }
     if (count_running(session) < rules->config->limits[LIMIT_OPERATIONS])
-        return true;
+        return quota_operation(session, strlen(run->row.args), err);
     err_set(err, ERR_LIMIT, "%zu operations of this session are running already", count_running(session));
     return err_hint(err, "Wait for one of them: aileron-wait ID");
 }
@@ -276,7 +276,7 @@ static void track(struct session *session, uint32_t id, const struct run *run)
     running->tool = mem_strdup(run->row.tool);
     running->operation = mem_strdup(run->row.operation);
     running->args = json_incref(run->args);
-    buf_init(&running->result, MESSAGE_RESULT_BYTES);
+    buf_init(&running->result, session->snapshot->rules->config->limits[LIMIT_RESULT_BYTES]);
     running->next = operations->running;
     operations->running = running;
 }
@@ -295,6 +295,8 @@ bool operation_begin(struct session *session, uint32_t id, struct run *run, stru
 
     if (!commit_running(session->monitor->store, &run->row, approved, err))
         return false;
+    if (!approved)
+        quota_stored(session, strlen(run->row.args));
     json_t *event = operation_line(session, &run->row, words[OPERATION_RUNNING],
                                    approved ? words[OPERATION_APPROVED] : NULL);
     connector_preview(run->tool, run->args, preview, sizeof preview);
@@ -305,7 +307,7 @@ bool operation_begin(struct session *session, uint32_t id, struct run *run, stru
     json_put(event, "rule", run->decision.rule);
     if (run->decision.binding != NULL)
         json_put(event, "binding", run->decision.binding->name);
-    if (!record_write(session->monitor->record, event, err)) {
+    if (!quota_write(session, event, err)) {
         struct err ignored = {0};
         if (!store_operation_move(session->monitor->store, run->row.id, words[OPERATION_RUNNING],
                                   words[OPERATION_DENIED], (int64_t)clock_wall_ms(), &ignored))
@@ -384,13 +386,17 @@ bool operation_body(struct session *session, uint32_t id, const void *data, size
     return true;
 }
 
-static void finish(struct running *running, const struct store_outcome *outcome)
+static void finish(struct running *running, struct store_outcome *outcome)
 {
     struct session *session = running->session;
+    size_t kept = quota_result(session, outcome->result_len);
     struct store_operation row = {.id = running->op_id, .connector = running->connector,
                                   .tool = running->tool, .operation = running->operation};
     struct err err = {0};
 
+    outcome->truncated = outcome->truncated || kept < outcome->result_len;
+    outcome->result_len = kept;
+    session->quota.operation_bytes += kept + (outcome->error != NULL ? strlen(outcome->error) : 0);
     if (!store_operation_finish(session->monitor->store, running->op_id, words[OPERATION_RUNNING], outcome,
                                 (int64_t)clock_wall_ms(), &err))
         log_error("operation %s: its result was not kept: %s", running->op_id, err.message);
@@ -399,7 +405,7 @@ static void finish(struct running *running, const struct store_outcome *outcome)
     json_put_int(event, "bytes", (int64_t)outcome->result_len);
     if (outcome->truncated)
         json_put_bool(event, "truncated", true);
-    record_note(session->monitor->record, event);
+    quota_note(session, event);
     operation_wake(session->monitor->operations, running->op_id);
     running_free(running);
 }
@@ -425,8 +431,8 @@ bool operation_done(struct session *session, uint32_t id, const struct json_at *
     if (strcmp(op_id, running->op_id) != 0)
         return err_set(err, ERR_DATA, "the end of another operation");
     AUTOFREE char *error_text = has_error ? json_canonical(error.node) : NULL;
-    if (error_text != NULL && strlen(error_text) > ERROR_BYTES)
-        return err_set(err, ERR_DATA, "an operation's error is over %d bytes", ERROR_BYTES);
+    if (error_text != NULL && strlen(error_text) > MESSAGE_ERROR_BYTES)
+        return err_set(err, ERR_DATA, "an operation's error is over %d bytes", MESSAGE_ERROR_BYTES);
     struct store_outcome outcome = {.state = finals[state], .status = status,
                                     .content_type = type != NULL && type[0] != 0 ? type : NULL,
                                     .error = error_text, .result = running->result.data,

@@ -4,6 +4,7 @@
 #include "core/authority/operation_private.h"
 
 #include "core/authority/approval.h"
+#include "core/authority/quota.h"
 #include "core/authority/worker.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -52,12 +53,13 @@ bool operation_hold(struct session *session, uint32_t id, struct run *run, struc
         return false;
     if (!store_operation_add(monitor->store, &run->row, err) ||
         !approval_add(session, run->row.id, run->ask, shown, approval, err) ||
-        !record_write(monitor->record, operation_line(session, &run->row, run->row.state, NULL), err)) {
+        !quota_write(session, operation_line(session, &run->row, run->row.state, NULL), err)) {
         store_rollback(monitor->store);
         return false;
     }
     if (!store_commit(monitor->store, err))
         return false;
+    quota_stored(session, strlen(run->row.args));
     operation_answer(session, id, &run->row);
     approval_changed(monitor, approval);
     return true;

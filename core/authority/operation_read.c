@@ -320,14 +320,21 @@ bool operation_ack(struct session *session, uint32_t id, const struct json_at *a
 
     if (!json_get_list(at, "ids", JSON_NEED, ACK_IDS, &ids, &count, err))
         return false;
+    /* One commit for all of them. */
+    if (!store_begin(session->monitor->store, &why)) {
+        worker_refuse(session, id, &why, NULL, NULL);
+        return true;
+    }
     for (size_t i = 0; i < count; i++) {
         struct json_at element = json_element(&ids, i);
         struct store_operation row = {0};
         enum operation_state state;
         const char *op_id;
         bool changed = false;
-        if (!json_text_of(&element, NAME_BYTES, &op_id, err))
+        if (!json_text_of(&element, NAME_BYTES, &op_id, err)) {
+            store_rollback(session->monitor->store);
             return false;
+        }
         if (!own_row(session, op_id, &row, &why))
             continue;
         if (operation_parse(row.state, &state) && operation_final(state) &&
@@ -336,10 +343,15 @@ bool operation_ack(struct session *session, uint32_t id, const struct json_at *a
         acked += changed;
         store_operation_clear(&row);
     }
+    if (!store_commit(session->monitor->store, &why)) {
+        worker_refuse(session, id, &why, NULL, NULL);
+        return true;
+    }
     if (acked > 0) {
         json_t *event = record_event("operation.collected", session->id);
         json_put_int(event, "count", acked);
-        record_note(session->monitor->record, event);
+        session->quota.collected = true;
+        quota_note(session, event);
     }
     json_t *answer JSON_AUTO = json_object();
     json_put_int(answer, "acked", acked);

@@ -129,16 +129,16 @@ static bool is_state(const char *event)
     return false;
 }
 
-static void on_line(void *arg, struct span line, const json_t *object)
+static void on_line(void *arg, uint64_t seq, struct span line, const json_t *event)
 {
     struct page *page = arg;
-    const char *event = json_string_value(json_object_get(object, "event"));
+    const char *word = json_string_value(json_object_get(event, "event"));
 
-    recent_line(page->recent, line, object);
+    recent_line(page->recent, seq, line, event);
     if (page->streams == NULL)
         return;
-    for (struct page_stream *stream = page->streams; stream != NULL && event != NULL; stream = stream->next)
-        stream->state = stream->state || is_state(event);
+    for (struct page_stream *stream = page->streams; stream != NULL && word != NULL; stream = stream->next)
+        stream->state = stream->state || is_state(word);
     task_post(&page->news);
 }
 

@@ -69,23 +69,26 @@ static const char *text_at(const json_t *object, const char *key)
 }
 
 /* A line without what makes it long. */
-static char *short_line(const json_t *object)
+static char *short_line(uint64_t seq, const json_t *event)
 {
-    static const char *const kept[] = {"ts", "seq", "event", "session"};
     json_t *line JSON_AUTO = json_object();
+    char now[32];
 
-    for (size_t i = 0; i < COUNT(kept); i++)
-        json_object_set(line, kept[i], json_object_get(object, kept[i]));
+    clock_iso(clock_wall_ms(), now);
+    json_put(line, "ts", now);
+    json_put_int(line, "seq", (int64_t)seq);
+    json_object_set(line, "event", json_object_get(event, "event"));
+    json_object_set(line, "session", json_object_get(event, "session"));
     json_put(line, "message", "this line is too long to be shown here; see aileron audit show");
     return json_canonical(line);
 }
 
-static void keep_line(struct recent *recent, uint64_t seq, struct span text, const json_t *object)
+static void keep_line(struct recent *recent, uint64_t seq, struct span text, const json_t *event)
 {
     struct line *line = &recent->lines[seq % RECENT_LINES];
 
     free(line->text);
-    line->text = text.len <= RECENT_LINE_BYTES ? mem_strndup(text.p, text.len) : short_line(object);
+    line->text = text.len <= RECENT_LINE_BYTES ? mem_strndup(text.p, text.len) : short_line(seq, event);
     line->len = strlen(line->text);
     line->seq = seq;
     recent->newest = seq;
@@ -186,15 +189,15 @@ static struct host *find_host(struct talker *talker, const char *name)
     return talker->others;
 }
 
-static void count_line(struct recent *recent, const json_t *object)
+static void count_line(struct recent *recent, const json_t *event)
 {
-    const char *event = text_at(object, "event"), *session = text_at(object, "session");
-    const char *decision = text_at(object, "decision"), *name = text_at(object, "host");
-    bool credential = strcmp(event, "credential") == 0;
+    const char *word = text_at(event, "event"), *session = text_at(event, "session");
+    const char *decision = text_at(event, "decision"), *name = text_at(event, "host");
+    bool credential = strcmp(word, "credential") == 0;
 
-    if (strcmp(event, "session.end") == 0)
+    if (strcmp(word, "session.end") == 0)
         forget_talker(recent, session);
-    if (name[0] == 0 || session[0] == 0 || (strcmp(event, "network") != 0 && !credential))
+    if (name[0] == 0 || session[0] == 0 || (strcmp(word, "network") != 0 && !credential))
         return;
     struct talker *talker = find_talker(recent, session, true);
     if (talker == NULL)
@@ -211,13 +214,10 @@ static void count_line(struct recent *recent, const json_t *object)
         host->allowed++;
 }
 
-void recent_line(struct recent *recent, struct span line, const json_t *object)
+void recent_line(struct recent *recent, uint64_t seq, struct span line, const json_t *event)
 {
-    json_int_t seq = json_integer_value(json_object_get(object, "seq"));
-
-    if (seq > 0)
-        keep_line(recent, (uint64_t)seq, line, object);
-    count_line(recent, object);
+    keep_line(recent, seq, line, event);
+    count_line(recent, event);
 }
 
 static json_t *host_json(const struct host *host)

@@ -15,8 +15,8 @@ enum {
 struct recent;
 struct recent *recent_new(void) MUSTUSE;
 void recent_free(struct recent *recent); /* NULL is fine */
-/* A line that has been written; object is what it says. */
-void recent_line(struct recent *recent, struct span line, const json_t *object) NONNULL;
+/* A line that has been written, and what it was made of. */
+void recent_line(struct recent *recent, uint64_t seq, struct span line, const json_t *event) NONNULL;
 uint64_t recent_seq(const struct recent *recent) NONNULL; /* of the newest line; 0: none */
 /* Appends {"missed": N, "lines": [...]}: those above *after, the oldest first, as many as fit into max bytes; *after
  * becomes that of the last one. missed: how many are not kept any more. */

@@ -56,31 +56,36 @@ json_t *record_event(const char *word, const char *session)
     return event;
 }
 
-bool record_write(struct record *record, json_t *event, struct err *err)
+static bool written(struct record *record, bool good, const struct err *err)
 {
-    bool good = audit_append(record->audit, event, false, err);
-
-    json_decref(event);
     record->trouble = good ? (struct err){0} : *err;
     if (good && !timer_running(&record->sync))
         timer_start(&record->sync, RECORD_SYNC_MS);
     return good;
 }
 
+bool record_write(struct record *record, json_t *event, struct err *err)
+{
+    bool good = audit_append(record->audit, event, false, err);
+
+    json_decref(event);
+    return written(record, good, err);
+}
+
 void record_note(struct record *record, json_t *event)
 {
     struct err err = {0};
+    bool trouble = record->trouble.code != ERR_NONE;
 
-    if (!record_write(record, event, &err))
-        log_error("record line lost: %s", err.message);
+    if (!record_write(record, event, &err) && !trouble) /* once: a full disk has no room for a log, either */
+        log_error("the record cannot be written, and lines are lost: %s", err.message);
 }
 
-bool record_from_worker(struct record *record, const char *session, json_t *event, struct err *err)
+bool record_from_worker(const char *session, json_t *event, struct err *err)
 {
     if (!audit_event_check(event, true, err))
         return false;
     json_put(event, "session", session);
-    record_note(record, json_incref(event));
     return true;
 }
 
@@ -89,7 +94,41 @@ void record_on_line(struct record *record, audit_line_fn fn, void *arg)
     audit_on_line(record->audit, fn, arg);
 }
 
+void record_note_all(struct record *record, json_t *const *events, size_t count)
+{
+    struct err err = {0};
+    bool trouble = record->trouble.code != ERR_NONE;
+
+    if (count == 0 || written(record, audit_append_all(record->audit, events, count, false, &err), &err))
+        return;
+    if (err.code != ERR_LIMIT) {
+        if (!trouble)
+            log_error("the record cannot be written, and lines are lost: %s", err.message);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) /* one that is too long takes no other with it */
+        record_note(record, json_incref(events[i]));
+}
+
 const struct err *record_trouble(const struct record *record)
 {
     return &record->trouble;
+}
+
+uint64_t record_bytes(const struct record *record)
+{
+    return audit_written(record->audit);
+}
+
+void record_retire(struct record *record, int64_t days)
+{
+    size_t count = 0;
+    struct err err = {0};
+
+    if (days <= 0)
+        return;
+    if (!audit_retire(record->audit, days, &count, &err))
+        log_warn("old files of the record stay: %s", err.message);
+    else if (count > 0)
+        log_info("%zu files of the record were older than %lld days and are removed", count, (long long)days);
 }

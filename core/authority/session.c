@@ -64,7 +64,9 @@ void session_set_state(struct session *session, enum session_state state)
 
 bool session_may_ask(const struct session *session, struct err *err)
 {
-    return session->state != SESSION_ENDING || err_set(err, ERR_DENIED, "this session has ended");
+    if (session->state == SESSION_ENDING)
+        return err_set(err, ERR_DENIED, "this session has ended");
+    return quota_open(session, err);
 }
 
 struct session *session_find(struct monitor *monitor, struct span id)
@@ -87,6 +89,7 @@ struct session *session_new(struct monitor *monitor, const char *id, json_t *met
     session->private_dir = mem_printf("%s/run/private/%s", monitor->home, id);
     session->meta = json_incref(meta);
     session->listen_fd = session->launcher_fd = -1;
+    session->quota.since_ms = clock_mono_ms();
     return session;
 }
 
@@ -110,10 +113,8 @@ void session_free(struct session *session)
 
 static struct session_folder folder_of(const struct session *session, const char *token)
 {
-    const struct buf *roots = &session->monitor->roots;
-
     return (struct session_folder){.dir = session->dir, .private_dir = session->private_dir, .ca = session->ca,
-                                   .roots = {(const char *)roots->data, roots->len},
+                                   .roots = session->snapshot->roots_pem, .added = session->snapshot->added_pem,
                                    .catalogue = session->snapshot->rules->catalogue, .token = token};
 }
 
@@ -159,6 +160,8 @@ bool session_start(struct session *session, const char *token, struct err *err)
     AUTOFREE char *socket_path = file_join(session->dir, "session.sock");
     pid_t pid = (pid_t)json_integer_value(json_object_get(session->meta, "pid"));
 
+    if (!quota_load(session, err))
+        return false;
     session->launcher_fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (session->launcher_fd < 0)
         return err_errno(err, ERR_DATA, errno, "the launcher's process %ld", (long)pid);
@@ -309,6 +312,8 @@ struct session *session_create(struct monitor *monitor, const struct json_at *re
         *err = monitor->rules_error;
         return NULL;
     }
+    if (!quotas_may_launch(monitor->quotas, err))
+        return NULL;
     json_t *meta JSON_AUTO = read_request(request, err);
     if (meta == NULL)
         return NULL;
@@ -391,6 +396,7 @@ void session_end(struct session *session, const char *reason, bool reap)
     timer_stop(&session->renew);
     session_folder_remove(session->dir, session->private_dir);
     approval_session_over(session);
+    quota_end(session);
     session_record_end(session->monitor, session->id, reason, session->created_ms);
     control_session_over(session);
     if (reap)
@@ -401,22 +407,31 @@ void session_end(struct session *session, const char *reason, bool reap)
         session_gone(session);
 }
 
-void session_update_all(struct monitor *monitor)
+static bool update(struct session *session, struct err *err)
 {
+    struct snapshot *snapshot = session_make_snapshot(session, session->monitor->rules, err);
+    if (snapshot == NULL)
+        return false;
+    snapshot_free(session->snapshot);
+    session->snapshot = snapshot;
+    struct session_folder folder = folder_of(session, NULL);
+    return session_folder_tools(&folder, err) && session_folder_trust(&folder, err) && worker_update(session, err);
+}
+
+bool session_update_all(struct monitor *monitor, struct err *err)
+{
+    bool good = true;
+
     for (struct session *session = monitor->sessions; session != NULL; session = session->next) {
-        struct err err = {0};
-        if (session->state == SESSION_ENDING)
+        struct err why = {0};
+        if (session->state == SESSION_ENDING || update(session, &why))
             continue;
-        struct snapshot *snapshot = session_make_snapshot(session, monitor->rules, &err);
-        if (snapshot != NULL) {
-            snapshot_free(session->snapshot);
-            session->snapshot = snapshot;
-            struct session_folder folder = folder_of(session, NULL);
-            if (session_folder_tools(&folder, &err) && worker_update(session, &err))
-                continue;
-        }
-        log_error("session %s: new rules: %s", session->id, err.message);
+        err_wrap(&why, "session %s keeps its last rules", session->id);
+        log_error("%s", why.message);
+        *err = why;
+        good = false;
     }
+    return good;
 }
 
 void session_close_all(struct monitor *monitor)
@@ -438,6 +453,8 @@ json_t *session_json(const struct session *session)
     json_put(shown, "state", session_state_word(session->state));
     clock_iso((uint64_t)session->created_ms, created);
     json_put(shown, "created", created);
+    if (session->quota.halted)
+        json_put_bool(shown, "halted", true);
     for (size_t i = 0; i < COUNT(fields); i++)
         json_object_set(shown, fields[i], json_object_get(session->meta, fields[i]));
     if (session->worker != NULL)

@@ -7,6 +7,7 @@
 #define AILERON_AUTHORITY_SESSION_H
 
 #include "core/authority/monitor.h"
+#include "core/authority/quota.h"
 #include "tls/ca.h"
 
 enum { SESSION_TOKEN_BYTES = 32, SESSION_COMMAND_WORDS = 4096, SESSION_TEXT_BYTES = 4096 };
@@ -32,6 +33,7 @@ struct session {
     struct worker *worker;
     struct service_request *hold; /* the launcher's open request; NULL */
     int64_t created_ms;
+    struct quota quota;
     struct timer renew; /* of the CA's certificate */
 };
 
@@ -46,14 +48,14 @@ void session_end(struct session *session, const char *reason, bool reap) NONNULL
 /* Carries on with the sessions of an earlier daemon whose launcher lives; ends the others; removes what belongs
  * to none. */
 bool session_restore_all(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
-/* New rules for all sessions; a session that they do not fit keeps what it has, and the log says so. */
-void session_update_all(struct monitor *monitor) NONNULL;
+/* New rules for all sessions. False: one that they do not fit keeps what it has; err says which and why. */
+bool session_update_all(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
 /* Daemon's exit: workers end, sessions stay alive for the next daemon. */
 void session_close_all(struct monitor *monitor) NONNULL;
 /* As the control API shows it; never the token. Caller's reference. */
 json_t *session_json(const struct session *session) MUSTUSE NONNULL;
 
-/* False: the session is ending, and its worker gets nothing any more; it only drains. */
+/* False: the session is ending, and its worker only drains; or it is halted. It gets nothing. */
 bool session_may_ask(const struct session *session, struct err *err) MUSTUSE NONNULL;
 void session_set_state(struct session *session, enum session_state state) NONNULL;
 /* The document for a worker, with the CA's key; out is initialised here, buf_wipe it. */

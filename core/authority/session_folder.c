@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/secret.h"
+#include "tls/keystore.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,23 +49,31 @@ static bool write_in(const char *dir, const char *name, mode_t mode, const void 
     return false;
 }
 
+bool session_folder_trust(const struct session_folder *folder, struct err *err)
+{
+    const char *cert = ca_cert_pem(folder->ca);
+    AUTOFREE char *extra = mem_printf("%s\n%s", cert, folder->added);
+    AUTOFREE char *bundle = mem_printf("%s\n%s", cert, folder->roots);
+    CLEANUP(buf_clear) struct buf keystore;
+
+    return keystore_write(span_of(bundle), &keystore, err) &&
+           write_in(folder->dir, "ca.pem", 0644, cert, strlen(cert), err) &&
+           write_in(folder->dir, "ca-extra.pem", 0644, extra, strlen(extra), err) &&
+           write_in(folder->dir, "ca-bundle.pem", 0644, bundle, strlen(bundle), err) &&
+           write_in(folder->dir, "ca-bundle.p12", 0644, keystore.data, keystore.len, err);
+}
+
 bool session_folder_ca(const struct session_folder *folder, struct err *err)
 {
     const char *cert = ca_cert_pem(folder->ca);
-    size_t cert_len = strlen(cert);
     struct secret *key = ca_key_pem(folder->ca, err);
 
     if (key == NULL)
         return false;
     bool good = write_in(folder->private_dir, "ca.key", 0600, secret_bytes(key), secret_len(key), err) &&
-                write_in(folder->private_dir, "ca.pem", 0600, cert, cert_len, err);
+                write_in(folder->private_dir, "ca.pem", 0600, cert, strlen(cert), err);
     secret_free(key);
-    AUTOFREE char *bundle = mem_alloc(cert_len + 1 + folder->roots.len);
-    memcpy(bundle, cert, cert_len);
-    bundle[cert_len] = '\n';
-    memcpy(bundle + cert_len + 1, folder->roots.p != NULL ? folder->roots.p : "", folder->roots.len);
-    return good && write_in(folder->dir, "ca.pem", 0644, cert, cert_len, err) &&
-           write_in(folder->dir, "ca-bundle.pem", 0644, bundle, cert_len + 1 + folder->roots.len, err);
+    return good && session_folder_trust(folder, err);
 }
 
 /* The shims of tools that are gone are removed; those that are there already stay. */

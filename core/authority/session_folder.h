@@ -10,7 +10,8 @@
 struct session_folder {
     const char *dir, *private_dir;
     const struct ca *ca;
-    struct span roots; /* PEM, for the bundle */
+    const char *roots; /* PEM: what the bundle holds behind the CA */
+    const char *added; /* PEM: those of them that are not the system's */
     const struct catalogue *catalogue;
     const char *token; /* NULL: the file is there already */
 };
@@ -19,7 +20,9 @@ struct session_folder {
 bool session_folder_make(const struct session_folder *folder, struct err *err) MUSTUSE NONNULL;
 /* tools.txt, tools.json and shims/ after a change of the catalogue. */
 bool session_folder_tools(const struct session_folder *folder, struct err *err) MUSTUSE NONNULL;
-/* ca.pem and ca-bundle.pem, and the private key. */
+/* What programs trust: ca.pem, ca-extra.pem, ca-bundle.pem and ca-bundle.p12. */
+bool session_folder_trust(const struct session_folder *folder, struct err *err) MUSTUSE NONNULL;
+/* That, and the private key. */
 bool session_folder_ca(const struct session_folder *folder, struct err *err) MUSTUSE NONNULL;
 /* The CA as session_folder_ca left it. */
 struct ca *session_folder_load_ca(const char *private_dir, struct err *err) MUSTUSE NONNULL;

@@ -16,7 +16,8 @@ enum { VERSION = 1, WRAPPED_BYTES = VAULT_KEY_BYTES + VAULT_TAG_BYTES, MAC_BYTES
 const char VAULT_DAMAGED_HINT[] =
     "Nothing was changed. Put a backup of vault.json in its place, or move it away and run aileron vault init";
 
-static const char *const kind_words[VAULT_KINDS] = {[VAULT_TOKEN] = "token", [VAULT_BASIC] = "basic"};
+static const char *const kind_words[VAULT_KINDS] = {
+    [VAULT_TOKEN] = "token", [VAULT_BASIC] = "basic", [VAULT_CERTIFICATE] = "certificate"};
 
 const char *vault_kind_word(enum vault_kind kind)
 {

@@ -33,7 +33,7 @@ enum {
     VAULT_KDF_M_KIB_MAX = 1024 * 1024
 };
 
-enum vault_kind { VAULT_TOKEN, VAULT_BASIC, VAULT_KINDS };
+enum vault_kind { VAULT_TOKEN, VAULT_BASIC, VAULT_CERTIFICATE, VAULT_KINDS };
 const char *vault_kind_word(enum vault_kind kind);
 bool vault_kind_parse(const char *word, enum vault_kind *kind) MUSTUSE NONNULL;
 

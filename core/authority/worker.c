@@ -1,14 +1,16 @@
 /* A session's worker process: start, messages in and out, death and restart. What the messages mean is decided in
- * credential.c and operation.c. */
+ * credential.c, upstream.c and operation.c. */
 #include "core/authority/worker.h"
 
 #include "core/authority/approval.h"
 #include "core/authority/credential.h"
 #include "core/authority/operation.h"
+#include "core/authority/upstream.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/base/proc.h"
+#include "core/base/secret.h"
 #include "core/loop/ipc.h"
 
 #include <errno.h>
@@ -194,6 +196,8 @@ bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
         return true;
     }
     note_death(worker, wait_status);
+    if (session->state == SESSION_FAILED) /* one that could not be told its rules, and was killed */
+        return true;
     session_set_state(session, SESSION_STARTING);
     if (!may_restart(worker))
         err_set(&err, ERR_LIMIT, "its worker died %d times within %d s", WORKER_RESTARTS + 1,
@@ -219,17 +223,23 @@ static bool parse(const void *bytes, size_t len, struct doc *doc, struct json_at
 static bool record_lines(struct session *session, const struct ipc_message *message, struct err *err)
 {
     struct span rest = {(const char *)message->data, message->len}, line;
+    json_t *events[MESSAGE_LINES_MAX];
+    size_t count = 0;
     bool good = rest.len > 0 || err_set(err, ERR_DATA, "no line in a message for the record");
 
-    for (unsigned count = 0; good && rest.len > 0 && span_cut(&rest, '\n', &line); count++) {
+    while (good && rest.len > 0 && span_cut(&rest, '\n', &line)) {
         struct doc doc = {0};
         struct json_at at;
         good = count < MESSAGE_LINES_MAX ||
                err_set(err, ERR_DATA, "more than %d lines in a message for the record", MESSAGE_LINES_MAX);
-        good = good && parse(line.p, line.len, &doc, &at, err) &&
-               record_from_worker(session->monitor->record, session->id, at.node, err);
+        good = good && parse(line.p, line.len, &doc, &at, err) && record_from_worker(session->id, at.node, err);
+        if (good)
+            events[count++] = json_incref(doc.root);
         doc_clear(&doc);
     }
+    quota_note_all(session, events, count, message->len); /* those before a bad one, too */
+    while (count > 0)
+        json_decref(events[--count]);
     return good;
 }
 
@@ -239,10 +249,14 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
     switch ((enum message_type)message->type) {
     case MESSAGE_READY:
         session_set_state(session, SESSION_READY);
+        if (!quota_open(session, &(struct err){0}))
+            quota_tell(session);
         operation_worker_ready(session);
         return true;
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);
+    case MESSAGE_UPSTREAM_ASK:
+        return upstream_ask(session, message->id, at, err);
     case MESSAGE_RECORD:
         return record_lines(session, message, err);
     case MESSAGE_OP_RUN:
@@ -263,6 +277,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         operation_cancel(session, message->id);
         return true;
     case MESSAGE_SNAPSHOT:
+    case MESSAGE_HALT:
     case MESSAGE_CREDENTIAL:
     case MESSAGE_REFUSED:
     case MESSAGE_OP_START:
@@ -286,7 +301,9 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL ||
                message->type == MESSAGE_RECORD || message->type == MESSAGE_APPROVAL_ASK;
 
-    (void)ipc;
+    /* A line, a commit, a secret: each is a visit to the disk or to the vault, and a session has one a round. */
+    if (message->type != MESSAGE_OP_BODY && message->type != MESSAGE_CANCEL)
+        ipc_yield(ipc);
     bool good = raw || parse(message->data, message->len, &doc, &at, &err);
     good = good && dispatch(worker->session, message, &at, &err);
     doc_clear(&doc);
@@ -313,6 +330,19 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
 {
     return session->worker != NULL && session->worker->ipc != NULL &&
            ipc_send(session->worker->ipc, (uint16_t)type, (uint16_t)flags, id, payload, len, NULL, 0);
+}
+
+void worker_send_secret(struct session *session, uint32_t id, const json_t *head, const struct secret *secret)
+{
+    AUTOFREE char *text = json_canonical(head);
+    size_t head_len = strlen(text);
+    struct secret *payload = secret_zeroed(head_len + 1 + secret_len(secret));
+
+    memcpy(secret_writable(payload), text, head_len + 1);
+    memcpy(secret_writable(payload) + head_len + 1, secret_bytes(secret), secret_len(secret));
+    worker_send(session, MESSAGE_CREDENTIAL, MESSAGE_SECRET, id, secret_bytes(payload), secret_len(payload));
+    secret_free(payload);
+    secret_wipe(text, head_len); /* the user name */
 }
 
 static bool write_message(const json_t *payload, struct buf *text, struct err *err)

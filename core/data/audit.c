@@ -1,4 +1,5 @@
-/* The record's writer: one line by one write(2), chained, in one file a day; recovery of what a crash left.
+/* The record's writer: lines that come together by one write(2), chained, in one file a day; recovery of what a crash
+ * left.
  * What may be written is the table in audit_events.c. One writer at a time: the monitor, by daemon.lock. */
 #include "core/data/audit.h"
 
@@ -13,17 +14,20 @@
 #include "core/base/id.h"
 #include "core/data/audit_files.h"
 
+enum { KEEP_BYTES = 64 * 1024 };
+
 struct audit {
     char *dir;
     int fd;                             /* -1: no file yet */
     char name[AUDIT_NAME_LEN + 1];
     char head[AUDIT_HASH_HEX + 1];
-    uint64_t seq;
+    uint64_t seq, written_bytes;
     off_t size; /* of the file, as the line under way finds it */
     off_t keep; /* where a line that could not be taken back begins; -1: none */
     bool dirty;
     audit_line_fn line_fn; /* NULL: nobody listens */
     void *line_arg;
+    struct buf text; /* of the lines under way; kept, as there will be more */
 };
 
 static bool cannot_write(struct err *err, int error, const char *what)
@@ -160,6 +164,7 @@ void audit_close(struct audit *audit)
     if (audit->dirty && !audit_sync(audit, &ignored))
         audit->dirty = true; /* nobody is left to tell: the next open checks the tail */
     file_close_ptr(&audit->fd);
+    buf_clear(&audit->text);
     free(audit->dir);
     free(audit);
 }
@@ -214,25 +219,32 @@ static json_t *bounded(json_t *value)
     return json_string(cut);
 }
 
-static json_t *line_object(const struct audit *audit, const json_t *event, const char *ts)
+/* The key is one of the table's or of those that lead: plain letters. */
+static bool put_member(struct buf *out, const char *key, json_t *value)
+{
+    JSON_AUTO json_t *shown = bounded(value);
+    return buf_adds(out, ",\"") && buf_adds(out, key) && buf_adds(out, "\":") && json_write(shown, out);
+}
+
+static bool leads(const char *key)
+{
+    return strcmp(key, "event") == 0 || strcmp(key, "session") == 0 || strcmp(key, "id") == 0;
+}
+
+/* The line's text, without an object of its own: this is done for each request. */
+static bool put_line(struct buf *out, uint64_t seq, const char *head, const json_t *event, const char *ts)
 {
     static const char *const leading[] = {"event", "session", "id"};
-    json_t *line = json_object(), *value;
+    json_t *value;
     const char *key;
-    json_put(line, "ts", ts);
-    json_put_int(line, "seq", (int64_t)audit->seq + 1);
-    for (size_t i = 0; i < COUNT(leading); i++) {
+    bool ok = buf_printf(out, "{\"ts\":\"%s\",\"seq\":%llu", ts, (unsigned long long)seq);
+    for (size_t i = 0; ok && i < COUNT(leading); i++) {
         value = json_object_get(event, leading[i]);
-        if (value)
-            json_object_set_new(line, leading[i], bounded(value));
+        ok = !value || put_member(out, leading[i], value);
     }
     json_object_foreach((json_t *)(uintptr_t)event, key, value)
-    {
-        if (!json_object_get(line, key))
-            json_object_set_new(line, key, bounded(value));
-    }
-    json_put(line, "prev", audit->head);
-    return line;
+        ok = ok && (leads(key) || put_member(out, key, value));
+    return ok && buf_adds(out, ",\"prev\":\"") && buf_adds(out, head) && buf_adds(out, "\"}");
 }
 
 /* What an earlier failure left behind goes first: a line is whole or is not there. */
@@ -246,13 +258,13 @@ static bool take_back(struct audit *audit, struct err *err)
     return true;
 }
 
-static bool write_line(struct audit *audit, const struct buf *line, struct err *err)
+static bool write_lines(struct audit *audit, const struct buf *text, struct err *err)
 {
     ssize_t put;
     do
-        put = write(audit->fd, line->data, line->len);
+        put = write(audit->fd, text->data, text->len);
     while (put < 0 && errno == EINTR);
-    if (put == (ssize_t)line->len)
+    if (put == (ssize_t)text->len)
         return true;
     int error = put < 0 ? errno : ENOSPC; /* a short write on a file means that there is no more room */
     if (put > 0) {
@@ -264,32 +276,44 @@ static bool write_line(struct audit *audit, const struct buf *line, struct err *
     return cannot_write(err, error, "the record cannot be written");
 }
 
-bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
+static void tell_lines(struct audit *audit, json_t *const *events, size_t count)
+{
+    struct span rest = {(const char *)audit->text.data, audit->text.len}, line;
+    for (size_t i = 0; i < count && span_cut(&rest, '\n', &line); i++)
+        audit->line_fn(audit->line_arg, audit->seq + 1 + i, line, events[i]);
+}
+
+bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, bool durable, struct err *err)
 {
     char ts[32], name[AUDIT_NAME_LEN + 1], head[AUDIT_HASH_HEX + 1];
-    struct buf line;
-    if (!audit_event_check(event, false, err))
-        return false;
+    struct buf *text = &audit->text;
+    uint64_t seq = audit->seq;
+    for (size_t i = 0; i < count; i++)
+        if (!audit_event_check(events[i], false, err))
+            return false;
     clock_iso(clock_wall_ms(), ts);
     snprintf(name, sizeof name, "audit-%.10s.jsonl", ts);
     if (!take_back(audit, err) || !day_file(audit, name, err))
         return false;
-    JSON_AUTO json_t *object = line_object(audit, event, ts);
-    buf_init(&line, AUDIT_LINE_MAX);
-    bool ok = json_write(object, &line);
-    if (ok) {
-        audit_hash_hex(line.data, line.len, head);
-        ok = buf_adds(&line, "\n");
+    memcpy(head, audit->head, sizeof head);
+    if (text->cap > KEEP_BYTES)
+        buf_clear(text);
+    text->len = 0;
+    text->max = count * AUDIT_LINE_MAX;
+    for (size_t i = 0; i < count; i++) {
+        size_t start = text->len;
+        bool ok = put_line(text, ++seq, head, events[i], ts);
+        size_t len = text->len - start;
+        if (!ok || len >= AUDIT_LINE_MAX || !buf_adds(text, "\n"))
+            return err_set(err, ERR_LIMIT, "a line of the record would be longer than %d bytes", AUDIT_LINE_MAX);
+        audit_hash_hex(text->data + start, len, head);
     }
-    ok = ok ? write_line(audit, &line, err)
-            : err_set(err, ERR_LIMIT, "a line of the record would be longer than %d bytes",
-                      AUDIT_LINE_MAX);
-    if (ok && audit->line_fn)
-        audit->line_fn(audit->line_arg, (struct span){(const char *)line.data, line.len - 1}, object);
-    buf_clear(&line);
-    if (!ok)
+    if (!write_lines(audit, text, err))
         return false;
-    audit->seq++;
+    if (audit->line_fn)
+        tell_lines(audit, events, count);
+    audit->seq = seq;
+    audit->written_bytes += text->len;
     memcpy(audit->head, head, sizeof audit->head);
     audit->dirty = true;
     return !durable || audit_sync(audit, err);
@@ -299,6 +323,12 @@ void audit_on_line(struct audit *audit, audit_line_fn fn, void *arg)
 {
     audit->line_fn = fn;
     audit->line_arg = arg;
+}
+
+bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
+{
+    json_t *one = (json_t *)(uintptr_t)event;
+    return audit_append_all(audit, &one, 1, durable, err);
 }
 
 bool audit_sync(struct audit *audit, struct err *err)
@@ -322,4 +352,78 @@ const char *audit_head(const struct audit *audit)
 uint64_t audit_seq(const struct audit *audit)
 {
     return audit->seq;
+}
+
+uint64_t audit_written(const struct audit *audit)
+{
+    return audit->written_bytes;
+}
+
+/* ---- what is old enough ---- */
+
+/* The last whole line's hash and seq; *seq 0: there is no line. */
+static bool last_line(const struct audit *audit, const char *name, char head[AUDIT_HASH_HEX + 1], uint64_t *seq,
+                      struct err *err)
+{
+    struct audit_lines lines;
+    enum audit_lines_result result;
+    struct stat info;
+    off_t start = 0;
+    *seq = 0;
+    CLEANUP(file_close_ptr) int fd = audit_file_open(audit->dir, name, O_RDONLY, err);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &info) != 0)
+        return err_errno(err, ERR_IO, errno, "reading the record");
+    if (info.st_size == 0)
+        return true;
+    if (!audit_file_line_start(fd, info.st_size - 1, &start, err))
+        return false;
+    audit_lines_init(&lines, fd, start, true);
+    result = audit_lines_next(&lines, err);
+    bool ok = result == LINES_LINE && !lines.too_long && (*seq = seq_of(lines.line)) > 0;
+    if (ok)
+        memcpy(head, lines.hash, AUDIT_HASH_HEX + 1);
+    audit_lines_clear(&lines);
+    if (ok || result == LINES_FAILED)
+        return ok;
+    return err_set(err, ERR_DATA, "%s is too old to be kept, but its last line is damaged, so that it stays", name);
+}
+
+static bool retire(struct audit *audit, const char *name, struct err *err)
+{
+    char head[AUDIT_HASH_HEX + 1];
+    uint64_t seq;
+    if (!last_line(audit, name, head, &seq, err))
+        return false;
+    if (seq > 0) {
+        JSON_AUTO json_t *event = json_object();
+        json_put(event, "event", "record.retired");
+        json_put(event, "file", name);
+        json_put(event, "last_hash", head);
+        json_put_int(event, "last_seq", (int64_t)seq);
+        if (!audit_append(audit, event, true, err))
+            return false;
+    }
+    AUTOFREE char *path = file_join(audit->dir, name);
+    return unlink(path) == 0 || err_errno(err, ERR_IO, errno, "removing %s", path);
+}
+
+bool audit_retire(struct audit *audit, int64_t days, size_t *count, struct err *err)
+{
+    char ts[32], oldest[AUDIT_NAME_LEN + 1];
+    struct audit_files files;
+    uint64_t now = clock_wall_ms(), kept = (uint64_t)days * 86400 * 1000;
+    bool ok = true;
+    *count = 0;
+    clock_iso(now > kept ? now - kept : 0, ts);
+    snprintf(oldest, sizeof oldest, "audit-%.10s.jsonl", ts);
+    if (!audit_files_list(audit->dir, &files, err))
+        return false;
+    for (size_t i = 0; ok && i + 1 < files.count && strcmp(files.names[i], oldest) < 0; i++) {
+        ok = retire(audit, files.names[i], err);
+        *count += ok;
+    }
+    audit_files_clear(&files);
+    return ok;
 }

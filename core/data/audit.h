@@ -44,15 +44,23 @@ void audit_close(struct audit *audit); /* syncs */
  * must not happen (ERR_IO, with the next step). */
 bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
     MUSTUSE NONNULL;
-/* Called with each line that has been written (without its newline), and what it says; both borrowed. */
-typedef void (*audit_line_fn)(void *arg, struct span line, const json_t *object);
+/* Called with each line that has been written (without its newline) and what it was made of; all borrowed. */
+typedef void (*audit_line_fn)(void *arg, uint64_t seq, struct span line, const json_t *event);
 void audit_on_line(struct audit *audit, audit_line_fn fn, void *arg) NONNULL_AT(1);
+/* The same for lines that come together, by one write(2): all of them, or none. */
+bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, bool durable, struct err *err)
+    MUSTUSE NONNULL;
 /* fdatasync of what was appended since the last one; the caller's timer groups. */
 bool audit_sync(struct audit *audit, struct err *err) MUSTUSE NONNULL;
 bool audit_dirty(const struct audit *audit) NONNULL;
+/* Removes the files of days more than `days` before today; *count of them. Each is told by a line of its own first
+ * (record.retired: its last hash and seq), so that what is left still proves itself. The newest file stays. */
+bool audit_retire(struct audit *audit, int64_t days, size_t *count, struct err *err) MUSTUSE NONNULL;
 /* The hash of the last line, hex; and its seq (0: none yet). */
 const char *audit_head(const struct audit *audit) NONNULL;
 uint64_t audit_seq(const struct audit *audit) NONNULL;
+/* Bytes that were appended since it was opened. */
+uint64_t audit_written(const struct audit *audit) NONNULL;
 
 /* ---- reading ---- */
 struct audit_filter { /* NULL or 0: any */
@@ -75,6 +83,7 @@ struct audit_report {
     bool intact;
     bool open_tail;              /* the last line has no newline yet: being written, or cut off */
     bool anchor_found;           /* the given hash is that of a line */
+    uint64_t retired_lines;      /* before the first one, as a later line says */
     char first[AUDIT_HASH_HEX + 1], head[AUDIT_HASH_HEX + 1];
     char problem[512];           /* "audit-2026-11-24.jsonl:17: ..." where not intact */
 };

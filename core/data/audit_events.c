@@ -8,9 +8,12 @@ static const struct audit_event events[] = {
     /* The daemon and its files. */
     {"daemon.start", FIELDS("version", "pid", "sessions", "unknown_operations"), false},
     {"daemon.stop", FIELDS("reason"), false},
+    {"daemon.space", FIELDS("low", "limit", "message"), false},
     {"daemon.reload", FIELDS("ok", "message"), false},
     {"policy.load", FIELDS("file", "ok", "message", "rules", "bindings", "tools", "hash"), false},
     {"record.recovered", FIELDS("file", "bytes", "message"), false},
+    /* A file that audit.retention removed: the hash and the seq of its last line. */
+    {"record.retired", FIELDS("file", "last_hash", "last_seq"), false},
     {"state.recovered", FIELDS("file", "sessions", "message"), false},
     /* Sessions and their workers. */
     {"session.start", FIELDS("agent", "command", "engine", "network", "enforced", "image",
@@ -18,6 +21,8 @@ static const struct audit_event events[] = {
     {"session.restore", FIELDS("agent", "engine", "message"), false},
     {"session.end", FIELDS("reason", "status", "duration_ms", "message"), false},
     {"session.denied", FIELDS("reason", "code", "message", "request"), true},
+    /* `lost_lines` were counted and not written, since `limit` was reached (limits.record_bytes). */
+    {"session.flooded", FIELDS("state", "limit", "lost_lines", "lost_bytes"), false},
     {"worker.start", FIELDS("pid", "count"), false},
     {"worker.exit", FIELDS("pid", "status", "signal", "reason", "message"), false},
     {"worker.protocol", FIELDS("pid", "reason", "message"), false},
@@ -63,7 +68,7 @@ const struct audit_event *audit_event_table(void)
 const struct audit_event *audit_event_find(const char *word)
 {
     for (const struct audit_event *row = events; row->word; row++) {
-        if (strcmp(row->word, word) == 0)
+        if (row->word[0] == word[0] && strcmp(row->word, word) == 0)
             return row;
     }
     return NULL;
@@ -74,7 +79,7 @@ static bool field_known(const struct audit_event *row, const char *key)
     if (strcmp(key, "event") == 0 || strcmp(key, "session") == 0 || strcmp(key, "id") == 0)
         return true;
     for (size_t i = 0; row->fields[i]; i++) {
-        if (strcmp(row->fields[i], key) == 0)
+        if (row->fields[i][0] == key[0] && strcmp(row->fields[i], key) == 0)
             return true;
     }
     return false;

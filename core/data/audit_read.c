@@ -189,6 +189,8 @@ struct proof {
     struct audit_report *report;
     const char *anchor;
     uint64_t seq;
+    char start[AUDIT_HASH_HEX + 1]; /* prev of the first line, where that is not the first of all */
+    bool retired;                   /* a later line says that what was before it was removed */
 };
 
 static bool broken(struct audit_report *report, const char *name, uint64_t line, const char *text)
@@ -197,6 +199,29 @@ static bool broken(struct audit_report *report, const char *name, uint64_t line,
     snprintf(report->problem, sizeof report->problem, "%s:%llu: %s", name, (unsigned long long)line,
              text);
     return false;
+}
+
+/* The first line of what is left after audit.retention: some later line must say so. */
+static bool begins(struct proof *proof, const char *name, const char *prev, json_int_t seq)
+{
+    struct audit_report *report = proof->report;
+    if (seq == 1 && strcmp(prev, AUDIT_FIRST_PREV) == 0)
+        return true;
+    if (seq <= 1 || strlen(prev) != AUDIT_HASH_HEX)
+        return broken(report, name, 1, "not the first line of a record: earlier lines were removed");
+    memcpy(proof->start, prev, sizeof proof->start);
+    memcpy(report->head, prev, sizeof report->head);
+    proof->seq = report->retired_lines = (uint64_t)seq - 1;
+    report->anchor_found = proof->anchor && strcmp(proof->anchor, prev) == 0;
+    return true;
+}
+
+static void note_retired(struct proof *proof, const json_t *object)
+{
+    if (proof->start[0] && strcmp(field(object, "event"), "record.retired") == 0 &&
+        strcmp(field(object, "last_hash"), proof->start) == 0 &&
+        (uint64_t)json_integer_value(json_object_get(object, "last_seq")) == proof->report->retired_lines)
+        proof->retired = true;
 }
 
 static bool line_good(struct proof *proof, const char *name, uint64_t number,
@@ -211,14 +236,14 @@ static bool line_good(struct proof *proof, const char *name, uint64_t number,
         return broken(report, name, number, "not a JSON object: changed or damaged");
     const char *prev = field(object, "prev");
     json_int_t seq = json_integer_value(json_object_get(object, "seq"));
-    if (report->lines == 0 && (seq != 1 || strcmp(prev, AUDIT_FIRST_PREV) != 0))
-        return broken(report, name, number, "not the first line of a record: earlier lines were "
-                                            "removed");
+    if (report->lines == 0 && !begins(proof, name, prev, seq))
+        return false;
     if (strcmp(prev, report->head) != 0)
         return broken(report, name, number, "'prev' is not the hash of the line before: lines were "
                                             "changed, removed or reordered");
     if ((uint64_t)seq != proof->seq + 1)
         return broken(report, name, number, "'seq' does not count on");
+    note_retired(proof, object);
     proof->seq++;
     report->lines++;
     report->bytes += lines->line.len + 1;
@@ -265,6 +290,9 @@ bool audit_verify(const char *dir, const char *anchor, struct audit_report *repo
         report->files++;
         good = file_good(&proof, dir, files.names[i], i + 1 == files.count, err);
     }
+    if (good && proof.start[0] && !proof.retired)
+        good = broken(report, files.names[0], 1, "not the first line of a record: earlier lines were removed, and no "
+                                                 "line says that audit.retention did so");
     audit_files_clear(&files);
     if (good && anchor && !report->anchor_found) {
         report->intact = false;

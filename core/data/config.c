@@ -7,10 +7,6 @@
 #include "core/base/file.h"
 #include "core/data/match.h"
 
-struct limit_row {
-    const char *name;
-    uint64_t fallback, least, most;
-};
 static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_CONNECTIONS] = {"connections", 16384, 16, 262144},
     [LIMIT_SESSIONS] = {"sessions", 64, 1, 1024},
@@ -20,6 +16,7 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_HEAD_FIELDS] = {"head_fields", 100, 16, 100},
     [LIMIT_BODY_BYTES] = {"body_bytes", 1048576, 65536, 1048576},
     [LIMIT_IDLE_MS] = {"idle_ms", 900000, 1000, 86400000},
+    [LIMIT_HALF_CLOSED_MS] = {"half_closed_ms", 30000, 500, 86400000},
     [LIMIT_HEAD_MS] = {"head_ms", 30000, 100, 600000},
     [LIMIT_CONNECT_MS] = {"connect_ms", 15000, 100, 600000},
     [LIMIT_FIRST_BYTE_MS] = {"first_byte_ms", 600000, 100, 86400000},
@@ -29,11 +26,16 @@ static const struct limit_row limit_rows[LIMITS] = {
     [LIMIT_POOL_TOTAL] = {"pool_total", 256, 0, 4096},
     [LIMIT_RESULT_BYTES] = {"result_bytes", 1048576, 0, 1048576},
     [LIMIT_RESULT_DAYS] = {"result_days", 30, 1, 36500},
+    [LIMIT_RECORD_BYTES] = {"record_bytes", 268435456, 65536, (uint64_t)1 << 40},
+    [LIMIT_RECORD_RATE] = {"record_rate", 16384, 0, 1 << 30},
+    [LIMIT_STORED_OPERATIONS] = {"stored_operations", 10000, 1, 1000000},
+    [LIMIT_STORED_BYTES] = {"stored_bytes", 67108864, 65536, (uint64_t)1 << 36},
+    [LIMIT_DISK_FREE] = {"disk_free", 134217728, 0, (uint64_t)1 << 40},
 };
 
-const char *limit_name(enum limit limit)
+const struct limit_row *limit_row(enum limit limit)
 {
-    return limit_rows[limit].name;
+    return &limit_rows[limit];
 }
 
 void config_free(struct config *config)
@@ -50,7 +52,7 @@ void config_free(struct config *config)
     free(config->sandbox.network);
     free(config->sandbox.image);
     free(config->tls.ca_file);
-    free(config->network.upstream_proxy);
+    config_proxy_clear(&config->network.proxy);
     match_texts_free(config->approvals.notify);
     match_texts_free(config->audit.anchor);
     json_decref(config->json);
@@ -196,8 +198,9 @@ static bool capture_from(struct config *config, const struct json_at *at, struct
 
 static bool network_from(struct config *config, const struct json_at *root, struct err *err)
 {
-    static const char *const keys[] = {"upstream_proxy", "capture_ports", "resolvers", NULL};
-    const char *proxy = "";
+    static const char *const keys[] = {"upstream_proxy", "upstream_proxy_credential", "upstream_proxy_resolves",
+                                       "no_proxy",       "capture_ports",             "resolvers",
+                                       NULL};
     struct json_at at, list;
     bool present;
     size_t count;
@@ -205,12 +208,10 @@ static bool network_from(struct config *config, const struct json_at *root, stru
         return false;
     if (!present)
         return true;
-    if (!json_get_text(&at, "upstream_proxy", JSON_MAY, 512, &proxy, err) ||
-        !capture_from(config, &at, err) ||
+    if (!config_proxy_from(&config->network.proxy, &at, err) || !capture_from(config, &at, err) ||
         !json_get_list(&at, "resolvers", JSON_MAY, COUNT(config->network.resolvers), &list, &count,
                        err))
         return false;
-    replace(&config->network.upstream_proxy, proxy);
     for (size_t i = 0; i < count; i++) {
         struct json_at entry = json_element(&list, i);
         struct addr *addr = &config->network.resolvers[i];
@@ -295,7 +296,6 @@ static struct config *defaults(void)
     config->sandbox.image = mem_strdup("");
     config->sandbox.memory_bytes = (uint64_t)4 << 30;
     config->sandbox.pids = 512;
-    config->network.upstream_proxy = mem_strdup("");
     config->network.capture_ports[0] = 80;
     config->network.capture_ports[1] = 443;
     config->network.capture_port_count = 2;
@@ -335,6 +335,16 @@ const struct config_upstream *config_upstream(const struct config *config, struc
         const struct config_upstream *upstream = &config->upstreams[i];
         if (span_eqs(host, upstream->host) && (upstream->port == 0 || upstream->port == port))
             return upstream;
+    }
+    return NULL;
+}
+
+const char *config_client_cert(const struct config *config, struct span host, uint16_t port)
+{
+    for (size_t i = 0; i < config->upstream_count; i++) {
+        const struct config_upstream *upstream = &config->upstreams[i];
+        if (upstream->client_cert && span_eqs(host, upstream->host) && (upstream->port == 0 || upstream->port == port))
+            return upstream->client_cert;
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
 #ifndef AILERON_DATA_CONFIG_H
 #define AILERON_DATA_CONFIG_H
 
+#include "core/data/config_proxy.h"
 #include "core/data/json.h"
 #include "core/wire/addr.h"
 
@@ -13,26 +14,37 @@ enum limit {
     LIMIT_SESSIONS,          /* sessions at a time */
     LIMIT_OPERATIONS,        /* operations of one session that are not final */
     LIMIT_APPROVALS,         /* of one session that wait for a person */
-    LIMIT_HEAD_BYTES,        /* of a request or response head */
+    LIMIT_HEAD_BYTES,        /* of a request's or an answer's head */
     LIMIT_HEAD_FIELDS,
-    LIMIT_BODY_BYTES,        /* of a request to our own APIs */
+    LIMIT_BODY_BYTES,        /* of a request to the session API */
     LIMIT_IDLE_MS,           /* of a connection that moves nothing */
+    LIMIT_HALF_CLOSED_MS,    /* of a client that has ended its side and gets nothing */
     LIMIT_HEAD_MS,           /* until a client's head is complete */
     LIMIT_CONNECT_MS,        /* to an upstream: TCP and TLS */
     LIMIT_FIRST_BYTE_MS,     /* until an upstream begins to answer */
-    LIMIT_RESOLVE_MS,
+    LIMIT_RESOLVE_MS,        /* until a name is resolved */
     LIMIT_DRAIN_MS,          /* of a worker that is asked to stop */
     LIMIT_POOL_IDLE_MS,      /* upstream connections kept for reuse */
     LIMIT_POOL_TOTAL,
     LIMIT_RESULT_BYTES,      /* of an operation's result that is kept */
-    LIMIT_RESULT_DAYS,       /* until a collected result is dropped */
+    LIMIT_RESULT_DAYS,       /* until a collected result, or one of an ended session, is dropped */
+    LIMIT_RECORD_BYTES,      /* that a session may add to the record at once */
+    LIMIT_RECORD_RATE,       /* of them that come back each second */
+    LIMIT_STORED_OPERATIONS, /* of a session in state.db */
+    LIMIT_STORED_BYTES,      /* their arguments, results and errors */
+    LIMIT_DISK_FREE,         /* that is kept for what is under way */
     LIMITS
 };
-const char *limit_name(enum limit limit); /* "idle_ms" */
+struct limit_row {
+    const char *name; /* "idle_ms" */
+    uint64_t fallback, least, most;
+};
+/* A row of the table, for the manual and for tests. */
+const struct limit_row *limit_row(enum limit limit) MUSTUSE;
 
 struct config_upstream {
     char *host;        /* canonical */
-    uint16_t port;     /* 0: any */
+    uint16_t port;     /* of address and client_cert; 0: any */
     char *ca_file;     /* absolute, NULL: none: added to the roots for this host */
     char *client_cert; /* a vault entry; NULL: none */
     bool has_address;  /* connect here instead of resolving; still checked as an address */
@@ -54,7 +66,7 @@ struct config {
     struct config_upstream *upstreams;
     size_t upstream_count;
     struct {
-        char *upstream_proxy; /* "" : none */
+        struct config_proxy proxy;
         uint16_t capture_ports[CONFIG_PORTS_MAX];
         size_t capture_port_count;
         struct addr resolvers[4]; /* empty: the host's */
@@ -86,5 +98,7 @@ void config_free(struct config *config);
 /* The row for this host and port, or NULL. */
 const struct config_upstream *config_upstream(const struct config *config, struct span host,
                                               uint16_t port) NONNULL;
+/* The vault entry of the client certificate that goes with every connection to this host and port; NULL: none. */
+const char *config_client_cert(const struct config *config, struct span host, uint16_t port) NONNULL;
 
 #endif

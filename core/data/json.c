@@ -8,7 +8,7 @@
 
 #include "core/data/json_marks.h"
 
-enum { PATH_MAX_SHOWN = 160, KEY_SHOWN = 64 };
+enum { PATH_MAX_SHOWN = 160, KEY_SHOWN = 64, WRITE_FIRST = 256 };
 
 void doc_clear(struct doc *doc)
 {
@@ -103,14 +103,25 @@ bool json_parse(const void *bytes, size_t len, size_t max, const char *name, enu
     return true;
 }
 
-static int write_some(const char *bytes, size_t len, void *arg)
-{
-    return buf_add(arg, bytes, len) ? 0 : -1;
-}
-
+/* Into the buffer itself, once more where the first room was too small: the library's callback is called for each
+ * bracket and comma. */
 bool json_write(const json_t *node, struct buf *out)
 {
-    return json_dump_callback(node, write_some, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0;
+    size_t left = out->max - out->len, spare = out->cap - out->len, room = spare < WRITE_FIRST ? WRITE_FIRST : spare;
+    if (room > left)
+        room = left;
+    for (;;) {
+        char *to = (char *)buf_reserve(out, room);
+        size_t need = json_dumpb(node, to, room, JSON_COMPACT | JSON_ENCODE_ANY);
+        if (need > 0 && need <= room) {
+            out->len += need;
+            return true;
+        }
+        explicit_bzero(to, room); /* no buffer holds more than it says, for whoever wipes it */
+        if (need == 0 || need > left)
+            return false;
+        room = need;
+    }
 }
 
 char *json_canonical(const json_t *node)

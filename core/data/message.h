@@ -18,10 +18,10 @@ enum message_type {
     /* No payload; one descriptor: a sealed memfd with the snapshot document (core/data/config.h). The
      * first message to a new worker, and again after each reload; used from each connection's next request. */
     MESSAGE_SNAPSHOT = 1,
-    /* Answer to CREDENTIAL_ASK. Flag MESSAGE_SECRET. Payload: a JSON object, one NUL byte, the secret's
-     * raw bytes. {"binding": "user/github", "username": "x" (scheme basic with a user name)}. */
+    /* Answer to CREDENTIAL_ASK and UPSTREAM_ASK. Flag MESSAGE_SECRET. Payload: a JSON object, one NUL byte, the
+     * secret's raw bytes. {"binding": "user/github", "username": "x" (scheme basic with a user name)}. */
     MESSAGE_CREDENTIAL = 2,
-    /* Negative answer to CREDENTIAL_ASK, OP_RUN, OP_GET and OP_ACK:
+    /* Negative answer to CREDENTIAL_ASK, UPSTREAM_ASK, OP_RUN, OP_GET and OP_ACK:
      * {"code": "denied", "message": "...", "hint": "...", "rule": "..."?, "id": "op_..."?} */
     MESSAGE_REFUSED = 3,
     /* Answer to OP_RUN where the operation is to be sent now (it is recorded and `running`); unasked, with an id from
@@ -46,6 +46,9 @@ enum message_type {
 
     /* Answer to APPROVAL_ASK: {"approval": "apr_..." or ""}: the request may go. */
     MESSAGE_APPROVED = 10,
+    /* {"code", "message", "hint"}: nothing new is begun for the session, and requests are refused with that, until
+     * this message comes with {}. What is under way goes on. Not answered. */
+    MESSAGE_HALT = 11,
 
     /* ---- worker to monitor ---- */
     /* The first message, after the snapshot was taken and the jail entered: {"version": "0.1.0"} */
@@ -77,7 +80,11 @@ enum message_type {
      * the body (at most MESSAGE_APPROVAL_BYTES): {"method", "override"?, "scheme", "host", "port", "path", "query"?,
      * "type"?, "request"}; override: another method that a field asks for. Answered by APPROVED, or by REFUSED, with
      * the code "pending" where nobody has decided in approvals.hold. */
-    MESSAGE_APPROVAL_ASK = 74
+    MESSAGE_APPROVAL_ASK = 74,
+    /* What a connection needs before any request is on it: {"for": "proxy" | "certificate", "host": "...",
+     * "port": 443}, the upstream's. Answered by CREDENTIAL or REFUSED, after the record line was written: for the
+     * proxy {"username": "x"} and the password; for a certificate {} and PEM, the chain and its key. */
+    MESSAGE_UPSTREAM_ASK = 75
 };
 
 /* Ids of what the monitor begins; those of a worker's questions stay below. */
@@ -90,6 +97,7 @@ enum {
     MESSAGE_APPROVAL_BYTES = 64 * 1024, /* of the body of a request that a person decides about */
     MESSAGE_CHUNK_BYTES = 64 * 1024,   /* of OP_RESULT and OP_BODY */
     MESSAGE_RESULT_BYTES = 1024 * 1024, /* of a result that is kept */
+    MESSAGE_ERROR_BYTES = 8 * 1024,     /* of OP_DONE's error: holds every denial, however much of it is escaped */
     MESSAGE_LINES_MAX = 64             /* in one RECORD: the monitor looks at other workers between them */
 };
 

@@ -68,19 +68,9 @@ static bool all_kept(const struct json_at *config, const struct json_at *policy,
         return json_fail(&at, err, "this version does not enforce rules about programs; take 'exec' out");
     if (!config)
         return true;
-    if (json_member(config, "network", &section) && json_member(&section, "upstream_proxy", &at) &&
-        json_string_length(at.node) > 0)
-        return json_fail(&at, err, "this version cannot go through an upstream proxy");
     if (json_member(config, "audit", &section) && json_member(&section, "anchor", &at) && json_array_size(at.node) > 0)
         return json_fail(&at, err, "this version gives heads of the record to no command; keep them by: aileron audit "
                                    "verify");
-    if (!json_member(config, "upstreams", &section))
-        return true;
-    for (size_t i = 0; i < json_array_size(section.node); i++) {
-        struct json_at upstream = json_element(&section, i);
-        if (json_member(&upstream, "client_cert", &at))
-            return json_fail(&at, err, "this version shows upstreams no client certificate");
-    }
     return true;
 }
 
@@ -106,11 +96,25 @@ static bool load_documents(struct rules *rules, const char *home, struct err *er
     return ok;
 }
 
+/* What a session would fail for later, each by itself and in silence, is an error here. */
+static bool roots_good(const struct config *config, struct err *err)
+{
+    bool good = true;
+    for (size_t i = 0; good && i <= config->upstream_count; i++) {
+        const char *path = i < config->upstream_count ? config->upstreams[i].ca_file : config->tls.ca_file;
+        struct buf pem;
+        buf_init(&pem, SNAPSHOT_PEM_MAX);
+        good = !path || snapshot_add_pem(path, &pem, err);
+        buf_clear(&pem);
+    }
+    return good;
+}
+
 struct rules *rules_load(const char *home, struct err *err)
 {
     struct rules *rules = mem_alloc(sizeof *rules);
     rules->refs = 1;
-    if (!load_documents(rules, home, err))
+    if (!load_documents(rules, home, err) || !roots_good(rules->config, err))
         err_hint_default(err, "Correct it: aileron.yaml(5) says what may stand there");
     else if ((rules->catalogue = catalogue_load(home, err)) != NULL)
         return rules;

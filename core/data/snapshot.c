@@ -128,7 +128,7 @@ bool snapshot_add_host_files(struct snapshot *snapshot, const char *hosts_path,
     return true;
 }
 
-static bool add_pem_file(const char *path, struct buf *out, struct err *err)
+bool snapshot_add_pem(const char *path, struct buf *out, struct err *err)
 {
     struct buf text;
     if (!file_read(path, SNAPSHOT_PEM_MAX, &text, err)) {
@@ -152,10 +152,11 @@ bool snapshot_add_roots(struct snapshot *snapshot, struct span system_pem, struc
     bool ok = buf_add(&pem, system_pem.p, system_pem.len) ||
               err_set(err, ERR_LIMIT, "the system's roots are larger than %d bytes",
                       SNAPSHOT_PEM_MAX);
-    ok = ok && (!config->tls.ca_file || add_pem_file(config->tls.ca_file, &pem, err));
+    ok = ok && (!config->tls.ca_file || snapshot_add_pem(config->tls.ca_file, &pem, err));
     if (ok) {
         free(snapshot->roots_pem);
         snapshot->roots_pem = mem_strdup(buf_cstr(&pem));
+        snapshot->added_pem = snapshot->roots_pem + strnlen(snapshot->roots_pem, system_pem.len);
         snapshot->upstream_roots =
             mem_array(config->upstream_count + 1, sizeof *snapshot->upstream_roots);
     }
@@ -164,7 +165,7 @@ bool snapshot_add_roots(struct snapshot *snapshot, struct span system_pem, struc
         const struct config_upstream *upstream = &config->upstreams[i];
         if (!upstream->ca_file)
             continue;
-        ok = add_pem_file(upstream->ca_file, &pem, err);
+        ok = snapshot_add_pem(upstream->ca_file, &pem, err);
         if (ok)
             snapshot->upstream_roots[snapshot->upstream_root_count++] = (struct snapshot_pem){
                 .host = mem_strdup(upstream->host), .pem = mem_strdup(buf_cstr(&pem))};
@@ -268,6 +269,15 @@ void snapshot_decide(const struct snapshot *snapshot, const struct match_query *
         refuse(out, "the rule names a credential that is not for this host, method or path", false);
 }
 
+const char *decision_bar(const struct decision *decision, bool tls, struct span method)
+{
+    if (decision->binding && !tls) /* C05 */
+        return "is never sent over plain http";
+    if (decision->binding && span_eqs(method, "TRACE")) /* C06: it asks for what was put in */
+        return "would be shown by TRACE";
+    return NULL;
+}
+
 bool snapshot_needs_inside(const struct snapshot *snapshot, struct span host, uint16_t port)
 {
     struct match_query query = {.host = host, .port = port};
@@ -276,8 +286,11 @@ bool snapshot_needs_inside(const struct snapshot *snapshot, struct span host, ui
         (snapshot->project && policy_needs_inside(snapshot->project, host, port)))
         return true;
     decide_both(snapshot, &query, &decision);
-    return decision.action != POLICY_DENY && !decision.credential &&
-           binding_any(snapshot->rules->bindings, host, port);
+    if (decision.action == POLICY_DENY)
+        return false;
+    /* A certificate of ours can only be shown by us. */
+    return config_client_cert(snapshot->rules->config, host, port) ||
+           (!decision.credential && binding_any(snapshot->rules->bindings, host, port));
 }
 
 bool snapshot_token_ok(const struct snapshot *snapshot, struct span token)

@@ -27,7 +27,7 @@ struct rules {
     unsigned refs;
 };
 /* config.yaml, policy.yaml, bindings.yaml and the store under home; missing files mean defaults. Also
- * checks across files: a rule's credential names a binding that exists and covers its host. */
+ * checks across files: a rule's credential names a binding that exists and covers its host; a ca_file can be read. */
 struct rules *rules_load(const char *home, struct err *err) MUSTUSE NONNULL;
 struct rules *rules_ref(struct rules *rules) MUSTUSE NONNULL;
 void rules_unref(struct rules *rules); /* NULL is fine */
@@ -56,6 +56,7 @@ struct snapshot {
     struct addr resolvers[SNAPSHOT_RESOLVERS_MAX];
     size_t resolver_count;
     char *roots_pem;   /* the system's roots and tls.ca_file */
+    const char *added_pem; /* in it: what tls.ca_file added; set by snapshot_add_roots, never sent */
     char *ca_cert_pem; /* the session's */
     char *ca_key_pem;  /* wiped when freed; NULL in the monitor's own copy */
     struct snapshot_pem *upstream_roots;
@@ -72,6 +73,8 @@ bool snapshot_add_host_files(struct snapshot *snapshot, const char *hosts_path,
                              const char *resolv_path, struct err *err) MUSTUSE NONNULL;
 bool snapshot_add_roots(struct snapshot *snapshot, struct span system_pem, struct err *err)
     MUSTUSE NONNULL_AT(1, 3);
+/* Appends a ca_file. ERR_CONFIG where it cannot be read, is no PEM, or does not fit. */
+bool snapshot_add_pem(const char *path, struct buf *out, struct err *err) MUSTUSE NONNULL;
 /* One sentinel for each binding that has variables; env (NAME -> value) is put into env_out. */
 void snapshot_mint_sentinels(struct snapshot *snapshot, json_t *env_out) NONNULL;
 /* out is initialised here; buf_wipe it (it holds the CA's key). */
@@ -89,6 +92,9 @@ struct decision {
  * a binding which does not cover the request is a denial. */
 void snapshot_decide(const struct snapshot *snapshot, const struct match_query *query,
                      struct decision *out) NONNULL;
+/* What no rule can allow: why the decision's credential cannot go with such a request, in words that follow its name;
+ * NULL: it can, or there is none. */
+const char *decision_bar(const struct decision *decision, bool tls, struct span method) NONNULL_AT(1);
 /* TLS to this host and port must be opened. False: decide for the host alone and tunnel. */
 bool snapshot_needs_inside(const struct snapshot *snapshot, struct span host, uint16_t port)
     MUSTUSE NONNULL;

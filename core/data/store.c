@@ -45,8 +45,10 @@ bool store_fail(struct store *store, struct err *err, const char *what)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         err_set(err, ERR_DATA, "%s: state.db is damaged (%s)", what, sqlite3_errmsg(store->db));
-        return err_hint(err, "Start the daemon anew: it puts the file aside and keeps what can be read; the vault and "
-                             "the record are whole");
+        err_hint(err, "Start the daemon anew: it puts the file aside and keeps what can be read; the vault and the "
+                      "record are whole");
+        store->trouble = *err;
+        return false;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         err_set(err, ERR_IO, "%s: another process holds state.db", what);
@@ -56,6 +58,11 @@ bool store_fail(struct store *store, struct err *err, const char *what)
     default:
         return err_set(err, ERR_IO, "%s: %s", what, sqlite3_errmsg(store->db));
     }
+}
+
+const struct err *store_trouble(const struct store *store)
+{
+    return &store->trouble;
 }
 
 static bool run_sql(struct store *store, const char *sql, const char *what, struct err *err)

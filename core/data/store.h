@@ -25,6 +25,8 @@ void store_close(struct store *store);
 bool store_put_aside(const char *path, char **aside, struct err *err) MUSTUSE NONNULL;
 /* Copies those sessions of a damaged database that can be read; how many. Nothing else in it is looked at. */
 size_t store_salvage_sessions(struct store *store, const char *aside) NONNULL;
+/* What was found damaged since it was opened (ERR_DATA); ERR_NONE: nothing. The next start mends it. */
+const struct err *store_trouble(const struct store *store) NONNULL;
 bool store_begin(struct store *store, struct err *err) MUSTUSE NONNULL;
 bool store_commit(struct store *store, struct err *err) MUSTUSE NONNULL;
 void store_rollback(struct store *store) NONNULL;
@@ -110,7 +112,13 @@ typedef bool (*store_operation_fn)(void *arg, const struct store_operation *row)
 /* Newest first. */
 bool store_operations(struct store *store, const struct store_operation_filter *filter,
                       store_operation_fn fn, void *arg, struct err *err) MUSTUSE NONNULL_AT(1, 2, 3, 5);
-/* Drops collected, final operations last changed before then, and approvals decided before then; *count of both. */
+/* How many operations a session has, and their bytes: row_bytes each, and what they hold. */
+bool store_usage(struct store *store, const char *session, size_t row_bytes, uint64_t *count, uint64_t *bytes,
+                 struct err *err) MUSTUSE NONNULL;
+/* Drops a session's collected operations; of those with an idempotency key, which must not run again, the result. */
+bool store_make_room(struct store *store, const char *session, struct err *err) MUSTUSE NONNULL;
+/* Drops operations last changed before then that were collected, or whose session ended before then, and such
+ * sessions, and approvals decided before then; *count of them all. */
 bool store_prune(struct store *store, int64_t before_ms, size_t *count, struct err *err)
     MUSTUSE NONNULL;
 

@@ -21,6 +21,9 @@ enum store_query { /* one prepared statement each, made at first use */
     STORE_OPERATION_COLLECT,
     STORE_OPERATION_SWEEP,
     STORE_OPERATIONS,
+    STORE_USAGE,
+    STORE_MAKE_ROOM,
+    STORE_EMPTY,
     STORE_PRUNE,
     STORE_PRUNE_APPROVALS,
     STORE_OPERATION_EDIT,
@@ -30,11 +33,13 @@ enum store_query { /* one prepared statement each, made at first use */
     STORE_APPROVAL_COUNT,
     STORE_APPROVALS,
     STORE_APPROVAL_DECIDE,
+    STORE_PRUNE_SESSIONS,
     STORE_QUERIES
 };
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STORE_QUERIES];
+    struct err trouble;
 };
 /* Sets err from SQLite's last error; returns false. */
 bool store_fail(struct store *store, struct err *err, const char *what) NONNULL;

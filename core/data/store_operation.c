@@ -222,19 +222,55 @@ bool store_operations(struct store *store, const struct store_operation_filter *
     return ok;
 }
 
+bool store_usage(struct store *store, const char *session, size_t row_bytes, uint64_t *count, uint64_t *bytes,
+                 struct err *err)
+{
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_USAGE,
+        "SELECT count(*), coalesce(sum(?2 + length(CAST(args AS BLOB)) + coalesce(length(result), 0) + "
+        "coalesce(length(CAST(error AS BLOB)), 0)), 0) FROM operation WHERE session = ?1", err);
+    if (!statement || !store_bind(statement, err, "ti", session, (int64_t)row_bytes))
+        return false;
+    bool ok = sqlite3_step(statement) == SQLITE_ROW || store_fail(store, err, "counting operations");
+    *count = ok ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+    *bytes = ok ? (uint64_t)sqlite3_column_int64(statement, 1) : 0;
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return ok;
+}
+
+bool store_make_room(struct store *store, const char *session, struct err *err)
+{
+    sqlite3_stmt *drop = store_statement(
+        store, STORE_MAKE_ROOM, "DELETE FROM operation WHERE session = ? AND collected = 1 AND key IS NULL", err);
+    sqlite3_stmt *empty = store_statement(
+        store, STORE_EMPTY,
+        "UPDATE operation SET result = NULL, truncated = 1 WHERE session = ? AND collected = 1 AND "
+        "length(result) > 0", err);
+    return drop && empty && store_bind(drop, err, "t", session) &&
+           store_done(store, drop, "dropping collected results", NULL, err) && store_bind(empty, err, "t", session) &&
+           store_done(store, empty, "dropping collected results", NULL, err);
+}
+
 bool store_prune(struct store *store, int64_t before_ms, size_t *count, struct err *err)
 {
-    sqlite3_stmt *operations = store_statement(
-        store, STORE_PRUNE, "DELETE FROM operation WHERE collected = 1 AND updated < ?", err);
+    sqlite3_stmt *statement = store_statement(
+        store, STORE_PRUNE,
+        "DELETE FROM operation WHERE updated < ?1 AND (collected = 1 OR session IN "
+        "(SELECT id FROM session WHERE ended > 0 AND ended < ?1))", err);
+    sqlite3_stmt *sessions = store_statement(
+        store, STORE_PRUNE_SESSIONS,
+        "DELETE FROM session WHERE ended > 0 AND ended < ? AND id NOT IN (SELECT session FROM operation)", err);
     sqlite3_stmt *approvals = store_statement(
         store, STORE_PRUNE_APPROVALS, "DELETE FROM approval WHERE decided > 0 AND decided < ?", err);
     size_t old = 0;
     *count = 0;
-    if (!operations || !approvals || !store_bind(operations, err, "i", before_ms) ||
-        !store_done(store, operations, "dropping old results", count, err) ||
-        !store_bind(approvals, err, "i", before_ms) ||
-        !store_done(store, approvals, "dropping old decisions", &old, err))
-        return false;
+    bool done = statement && approvals && sessions && store_bind(statement, err, "i", before_ms) &&
+           store_done(store, statement, "dropping old results", count, err) &&
+           store_bind(sessions, err, "i", before_ms) &&
+           store_done(store, sessions, "dropping ended sessions", NULL, err) &&
+           store_bind(approvals, err, "i", before_ms) &&
+           store_done(store, approvals, "dropping old decisions", &old, err);
     *count += old;
-    return true;
+    return done;
 }

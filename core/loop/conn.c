@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ static struct conn *conn_new(struct loop *loop, int fd, conn_fn fn, void *arg)
     conn->magic = CONN_MAGIC;
     conn->state = CONN_STATE_OPEN;
     conn->fd = fd;
+    conn->passed_fd = -1;
     conn->loop = loop;
     conn->fn = fn;
     conn->arg = arg;
@@ -99,6 +101,22 @@ void conn_secure(struct conn *conn, struct stream *stream, uint64_t timeout_ms)
     conn->limit_at = clock_mono_ms() + timeout_ms;
     conn_set_state(conn, CONN_STATE_SECURING);
     task_post(&conn->task);
+}
+
+void conn_want_fd(struct conn *conn)
+{
+    conn->wants_fd = true;
+}
+
+int conn_take_fd(struct conn *conn)
+{
+    int fd = conn->passed_fd;
+    conn->wants_fd = false;
+    conn->passed_fd = -1;
+    if (conn->passed <= 1 || fd < 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 void conn_set_handler(struct conn *conn, conn_fn fn, void *arg)
@@ -213,7 +231,15 @@ void conn_shutdown(struct conn *conn)
 void conn_deadline(struct conn *conn, uint64_t ms)
 {
     conn->deadline_ms = ms;
+    conn->within_ms = conn->begun_at = 0;
     conn->moved_at = clock_mono_ms();
+    conn_refresh(conn);
+}
+
+void conn_within(struct conn *conn, uint64_t ms)
+{
+    conn->within_ms = ms;
+    conn->begun_at = conn->in.len > 0 ? clock_mono_ms() : 0;
     conn_refresh(conn);
 }
 
@@ -227,8 +253,11 @@ static void release(void *arg)
     queue_clear(&conn->in);
     queue_clear(&conn->out);
     queue_clear(&conn->raw);
+    if (conn->passed_fd >= 0)
+        close(conn->passed_fd);
     stream_free(conn->stream);
     free(conn->err);
+    loop_tidy(conn->loop);
     free(conn);
 }
 
@@ -284,6 +313,17 @@ bool conn_eof(const struct conn *conn)
 bool conn_truncated(const struct conn *conn)
 {
     return conn->truncated;
+}
+
+bool conn_gone(const struct conn *conn)
+{
+    struct pollfd look = {.fd = conn->fd};
+    uint8_t byte;
+    if (conn->truncated || (poll(&look, 1, 0) > 0 && look.revents & (POLLHUP | POLLERR)))
+        return true;
+    /* close_notify alone is half a close (RFC 8446 6.1): who means to read on leaves the transport open behind it. */
+    return conn->stream && conn->eof &&
+           (conn->transport_eof || recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
 }
 
 struct stream *conn_stream(const struct conn *conn)

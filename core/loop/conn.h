@@ -47,6 +47,10 @@ typedef void (*conn_fn)(struct conn *conn, enum conn_event event, void *arg);
 
 /* Takes fd (accepted, or one end of a socketpair; made nonblocking). */
 struct conn *conn_new_fd(struct loop *loop, int fd, conn_fn fn, void *arg) MUSTUSE NONNULL_AT(1, 3);
+/* From now on a read takes along the descriptor that a Unix socket's peer hands over with its bytes. */
+void conn_want_fd(struct conn *conn) NONNULL;
+/* What came, the caller's to close; -1: none, or several. Later ones are not taken. */
+int conn_take_fd(struct conn *conn) NONNULL;
 /* Starts to connect over TCP; CONNECTED or FAILED follows, ERR_TIMEOUT after timeout_ms. Never
  * NULL. */
 struct conn *conn_connect(struct loop *loop, const struct addr *addr, uint64_t timeout_ms,
@@ -89,6 +93,9 @@ void conn_shutdown(struct conn *conn) NONNULL;
 /* TIMED_OUT when no byte has moved in either direction for ms; 0: never (the default). Again after
  * as long. */
 void conn_deadline(struct conn *conn, uint64_t ms) NONNULL;
+/* TIMED_OUT also ms after the first byte that is there or comes, until conn_deadline is called: for what must be
+ * complete by then, however busily it trickles. */
+void conn_within(struct conn *conn, uint64_t ms) NONNULL;
 
 /* Drops what is unsent, closes at once; memory goes in the loop's next round. NULL is fine. */
 void conn_close(struct conn *conn);
@@ -103,6 +110,10 @@ const struct err *conn_error(const struct conn *conn) NONNULL; /* after FAILED; 
 enum stream_cause conn_cause(const struct conn *conn) NONNULL;
 bool conn_eof(const struct conn *conn) NONNULL;       /* the peer's end was seen */
 bool conn_truncated(const struct conn *conn) NONNULL; /* ... without TLS's close_notify */
+/* The peer takes nothing any more, as opposed to having ended its own direction: it closed a Unix socket, reset a
+ * connection, or ended TLS and its transport too. Plain TCP tells a close from a half-close only when it is written to:
+ * false there. */
+bool conn_gone(const struct conn *conn) NONNULL;
 /* Open, nothing unread, unsent, corked or about to be told: fit for a pool. */
 bool conn_quiet(const struct conn *conn) NONNULL;
 /* The same, and nothing has come to the socket either: fit for the next request. */

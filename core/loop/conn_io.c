@@ -6,16 +6,41 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum io_result { IO_DONE, IO_BLOCKED, IO_END, IO_CUT_OFF, IO_FAILED };
 
 /* ---- the socket ---- */
 
+/* With room for one descriptor: the kernel closes what is beyond it, and says so. */
+static ssize_t recv_with_fd(struct conn *conn, uint8_t *data, size_t cap)
+{
+    union {
+        struct cmsghdr head;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {data, cap};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
+    ssize_t n = recvmsg(conn->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *head = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (n > 0 && (message.msg_flags & MSG_CTRUNC))
+        conn->passed++;
+    if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
+        head->cmsg_len != CMSG_LEN(sizeof(int)))
+        return n;
+    if (conn->passed_fd >= 0)
+        close(conn->passed_fd);
+    memcpy(&conn->passed_fd, CMSG_DATA(head), sizeof(int));
+    conn->passed++;
+    return n;
+}
+
 static ssize_t socket_recv(struct conn *conn, uint8_t *data, size_t cap)
 {
     ssize_t n;
     do
-        n = recv(conn->fd, data, cap, MSG_DONTWAIT);
+        n = conn->wants_fd ? recv_with_fd(conn, data, cap) : recv(conn->fd, data, cap, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n == 0 ? STREAM_IO_EOF : n;

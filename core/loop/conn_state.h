@@ -37,6 +37,10 @@ struct conn {
     struct queue raw;         /* bytes of the transport that TLS has not taken yet */
     unsigned handshake_wants; /* enum watch_interest */
 
+    bool wants_fd; /* conn_want_fd */
+    int passed_fd; /* -1: none */
+    size_t passed; /* how many came */
+
     bool busy; /* within a callback of the loop, whose end does the rest */
     bool paused, corked;
     bool emptied;              /* TLS: a read left nothing in the socket; the kernel tells when there is more */
@@ -51,6 +55,8 @@ struct conn {
     int io_errno;              /* of the last failed system call */
 
     uint64_t deadline_ms; /* without traffic; 0: none */
+    uint64_t within_ms;   /* of conn_within; 0: none */
+    uint64_t begun_at;    /* when its first byte was there; 0: not yet */
     uint64_t limit_at;    /* of connecting, securing, finishing; 0: none */
     uint64_t limit_ms;    /* how long that was, for the words */
     uint64_t moved_at;    /* when bytes moved last */

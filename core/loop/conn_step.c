@@ -44,11 +44,22 @@ static unsigned interest_of(const struct conn *conn)
     return interest;
 }
 
+/* The first byte of what must be complete in time. */
+static void note_begin(struct conn *conn)
+{
+    if (conn->within_ms && !conn->begun_at && conn->in.len > 0)
+        conn->begun_at = conn->moved_at;
+}
+
 static void arm_timer(struct conn *conn)
 {
     uint64_t due = conn->limit_at;
     if (conn->deadline_ms && conn->state == CONN_STATE_OPEN) {
         uint64_t at = conn->moved_at + conn->deadline_ms;
+        due = due && due < at ? due : at;
+    }
+    if (conn->begun_at && conn->state == CONN_STATE_OPEN) {
+        uint64_t at = conn->begun_at + conn->within_ms;
         due = due && due < at ? due : at;
     }
     if (conn->stream && !conn->rested && conn->state == CONN_STATE_OPEN) {
@@ -214,6 +225,7 @@ static void step(struct conn *conn)
         more = progress(conn, &budget);
         if (conn->bytes_in + conn->bytes_out != before)
             conn_moved(conn);
+        note_begin(conn);
         deliver(conn);
     }
 }
@@ -278,8 +290,10 @@ static void on_timer(void *arg)
         conn->rested = true;
         loop_tidy(conn->loop);
     }
-    if (conn->state == CONN_STATE_OPEN && conn->deadline_ms &&
-        now >= conn->moved_at + conn->deadline_ms) {
+    bool late = conn->begun_at && now >= conn->begun_at + conn->within_ms;
+    if (conn->state == CONN_STATE_OPEN &&
+        (late || (conn->deadline_ms && now >= conn->moved_at + conn->deadline_ms))) {
+        conn->within_ms = conn->begun_at = 0;
         conn->moved_at = now;
         conn_raise(conn, CONN_TIMED_OUT);
     }

@@ -48,6 +48,7 @@ struct ipc {
     size_t queued_bytes, queued_fds;
     uint8_t *input; /* IPC_PAYLOAD_MAX + 2: one more to see what is too long, one for the NUL */
     bool ended, freed;
+    bool yielded;    /* no further message in this round */
     bool peer_gone;  /* sending failed; what it sent before is still to be received, then its end */
     struct err *why; /* NULL: the peer closed */
 };
@@ -352,8 +353,14 @@ static void on_watch(void *arg, unsigned ready)
     }
     if (!ipc->input)
         ipc->input = mem_resize(NULL, IPC_PAYLOAD_MAX + 2, 1);
-    for (int count = 0; count < IPC_BATCH && receive_one(ipc); count++)
+    ipc->yielded = false;
+    for (int count = 0; count < IPC_BATCH && !ipc->yielded && receive_one(ipc); count++)
         ;
+}
+
+void ipc_yield(struct ipc *ipc)
+{
+    ipc->yielded = true;
 }
 
 struct ipc *ipc_new(struct loop *loop, int fd, const struct ipc_handler *handler, void *arg)

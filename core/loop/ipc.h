@@ -48,6 +48,9 @@ void ipc_free(struct ipc *ipc);
  */
 bool ipc_send(struct ipc *ipc, uint16_t type, uint16_t flags, uint32_t id, const void *payload,
               size_t len, const int *fds, size_t fd_count) NONNULL_AT(1);
+/* From within the message callback, after one that took long: what else has come waits for the loop's next round, so
+ * that other channels get their turn between two such messages. */
+void ipc_yield(struct ipc *ipc) NONNULL;
 /* Bytes in the queue. A sender of much holds back above IPC_QUEUE_BYTES / 8, say, and looks again
  * later. */
 size_t ipc_queued(const struct ipc *ipc) NONNULL;

@@ -20,6 +20,7 @@ struct listener {
     struct watch watch;
     struct timer timer;
     listen_fn fn;
+    void (*ended)(void *arg); /* NULL: the socket is ours alone */
     void *arg;
     bool paused, freed, starved;
 };
@@ -47,6 +48,13 @@ static bool accept_failed(struct listener *listener, int error)
     case EPROTO:
         return true;
     case EAGAIN:
+        return false;
+    case EINVAL: /* shut down */
+        if (!listener->ended)
+            break;
+        listener->paused = true;
+        refresh(listener);
+        listener->ended(listener->arg);
         return false;
     default:
         break;
@@ -93,6 +101,11 @@ struct listener *listener_new(struct loop *loop, int listen_fd, listen_fn fn, vo
         return NULL;
     }
     return listener;
+}
+
+void listener_on_end(struct listener *listener, void (*fn)(void *arg))
+{
+    listener->ended = fn;
 }
 
 void listener_pause(struct listener *listener, bool paused)

@@ -19,6 +19,8 @@ typedef void (*listen_fn)(void *arg, int fd);
 /* listen_fd is made nonblocking. */
 struct listener *listener_new(struct loop *loop, int listen_fd, listen_fn fn, void *arg,
                               struct err *err) MUSTUSE NONNULL_AT(1, 3, 5);
+/* For a socket that is not ours alone: fn is called once where its other owner has shut it down. */
+void listener_on_end(struct listener *listener, void (*fn)(void *arg)) NONNULL;
 /* Paused: nothing is accepted. For a process at its own bound of connections. */
 void listener_pause(struct listener *listener, bool paused) NONNULL;
 void listener_free(struct listener *listener); /* NULL is fine; also inside its callback */

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <event2/dns.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { RESOLVE_MAGIC = 0x52534c56, RESOLVE_NAME_MAX = 253, DNS_PORT = 53 };
@@ -19,6 +20,7 @@ struct resolver {
     struct loop *loop;
     struct evdns_base *dns;
     size_t servers;
+    uint64_t timeout_ms; /* of a query */
     struct resolve_known *known;
     struct resolve_query *queries;
     size_t query_count;
@@ -196,6 +198,22 @@ static void ask(struct resolve_query *query, bool v6)
 
 /* ---- the beginning of a query ---- */
 
+static bool is_localhost(struct span name) /* RFC 6761 6.3 */
+{
+    return span_eqs(name, "localhost") || span_ends(name, ".localhost");
+}
+
+bool resolver_knows(const struct resolver *resolver, struct span name)
+{
+    struct resolve_answer found[2] = {{.count = 0}, {.count = 0}};
+    struct addr literal;
+    char text[RESOLVE_NAME_MAX + 1] = "";
+    if (name.len > RESOLVE_NAME_MAX)
+        return false;
+    memcpy(text, name.p, name.len);
+    return addr_parse(name, &literal) || is_localhost(name) || resolve_known_host(resolver->known, text, found);
+}
+
 /* True: the answer, or the error, is known without asking anyone. */
 static bool known(struct resolve_query *query, struct span name)
 {
@@ -213,7 +231,7 @@ static bool known(struct resolve_query *query, struct span name)
     }
     if (resolve_known_host(resolver->known, query->name, query->found))
         return true;
-    if (strcmp(query->name, "localhost") == 0 || span_ends(name, ".localhost")) { /* RFC 6761 6.3 */
+    if (is_localhost(name)) {
         err_set(err, ERR_UPSTREAM, "no such host: %s is not in the host's table", query->name);
         return true;
     }
@@ -269,7 +287,7 @@ struct resolve_query *resolve_start(struct resolver *resolver, struct span name,
         failed(query);
         task_post(&query->task);
     } else {
-        timer_start(&query->timer, RESOLVE_TIMEOUT_MS);
+        timer_start(&query->timer, resolver->timeout_ms);
     }
     return query;
 }
@@ -289,7 +307,6 @@ struct resolver *resolver_new(struct loop *loop, struct err *err)
     static const struct {
         const char *name, *value;
     } options[] = {
-        {"timeout", "1.5"}, /* seconds, of one try */
         {"attempts", "3"},  /* with other servers, if there are any */
         {"max-inflight", "256"},
         {"initial-probe-timeout", "2"},
@@ -306,7 +323,19 @@ struct resolver *resolver_new(struct loop *loop, struct err *err)
     resolver->loop = loop;
     resolver->dns = dns;
     resolver->known = resolve_known_new();
+    resolver_timeout(resolver, RESOLVE_TIMEOUT_MS);
     return resolver;
+}
+
+/* Three tries, and a little for the way. */
+void resolver_timeout(struct resolver *resolver, uint64_t ms)
+{
+    char seconds[32];
+    uint64_t try_ms = ms * 3 / 10;
+    snprintf(seconds, sizeof(seconds), "%llu.%03u", (unsigned long long)(try_ms / 1000), (unsigned)(try_ms % 1000));
+    if (evdns_base_set_option(resolver->dns, "timeout", seconds) != 0)
+        log_debug("resolver option not known name=timeout");
+    resolver->timeout_ms = ms;
 }
 
 void resolver_free(struct resolver *resolver)

@@ -11,7 +11,7 @@
 
 enum {
     RESOLVE_ADDRS_MAX = 16, /* in one answer; more are dropped */
-    RESOLVE_TIMEOUT_MS = 5000,
+    RESOLVE_TIMEOUT_MS = 5000, /* unless resolver_timeout says otherwise */
     RESOLVE_SECOND_MS = 300, /* for the other family, once one has answered with addresses */
     RESOLVE_CACHE_NAMES = 256,
     RESOLVE_TTL_MAX_S = 30,
@@ -37,6 +37,8 @@ bool resolver_configure(struct resolver *resolver, const struct addr *servers, s
                         const struct resolve_host *hosts, size_t host_count,
                         struct err *err) MUSTUSE NONNULL_AT(1, 6);
 
+/* How long a query may take in all, from now on; its tries share that. */
+void resolver_timeout(struct resolver *resolver, uint64_t ms) NONNULL;
 /* addrs: IPv4 first, at most RESOLVE_ADDRS_MAX, with the query's port; borrowed for the call. count
  * 0: err says why (ERR_UPSTREAM unknown name or failing servers, ERR_TIMEOUT, ERR_LIMIT); else err
  * is NULL. */
@@ -47,6 +49,8 @@ typedef void (*resolve_fn)(void *arg, const struct addr *addrs, size_t count,
  * called. */
 struct resolve_query *resolve_start(struct resolver *resolver, struct span name, uint16_t port,
                                     resolve_fn fn, void *arg) MUSTUSE NONNULL_AT(1, 4);
+/* What is never asked of a name server: literals, names of the host's table, and "localhost". */
+bool resolver_knows(const struct resolver *resolver, struct span name) MUSTUSE NONNULL_AT(1);
 void resolve_cancel(struct resolve_query *query); /* fn is not called; NULL is fine */
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void service_set_state(struct service *service, enum service_state state)
@@ -57,7 +58,7 @@ static void begin_reading(struct service *service)
     buf_wipe(&req->body);
     arena_reset(service->arena);
     *req = (struct service_request){.service = service};
-    buf_init(&req->body, SERVICE_BODY_BYTES);
+    buf_init(&req->body, service->body_bytes);
     msg_init(&service->msg, service->arena);
     msg_init(&req->reply, service->arena);
     http1_begin_request(service->parser, &service->msg);
@@ -85,14 +86,21 @@ static void split_target(struct service_request *req, struct span target)
     }
 }
 
+static void too_large(struct service *service)
+{
+    char message[64];
+    snprintf(message, sizeof(message), "the request is larger than %zu bytes", service->body_bytes);
+    service_refuse(service, 413, ERR_LIMIT, message);
+}
+
 static void head_came(struct service *service)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const struct msg *msg = &service->msg;
     service->head_done = true;
     split_target(&service->req, msg->target);
-    if (msg->framing == MSG_LENGTH && msg->content_length > SERVICE_BODY_BYTES)
-        service_refuse(service, 413, ERR_LIMIT, "the request is larger than 1 MiB");
+    if (msg->framing == MSG_LENGTH && msg->content_length > service->body_bytes)
+        too_large(service);
     else if (msg->expect_continue && msg->framing != MSG_NONE)
         service_send(service, go_on, sizeof(go_on) - 1);
 }
@@ -121,7 +129,7 @@ static bool parse_one(struct service *service)
     struct span body = {"", 0}, input = conn_peek(service->conn);
     size_t before = input.len;
     if (before > 0 && http1_idle(service->parser))
-        timer_start(&service->head_timer, SERVICE_HEAD_MS);
+        timer_start(&service->head_timer, service->head_ms);
     enum http1_event event = http1_next(service->parser, &input, &body, &err);
     bool fits = event != HTTP1_BODY || buf_add(&service->req.body, body.p, body.len);
     conn_consume(service->conn, before - input.len);
@@ -133,7 +141,7 @@ static bool parse_one(struct service *service)
         break;
     case HTTP1_BODY:
         if (!fits)
-            service_refuse(service, 413, ERR_LIMIT, "the request is larger than 1 MiB");
+            too_large(service);
         break;
     case HTTP1_TRAILERS:
         break;
@@ -257,6 +265,8 @@ struct service *service_new(struct conn *conn, const struct service_handler *han
     service->handler = handler;
     service->arg = arg;
     service->parser = http1_new();
+    service->body_bytes = SERVICE_BODY_BYTES;
+    service->head_ms = SERVICE_HEAD_MS;
     service->arena = arena_new(MSG_ARENA_BYTES);
     service->eof = conn_eof(conn);
     queue_init(&service->rest, SERVICE_REPLY_BYTES);
@@ -268,6 +278,12 @@ struct service *service_new(struct conn *conn, const struct service_handler *han
     conn_read_resume(conn);
     task_post(&service->task); /* bytes may be there already */
     return service;
+}
+
+void service_limits(struct service *service, size_t body_bytes, uint64_t head_ms)
+{
+    service->body_bytes = body_bytes;
+    service->head_ms = head_ms;
 }
 
 void service_close(struct service *service)

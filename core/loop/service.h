@@ -37,6 +37,8 @@ struct service_handler {
 /* Takes conn (bytes in its input buffer are served first) and its handler. handler is borrowed. */
 struct service *service_new(struct conn *conn, const struct service_handler *handler,
                             void *arg) MUSTUSE NONNULL_AT(1, 2);
+/* Of requests from now on: bytes of a body (413 above; at most SERVICE_BODY_BYTES), and how long one may take. */
+void service_limits(struct service *service, size_t body_bytes, uint64_t head_ms) NONNULL;
 /* Closes now; requests that are open are still ended by their owners; closed is called after the
  * last one. */
 void service_close(struct service *service) NONNULL;

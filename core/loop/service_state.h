@@ -38,6 +38,8 @@ struct service {
     const struct service_handler *handler;
     void *arg;
     struct http1 *parser;
+    size_t body_bytes;
+    uint64_t head_ms;
     struct arena *arena; /* the strings of one request and of its answer's fields */
     struct msg msg;
     bool head_done; /* of the request that is being read */

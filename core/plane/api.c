@@ -10,6 +10,9 @@
 struct api {
     struct plane *plane;
     bool proven;
+    struct service_request *waiting; /* until the monitor takes more; a connection has one request at a time */
+    struct calm calm;
+    struct task again;
 };
 
 void api_refuse(struct service_request *req, struct plane *plane, const struct err *err, int status)
@@ -238,14 +241,18 @@ static void on_request(struct service_request *req, void *arg)
     struct api *api = arg;
     struct span path = service_path(req);
     struct err err;
+    if (!plane_calm(api->plane, &api->calm, &api->again)) {
+        api->waiting = req;
+        return;
+    }
     if (!authorised(api, req)) {
         err_set(&err, ERR_DENIED, "this is not the session's token");
         err_hint(&err, "Send AILERON_TOKEN of this sandbox as a bearer token");
         api_refuse(req, api->plane, &err, 403);
         return;
     }
-    if (!plane_may_begin(api->plane, &err)) {
-        api_refuse(req, api->plane, &err, 403);
+    if (api->plane->draining && !plane_may_begin(api->plane, &err)) { /* one that is halted may still collect */
+        api_refuse(req, api->plane, &err, 0);
         return;
     }
     for (size_t i = 0; i < COUNT(routes); i++) {
@@ -261,10 +268,22 @@ static void on_request(struct service_request *req, void *arg)
     api_refuse(req, api->plane, &err, 403);
 }
 
+/* Its client may have gone meanwhile: the route's own handler of that ends it. */
+static void on_again(void *arg)
+{
+    struct api *api = arg;
+    struct service_request *req = api->waiting;
+    api->waiting = NULL;
+    if (req)
+        on_request(req, api);
+}
+
 static void on_closed(struct service *service, void *arg)
 {
     struct api *api = arg;
     (void)service;
+    task_cancel(&api->again);
+    calm_cancel(&api->calm);
     plane_leave(api->plane);
     free(api);
 }
@@ -275,6 +294,8 @@ void api_start(struct plane *plane, struct conn *conn, bool proven)
 {
     struct api *api = mem_alloc(sizeof(*api));
     *api = (struct api){.plane = plane, .proven = proven};
-    struct service *service = service_new(conn, &handler, api);
-    (void)service; /* it lives until its connection ends, then on_closed */
+    task_init(&api->again, plane->loop, on_again, api);
+    const uint64_t *limits = plane->epoch->snapshot->rules->config->limits;
+    struct service *service = service_new(conn, &handler, api); /* it lives until its connection ends */
+    service_limits(service, limits[LIMIT_BODY_BYTES], limits[LIMIT_HEAD_MS]);
 }

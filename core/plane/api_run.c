@@ -38,6 +38,11 @@ static void run_free(struct run *run)
     loop_defer(run->plane->loop, free, run);
 }
 
+/* A byte may become six in JSON; the monitor ends a worker whose error is larger. */
+enum { DENIAL_BYTES = sizeof(((struct denial *)NULL)->code) + sizeof(((struct denial *)NULL)->message) +
+                      sizeof(((struct denial *)NULL)->next) };
+_Static_assert(6 * DENIAL_BYTES + 64 <= MESSAGE_ERROR_BYTES, "a denial is an operation's error");
+
 static void done(struct run *run, const char *state, const struct denial *denial)
 {
     json_t *value JSON_AUTO = json_object();
@@ -307,6 +312,10 @@ void api_run(struct plane *plane, struct service_request *req)
     struct doc doc CLEANUP(doc_clear) = {0};
     struct span body = service_body(req);
     struct err err;
+    if (!plane_may_begin(plane, &err)) {
+        api_refuse(req, plane, &err, 0);
+        return;
+    }
     if (!json_parse(body.p, body.len, JSON_FILE_MAX, "request", ERR_DATA, &doc, &err) ||
         !check_call(&doc, &err) || !plane_fits(doc.root, &err)) {
         err_hint(&err, "Send {\"tool\", \"operation\", \"args\"}");

@@ -1,6 +1,7 @@
-/* The way to an upstream as states: resolve, connect (one checked address after another), secure. It knows
- * nothing of requests. */
+/* The way to an upstream as states: what is kept, or a new connection (reach.c) and TLS on it. It knows nothing of
+ * requests. */
 #include "core/plane/dial.h"
+#include "core/plane/reach.h"
 #include "core/plane/trunk.h"
 
 #include <stdio.h>
@@ -10,8 +11,8 @@
 enum dial_state {
     DIAL_POOLED,
     DIAL_WAITING, /* for another dial to the same place */
-    DIAL_RESOLVING,
-    DIAL_CONNECTING,
+    DIAL_REACHING,
+    DIAL_ASKING, /* for the client's certificate */
     DIAL_SECURING
 };
 
@@ -23,9 +24,8 @@ struct dial {
     uint16_t port;
     bool tls, http1, fresh, listed;
     enum dial_state state;
-    struct resolve_query *query;
-    struct addr addrs[RESOLVE_ADDRS_MAX];
-    size_t addr_count, next_addr;
+    struct reach *reach;
+    struct ask *ask;
     struct conn *conn;
     struct task task;
     dial_fn fn;
@@ -84,7 +84,8 @@ static void dial_free(struct dial *dial)
             break;
         }
     task_cancel(&dial->task);
-    resolve_cancel(dial->query);
+    reach_cancel(dial->reach);
+    ask_cancel(dial->ask);
     conn_close(dial->conn);
     epoch_unref(dial->epoch);
     loop_defer(dial->plane->loop, free, dial);
@@ -147,12 +148,21 @@ static struct span place_of(const struct target_host *host, uint16_t port, char 
     return (struct span){text, (size_t)len};
 }
 
-static void connect_next(struct dial *dial);
+static const struct config *config_of(const struct dial *dial)
+{
+    return dial->epoch->snapshot->rules->config;
+}
 
-static void secure(struct dial *dial)
+static const char *identity_of(const struct dial *dial)
+{
+    return config_client_cert(config_of(dial), span_of(dial->host.name), dial->port);
+}
+
+/* pem: the client's certificate and its key; empty: none. */
+static void secure(struct dial *dial, struct span pem)
 {
     struct stream_config *config =
-        epoch_client(dial->epoch, span_of(dial->host.name), dial->http1, &dial->err);
+        epoch_client(dial->epoch, span_of(dial->host.name), dial->http1, pem, &dial->err);
     if (!config) {
         dial_fail(dial);
         return;
@@ -173,6 +183,33 @@ static void secure(struct dial *dial)
     conn_secure(dial->conn, stream, limit_of(dial, LIMIT_CONNECT_MS));
 }
 
+static bool on_certificate(void *arg, const struct ipc_message *message)
+{
+    struct dial *dial = arg;
+    struct doc doc CLEANUP(doc_clear) = {0};
+    struct span pem;
+    dial->ask = NULL;
+    if (plane_credential(message, &doc, &pem, &dial->err)) {
+        secure(dial, pem);
+        return false;
+    }
+    err_wrap(&dial->err, "the client certificate for %s", dial->host.name);
+    if (dial->err.code == ERR_DENIED) /* that is for addresses */
+        dial->err.code = ERR_UPSTREAM;
+    dial_fail(dial);
+    return false;
+}
+
+static void ask_certificate(struct dial *dial)
+{
+    json_t *question JSON_AUTO = json_object();
+    json_put(question, "for", "certificate");
+    json_put(question, "host", dial->host.name);
+    json_put_int(question, "port", dial->port);
+    dial->state = DIAL_ASKING;
+    dial->ask = plane_ask(dial->plane, MESSAGE_UPSTREAM_ASK, question, on_certificate, dial);
+}
+
 /* A kept connection that ends, or speaks, before it is handed over is none: begin() makes a new one. */
 static void on_pooled(struct conn *conn, enum conn_event event, void *arg)
 {
@@ -187,25 +224,15 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct dial *dial = arg;
     switch (event) {
-    case CONN_CONNECTED:
-        if (dial->tls)
-            secure(dial);
-        else
-            dial_succeed(dial);
-        return;
     case CONN_SECURED:
+        stream_forget_key(conn_stream(conn));
         dial_succeed(dial);
         return;
-    case CONN_FAILED:
+    case CONN_FAILED: /* A bad certificate is an answer; another address of the same name would be a second guess. */
         dial->err = *conn_error(conn);
-        dial->conn = NULL;
-        conn_close(conn);
-        /* A bad certificate is an answer; another address of the same name would be a second guess. */
-        if (dial->state == DIAL_CONNECTING)
-            connect_next(dial);
-        else
-            dial_fail(dial);
+        dial_fail(dial);
         return;
+    case CONN_CONNECTED:
     case CONN_READABLE:
     case CONN_DRAINED:
     case CONN_EOF:
@@ -214,83 +241,38 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
-static void connect_next(struct dial *dial)
-{
-    if (dial->next_addr == dial->addr_count) {
-        err_wrap(&dial->err, "cannot reach %s port %u", dial->host.name, dial->port);
-        dial->err.code = dial->err.code == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_UPSTREAM;
-        dial_fail(dial);
-        return;
-    }
-    dial->state = DIAL_CONNECTING;
-    dial->conn = conn_connect(dial->plane->loop, &dial->addrs[dial->next_addr++],
-                              limit_of(dial, LIMIT_CONNECT_MS), on_conn, dial);
-}
-
-/* One bad address among good ones refuses the name: which one a client gets must not be chance (E06). */
-static bool check_addresses(struct dial *dial)
-{
-    const struct policy *policy = dial->epoch->snapshot->rules->policy;
-    for (size_t i = 0; i < dial->addr_count; i++) {
-        const char *why;
-        if (policy_address(policy, &dial->addrs[i], &why))
-            continue;
-        char text[ADDR_TEXT_BYTES];
-        addr_format(&dial->addrs[i], text);
-        err_set(&dial->err, ERR_DENIED, "%s is at %s, a %s address, and these are not reachable from the sandbox",
-                dial->host.name, text, why);
-        return err_hint(&dial->err, strcmp(why, "metadata") == 0
-                                        ? "It hands out the machine's own credentials: nothing opens it. Ask the user"
-                                        : "The user can list it in network.allow_private of policy.yaml");
-    }
-    return true;
-}
-
-static void take_addresses(struct dial *dial, const struct addr *addrs, size_t count)
-{
-    memcpy(dial->addrs, addrs, count * sizeof(*addrs));
-    dial->addr_count = count;
-    if (check_addresses(dial))
-        connect_next(dial);
-    else
-        dial_fail(dial);
-}
-
-static void on_resolved(void *arg, const struct addr *addrs, size_t count, const struct err *err)
+static void on_reached(void *arg, struct conn *conn, const struct err *err)
 {
     struct dial *dial = arg;
-    dial->query = NULL;
-    if (err) {
+    dial->reach = NULL;
+    if (!conn) {
         dial->err = *err;
         dial_fail(dial);
         return;
     }
-    take_addresses(dial, addrs, count);
+    dial->conn = conn;
+    conn_set_handler(conn, on_conn, dial);
+    if (!dial->tls)
+        dial_succeed(dial);
+    else if (identity_of(dial))
+        ask_certificate(dial);
+    else
+        secure(dial, (struct span){NULL, 0});
 }
 
-static struct pool_key key_of(const struct target_host *host, uint16_t port, bool tls)
+/* A connection with a client's certificate is for nothing else, also where a row of config.yaml were to change. */
+static struct pool_key key_of(const struct epoch *epoch, const struct target_host *host, uint16_t port, bool tls)
 {
-    return (struct pool_key){.host = span_of(host->name), .port = port, .tls = tls};
+    const char *identity = config_client_cert(epoch->snapshot->rules->config, span_of(host->name), port);
+    return (struct pool_key){.host = span_of(host->name), .port = port, .tls = tls,
+                             .identity = span_of(identity ? identity : "")};
 }
 
-static void resolve(struct dial *dial)
+/* What is kept was made under the rules in force: with their roots, their proxy, their certificate. A request that was
+ * decided by earlier ones (and waited for a person, say) has a connection of its own. */
+static bool newest(const struct dial *dial)
 {
-    dial->state = DIAL_RESOLVING;
-    const struct config_upstream *fixed =
-        config_upstream(dial->epoch->snapshot->rules->config, span_of(dial->host.name), dial->port);
-    if (fixed && fixed->has_address) {
-        struct addr addr = fixed->address;
-        if (!addr.port)
-            addr.port = dial->port;
-        take_addresses(dial, &addr, 1);
-    } else if (dial->host.is_ip) {
-        struct addr addr = dial->host.addr;
-        addr.port = dial->port;
-        take_addresses(dial, &addr, 1);
-    } else {
-        dial->query = resolve_start(dial->plane->resolver, span_of(dial->host.name), dial->port,
-                                    on_resolved, dial);
-    }
+    return dial->epoch == dial->plane->epoch;
 }
 
 static void begin(void *arg)
@@ -305,8 +287,15 @@ static void begin(void *arg)
         dial_succeed(dial);
         return;
     }
+    if (!dial->tls && identity_of(dial)) { /* never without it (C05, C12) */
+        err_set(&dial->err, ERR_UPSTREAM, "%s gets a client certificate, and that is shown over TLS alone",
+                dial->host.name);
+        err_hint(&dial->err, "Use https");
+        dial_fail(dial);
+        return;
+    }
     if (others_may_wait(dial)) {
-        result.trunk = trunk_find(dial->plane, &dial->host, dial->port);
+        result.trunk = newest(dial) ? trunk_find(dial->plane, &dial->host, dial->port) : NULL;
         if (result.trunk) {
             dial_give(dial, &result);
             return;
@@ -317,7 +306,8 @@ static void begin(void *arg)
         if (!speaks_http1(dial) && leader_exists(dial))
             return;
     }
-    resolve(dial);
+    dial->state = DIAL_REACHING;
+    dial->reach = reach_start(dial->plane, dial->epoch, &dial->host, dial->port, on_reached, dial);
 }
 
 struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct dial_request *request, dial_fn fn,
@@ -328,8 +318,8 @@ struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct d
                           .tls = request->tls, .fresh = request->fresh, .http1 = request->http1, .fn = fn,
                           .arg = arg};
     task_init(&dial->task, plane->loop, begin, dial);
-    struct pool_key key = key_of(request->host, request->port, request->tls);
-    if (!request->fresh)
+    struct pool_key key = key_of(epoch, request->host, request->port, request->tls);
+    if (!request->fresh && newest(dial))
         dial->conn = pool_take(plane->pool, &key);
     if (dial->conn)
         conn_set_handler(dial->conn, on_pooled, dial);
@@ -343,12 +333,23 @@ void dial_cancel(struct dial *dial)
         dial_end(dial, NULL);
 }
 
+int dial_status(const struct err *err)
+{
+    if (err->code == ERR_DENIED || err->code == ERR_LOCKED)
+        return 403;
+    if (err->code == ERR_IO)
+        return 503;
+    return err->code == ERR_TIMEOUT ? 504 : 502;
+}
+
 void dial_remember(struct plane *plane, const struct target_host *host, uint16_t port, struct conn *conn)
 {
     char place[PLACE_BYTES];
     struct buf saved CLEANUP(buf_wipe);
     struct stream *stream = conn_stream(conn);
     buf_init(&saved, 0);
+    if (config_client_cert(plane->epoch->snapshot->rules->config, span_of(host->name), port))
+        return; /* its session stands for the certificate: it is asked for anew each time */
     if (stream && stream_session_save(stream, &saved))
         resume_put(plane->resume, place_of(host, port, place), &saved);
 }
@@ -356,7 +357,7 @@ void dial_remember(struct plane *plane, const struct target_host *host, uint16_t
 void dial_keep(struct plane *plane, const struct epoch *epoch, const struct target_host *host, uint16_t port,
                bool tls, struct conn *conn)
 {
-    struct pool_key key = key_of(host, port, tls);
+    struct pool_key key = key_of(epoch, host, port, tls);
     if (epoch == plane->epoch)
         pool_put(plane->pool, &key, conn);
     else

@@ -31,6 +31,8 @@ typedef void (*dial_fn)(void *arg, const struct dial_result *result);
 struct dial *dial_start(struct plane *plane, struct epoch *epoch, const struct dial_request *request, dial_fn fn,
                         void *arg) MUSTUSE NONNULL_AT(1, 2, 3, 4);
 void dial_cancel(struct dial *dial); /* NULL is fine */
+/* HTTP's status for a dial that failed: 403 an address or credential that is refused, 503 no record, 504, else 502. */
+int dial_status(const struct err *err) MUSTUSE NONNULL;
 /* Keeps the connection's TLS session, where the upstream gave one that is not kept yet (with TLS 1.3 it comes with an
  * answer's first bytes), so that the next connection to the same place resumes it. */
 void dial_remember(struct plane *plane, const struct target_host *host, uint16_t port, struct conn *conn) NONNULL;

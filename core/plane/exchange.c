@@ -34,10 +34,12 @@ struct exchange {
     bool keep;                   /* after this answer */
     bool pumping;
     struct task next;            /* the next request, in the loop's next round */
+    struct timer look;           /* whether the client is still there, while nothing can be read of it */
+    uint64_t half_closed_at, bytes_seen; /* since when it has got nothing; what it had got by then */
     struct calm calm;
 };
 
-enum { LINGER_MS = 2000, HEAD_ROOM_BYTES = MSG_HEAD_BYTES + 1024 };
+enum { LINGER_MS = 2000, LOOK_MS = 500, HEAD_ROOM_BYTES = MSG_HEAD_BYTES + 1024 };
 
 static const struct flow_client exchange_client;
 
@@ -49,6 +51,7 @@ static uint64_t limit_of(const struct exchange *exchange, enum limit limit)
 static void exchange_free(struct exchange *exchange)
 {
     exchange->state = EXCHANGE_OVER;
+    timer_stop(&exchange->look);
     task_cancel(&exchange->next);
     calm_cancel(&exchange->calm);
     http1_free(exchange->parser);
@@ -81,6 +84,7 @@ static void begin_request(struct exchange *exchange)
     exchange->request_done = false;
     exchange->state = EXCHANGE_HEAD;
     conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
+    conn_within(exchange->conn, limit_of(exchange, LIMIT_HEAD_MS));
     task_post(&exchange->next);
 }
 
@@ -173,9 +177,9 @@ static void on_head(struct exchange *exchange)
     exchange->state = EXCHANGE_FLOW;
     exchange->keep = exchange->request.keep_alive && !connect;
     conn_deadline(exchange->conn, 0); /* the upstream's deadlines hold from here */
-    if (!plane_may_begin(exchange->plane, &err)) {
+    if (!connect && !plane_may_begin(exchange->plane, &err)) { /* the tunnel says it where clients show it */
         exchange->keep = false;
-        answer_err(exchange, &err, 403);
+        answer_err(exchange, &err, 0);
         return;
     }
     if (exchange->denial) {
@@ -257,10 +261,36 @@ static bool pump_once(struct exchange *exchange)
     return exchange->state != EXCHANGE_OVER && event != HTTP1_NEED_MORE;
 }
 
+/* A long poll or a silent stream writes nothing by which a client that has gone would be noticed. nginx and Go's
+ * net/http end a request at the first end of its client, so that one who half-closes behind its request (nc -N, a
+ * script) gets no answer from them; curl and the agents never do that. Under TLS the two can be told apart: who has
+ * closed is gone at once, and who only sends no more gets its answer. Plain TCP says the same of both, and so does the
+ * Unix socket of a relay in front of it: patience has a limit there. A further request may hide the end. */
+static void look(void *arg)
+{
+    struct exchange *exchange = arg;
+    uint64_t now = clock_mono_ms(), bytes = conn_bytes_out(exchange->conn);
+    bool eof = conn_eof(exchange->conn);
+    if (exchange->state != EXCHANGE_FLOW || !exchange->request_done)
+        return;
+    if (!eof || bytes != exchange->bytes_seen || exchange->half_closed_at == 0) {
+        exchange->bytes_seen = bytes;
+        exchange->half_closed_at = now;
+    }
+    bool silent = now - exchange->half_closed_at >= limit_of(exchange, LIMIT_HALF_CLOSED_MS);
+    if (conn_gone(exchange->conn) || (silent && !conn_stream(exchange->conn)))
+        exchange_close(exchange, "the client has gone");
+    else if (eof || conn_peek(exchange->conn).len > 0)
+        timer_start(&exchange->look, LOOK_MS);
+}
+
 /* The client sends no more (it may still read): what it began and did not finish never will be. */
 static void check_end(struct exchange *exchange)
 {
-    if (exchange->state == EXCHANGE_OVER || !conn_eof(exchange->conn) || conn_peek(exchange->conn).len > 0)
+    bool more = conn_peek(exchange->conn).len > 0, eof = conn_eof(exchange->conn);
+    if (exchange->state == EXCHANGE_FLOW && exchange->request_done && (eof || more) && !timer_running(&exchange->look))
+        look(exchange);
+    if (exchange->state == EXCHANGE_OVER || !eof || more)
         return;
     if (exchange->state == EXCHANGE_HEAD)
         exchange_finish(exchange);
@@ -276,7 +306,8 @@ static void pump(struct exchange *exchange)
     while (exchange->state != EXCHANGE_OVER && pump_once(exchange))
         ;
     exchange->pumping = false;
-    check_end(exchange);
+    if (exchange->state != EXCHANGE_OVER)
+        check_end(exchange);
 }
 
 static void pump_next(void *arg)
@@ -433,6 +464,7 @@ static struct exchange *exchange_new(struct plane *plane, struct conn *conn)
     exchange->parser = http1_new();
     exchange->arena = arena_new(2 * MSG_ARENA_BYTES);
     task_init(&exchange->next, plane->loop, pump_next, exchange);
+    timer_init(&exchange->look, plane->loop, look, exchange);
     conn_set_handler(conn, on_conn, exchange);
     conn_limits(conn, 0, 4 * CONN_OUT_BYTES); /* a whole head fits */
     begin_request(exchange);

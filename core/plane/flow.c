@@ -82,6 +82,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
+    timer_stop(&flow->show);
     dial_cancel(flow->dial);
     ask_cancel(flow->ask);
     if (flow->carrier)
@@ -89,7 +90,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     http1_free(flow->parser);
     needle_scan_clear(&flow->outbound);
     needle_scan_clear(&flow->inbound);
-    needles_free(flow->secrets);
+    secrets_give(flow->secrets);
     flow->secrets = NULL;
     arena_free(flow->arena);
     buf_wipe(&flow->held);
@@ -118,26 +119,20 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
 
 /* ---- the credential ---- */
 
-/* The payload: a JSON object, one NUL byte, the secret (message.h). */
 static bool inject(struct flow *flow, const struct ipc_message *message, struct buf *value,
                    struct err *err)
 {
     struct doc doc CLEANUP(doc_clear) = {0};
-    const uint8_t *end = memchr(message->data, '\0', message->len);
     const char *username = "";
-    if (!end)
-        return err_set(err, ERR_INTERNAL, "the monitor's credential cannot be read");
-    size_t head = (size_t)(end - message->data);
-    if (!json_parse(message->data, head, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, &doc, err))
+    struct span secret;
+    if (!plane_credential(message, &doc, &secret, err))
         return false;
     struct json_at at = json_root(&doc);
     if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
         return false;
-    struct span secret = {(const char *)end + 1, message->len - head - 1};
-    needles_free(flow->secrets); /* of a try that failed */
-    flow->secrets = needles_new();
-    needles_add(flow->secrets, secret, 0);
-    needle_scan_init(&flow->inbound, flow->secrets);
+    secrets_give(flow->secrets); /* of a try that failed */
+    flow->secrets = secrets_take(flow->plane, secret);
+    needle_scan_init(&flow->inbound, secrets_needles(flow->secrets));
     return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
 }
 
@@ -154,15 +149,11 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     struct err err;
     struct buf value CLEANUP(buf_wipe) = {0};
     flow->ask = NULL;
-    if (message->type == MESSAGE_REFUSED) {
-        plane_refusal(message, &err);
-        flow_refuse(flow, &err, refusal_status(err.code), flow->decision.rule, NULL);
-    } else if (message->type != MESSAGE_CREDENTIAL || !inject(flow, message, &value, &err)) {
-        if (message->type != MESSAGE_CREDENTIAL)
-            err_set(&err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
-        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 0, flow->decision.rule, NULL);
-    } else {
+    if (inject(flow, message, &value, &err)) {
         flow_forward(flow); /* the head is written before value is wiped */
+    } else {
+        int status = message->type == MESSAGE_REFUSED ? refusal_status(err.code) : err.code == ERR_LIMIT ? 431 : 0;
+        flow_refuse(flow, &err, status, flow->decision.rule, NULL);
     }
     return false;
 }
@@ -204,8 +195,12 @@ static void on_dialed(void *arg, const struct dial_result *result)
     const struct err *err = result->err;
     flow->dial = NULL;
     if (err) {
-        flow_refuse(flow, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502,
-                    err->code == ERR_DENIED ? "network.private" : NULL, NULL);
+        if (err->code == ERR_DENIED) { /* the rules allowed the name; its address is another matter */
+            flow->decision.rule = "network.private";
+            flow->decision.reason = NULL;
+            flow_record_decision(flow, "deny", err);
+        }
+        flow_refuse(flow, err, dial_status(err), err->code == ERR_DENIED ? "network.private" : NULL, NULL);
         return;
     }
     flow->reused = result->reused;
@@ -220,13 +215,31 @@ static void on_dialed(void *arg, const struct dial_result *result)
         flow_forward(flow);
 }
 
+/* As browsers do: over a connection that is there and takes WebSocket (RFC 8441), else over HTTP/1.1, which every
+ * WebSocket service has; what a new connection takes is not known before its SETTINGS are here. */
+static bool join_trunk(struct flow *flow)
+{
+    const struct target *target = flow->target;
+    struct dial_result found = {.reused = true};
+    if (!flow->websocket || flow->http1_wanted || target->scheme != TARGET_HTTPS)
+        return false;
+    found.trunk = trunk_find(flow->plane, &target->host, target->port);
+    if (found.trunk && http2_can_upgrade(trunk_session(found.trunk))) {
+        on_dialed(flow, &found);
+        return true;
+    }
+    trunk_unref(found.trunk);
+    return false;
+}
+
 void flow_dial(struct flow *flow, bool fresh)
 {
     struct dial_request request = {.host = &flow->target->host, .port = flow->target->port,
                                    .tls = flow->target->scheme == TARGET_HTTPS, .fresh = fresh,
-                                   .http1 = flow->http1_wanted};
+                                   .http1 = flow->http1_wanted || flow->request->upgrade};
     flow_set_state(flow, FLOW_DIALING);
-    flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
+    if (fresh || !join_trunk(flow))
+        flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
 }
 
 /* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. */
@@ -259,36 +272,6 @@ void flow_lost(struct flow *flow, const struct err *err)
 
 /* ---- the decision ---- */
 
-/* C08: a field by which some services take another method than the one in the request line. They may, if that one is
- * allowed too, with the same credential. */
-static void decide_overrides(struct flow *flow, struct match_query query)
-{
-    static const char *const names[] = {"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"};
-    const struct msg_fields *fields = &flow->request->fields;
-    for (size_t i = 0; i < fields->count; i++)
-        for (size_t n = 0; n < COUNT(names); n++) {
-            struct decision other;
-            char method[FLOW_CREDENTIAL_METHOD_BYTES];
-            struct span value = fields->items[i].value;
-            if (!span_eqis(fields->items[i].name, names[n]))
-                continue;
-            size_t len = value.len < sizeof(method) ? value.len : sizeof(method);
-            for (size_t c = 0; c < len; c++) /* most take it in any case; ours are upper case */
-                method[c] = value.p[c] >= 'a' && value.p[c] <= 'z' ? (char)(value.p[c] - 32) : value.p[c];
-            query.method = (struct span){method, len};
-            snapshot_decide(flow->epoch->snapshot, &query, &other);
-            if (other.action == POLICY_ALLOW && other.binding != flow->decision.binding) {
-                other.action = POLICY_DENY;
-                other.reason = "the method that a field asks for goes with another credential";
-            }
-            if (other.action > flow->decision.action) {
-                flow->decision = other;
-                memcpy(flow->override, method, len);
-                flow->override[len < sizeof(flow->override) ? len : sizeof(flow->override) - 1] = '\0';
-            }
-        }
-}
-
 static void decide(struct flow *flow)
 {
     const struct target *target = flow->target;
@@ -296,7 +279,7 @@ static void decide(struct flow *flow)
                                 .method = flow->request->method, .path = span_of(target->path),
                                 .ambiguous = target->ambiguous};
     snapshot_decide(flow->epoch->snapshot, &query, &flow->decision);
-    decide_overrides(flow, query);
+    flow_decide_overrides(flow, &query);
     if (flow->operation) { /* the monitor has decided and named the credential; a denial still holds */
         flow->decision.binding = flow->binding_name
                                      ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)
@@ -329,16 +312,13 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
         return err_set(err, ERR_LIMIT, "a path of more than %d bytes cannot be sent with a credential",
                        FLOW_CREDENTIAL_PATH_BYTES);
     }
-    if (decision->binding && span_eqs(flow->request->method, "TRACE")) { /* C06: it asks for what was put in */
-        err_set(err, ERR_DENIED, "TRACE would show the credential %s", decision->binding->name);
-        return err_hint(err, "Use another method");
-    }
-    if (decision->binding && flow->target->scheme != TARGET_HTTPS) { /* C05 */
-        *status = 502;
-        err_set(err, ERR_DENIED, "the credential %s is never sent over plain http", decision->binding->name);
-        return err_hint(err, "Use https://%s", flow->target->host.name);
-    }
-    return true;
+    bool tls = flow->target->scheme == TARGET_HTTPS;
+    const char *bar = decision_bar(decision, tls, flow->request->method);
+    if (!bar)
+        return true;
+    *status = tls ? 403 : 502;
+    err_set(err, ERR_DENIED, "the credential %s %s", decision->binding->name, bar);
+    return tls ? err_hint(err, "Use another method") : err_hint(err, "Use https://%s", flow->target->host.name);
 }
 
 /* ---- stand-ins (design 8, threat C02) ---- */
@@ -389,6 +369,12 @@ static void begin(void *arg)
     struct err err;
     int status;
     char authority[TARGET_AUTHORITY_BYTES];
+    if (!flow_head_fits(flow, flow->request, &err)) {
+        err_hint(&err, "Send less, or ask the user to raise it in config.yaml");
+        flow_record_decision(flow, "deny", &err);
+        flow_refuse(flow, &err, 431, NULL, NULL);
+        return;
+    }
     msg_strip_hop_by_hop(flow->request);
     target_authority(flow->target, authority);
     decide(flow);
@@ -420,7 +406,8 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .binding_name = request->binding, .captured = request->captured,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
-    flow->http1_wanted = request->msg->upgrade;
+    flow->websocket = request->websocket;
+    timer_init(&flow->show, plane->loop, flow_show, flow);
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;

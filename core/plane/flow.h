@@ -27,7 +27,8 @@ struct flow_client {
     void (*refused)(void *arg, const struct denial *denial, bool head_sent);
     /* flow_room has grown. */
     void (*more)(void *arg);
-    /* After a 101 head: the connection is the client's now, to relay. */
+    /* After a 101 head: the connection is the client's now, to relay. Where the upstream is a stream (flow_request's
+     * websocket alone) it is not called: both bodies go on, as the other protocol's bytes. */
     void (*upgraded)(void *arg, struct conn *upstream);
 };
 
@@ -38,6 +39,7 @@ struct flow_request {
     const char *operation;     /* "op_..." of a tool's call, whose decision the monitor has made; or NULL */
     const char *binding;       /* of a tool's call: the credential the monitor named; or NULL */
     bool captured;             /* for the record */
+    bool websocket;            /* msg->upgrade is for WebSocket, and the client leaves the handshake to us (RFC 8441) */
 };
 
 struct flow *flow_start(struct plane *plane, const struct flow_request *request,

@@ -7,6 +7,17 @@ uint64_t flow_limit(const struct flow *flow, enum limit limit)
     return flow->epoch->snapshot->rules->config->limits[limit];
 }
 
+bool flow_head_fits(const struct flow *flow, const struct msg *head, struct err *err)
+{
+    uint64_t bytes = flow_limit(flow, LIMIT_HEAD_BYTES), fields = flow_limit(flow, LIMIT_HEAD_FIELDS);
+    if (head->fields.count > fields)
+        return err_set(err, ERR_LIMIT, "a head of %zu fields, and limits.head_fields allows %llu", head->fields.count,
+                       (unsigned long long)fields);
+    size_t len = head->bytes + head->method.len + head->target.len + head->reason.len;
+    return len <= bytes || err_set(err, ERR_LIMIT, "a head of %zu bytes, and limits.head_bytes allows %llu", len,
+                                   (unsigned long long)bytes);
+}
+
 /* ---- the request ---- */
 
 /* What a scan holds back needs room of its own, and a frame of its own at the end. */
@@ -27,6 +38,12 @@ size_t flow_room(const struct flow *flow)
     return room_beside(flow->carrier->room(flow), &flow->outbound);
 }
 
+static void watch_held(struct flow *flow, const struct needle_scan *scan)
+{
+    if (needle_scan_can_show(scan) && !timer_running(&flow->show))
+        timer_start(&flow->show, FLOW_SHOW_MS);
+}
+
 static void send_body(struct flow *flow, struct span data)
 {
     /* Not written: the upstream has failed, and its event follows. */
@@ -42,19 +59,29 @@ static void refuse_leak(void *arg)
 }
 
 /* C02: nothing of it is sent, and the request is never completed. */
-static bool leaks(struct flow *flow)
+static void stop_leak(struct flow *flow)
 {
-    const struct needles *sentinels = flow->outbound.needles;
-    if (!sentinels || (flow->outbound.found == 0 && !guard_leak_trailers(sentinels, flow->request, flow->leak_place,
-                                                                         &flow->leak_tag)))
-        return false;
-    if (flow->outbound.found) {
-        memcpy(flow->leak_place, "body", sizeof("body"));
-        flow->leak_tag = flow->outbound.tag;
-    }
     flow->leaking = true;
     task_init(&flow->task, flow->plane->loop, refuse_leak, flow);
     task_post(&flow->task); /* not from within: the client is in the middle of giving us its body */
+}
+
+static bool body_leaks(struct flow *flow)
+{
+    if (!flow->outbound.needles || flow->outbound.found == 0)
+        return false;
+    memcpy(flow->leak_place, "body", sizeof("body"));
+    flow->leak_tag = flow->outbound.tag;
+    stop_leak(flow);
+    return true;
+}
+
+static bool trailers_leak(struct flow *flow)
+{
+    if (!flow->outbound.needles ||
+        !guard_leak_trailers(flow->outbound.needles, flow->request, flow->leak_place, &flow->leak_tag))
+        return false;
+    stop_leak(flow);
     return true;
 }
 
@@ -63,8 +90,10 @@ static void forward_body(struct flow *flow, struct span data)
     flow->body_begun = true;
     if (flow->outbound.needles)
         needle_scan_next(&flow->outbound, data, &data);
-    if (!leaks(flow))
-        send_body(flow, data);
+    if (body_leaks(flow))
+        return;
+    send_body(flow, data);
+    watch_held(flow, &flow->outbound);
 }
 
 void flow_body(struct flow *flow, struct span data)
@@ -82,7 +111,7 @@ static void end_body(struct flow *flow)
         return;
     if (flow->outbound.needles)
         needle_scan_end(&flow->outbound, &rest);
-    if (leaks(flow))
+    if (body_leaks(flow) || trailers_leak(flow))
         return;
     send_body(flow, rest);
     flow->carrier->body_end(flow);
@@ -147,19 +176,30 @@ void flow_forward(struct flow *flow)
 
 /* ---- the answer ---- */
 
+/* That an answer is a denial of ours is not for an upstream to say, behind it neither. */
+static void strip_trailers(struct msg_fields *fields)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fields->count; i++)
+        if (!span_eqis(fields->items[i].name, "X-Aileron-Denied"))
+            fields->items[kept++] = fields->items[i];
+    fields->count = kept;
+}
+
 void flow_finish(struct flow *flow)
 {
     const struct flow_client *client = flow->client;
     void *arg = flow->arg;
     struct span rest = {NULL, 0};
-    if (flow->secrets)
+    if (flow->inbound.needles)
         needle_scan_end(&flow->inbound, &rest);
     if (rest.len > 0)
         client->body(arg, rest);
     if (flow->state != FLOW_FORWARDING)
         return;
     if (flow->secrets)
-        flow->reflected += guard_mask(flow->secrets, &flow->answer, flow->arena);
+        flow->reflected += guard_mask(secrets_needles(flow->secrets), &flow->answer, flow->arena);
+    strip_trailers(&flow->answer.trailers);
     struct arena *arena = flow->arena;
     struct msg answer = flow->answer; /* its trailers live in the arena, which outlives the call */
     flow->arena = NULL;
@@ -171,10 +211,26 @@ void flow_finish(struct flow *flow)
 bool flow_take_head(struct flow *flow)
 {
     struct msg *answer = &flow->answer;
+    struct err err;
+    if (!flow_head_fits(flow, answer, &err)) {
+        flow_broken(flow, &err);
+        return false;
+    }
     flow->head_given = answer->status >= 200 || answer->status == 101;
+    if (flow->websocket && answer->status / 100 == 2) { /* to a client over HTTP/2 that would mean yes */
+        flow->head_given = false;
+        err_set(&err, ERR_UPSTREAM, "%s did not switch to WebSocket, and answered %u", flow->target->host.name,
+                answer->status);
+        flow_refuse(flow, &err, 502, NULL, NULL);
+        return false;
+    }
     msg_strip_hop_by_hop(answer);
+    msg_remove(answer, "X-Aileron-Denied");
     if (flow->secrets)
-        flow->reflected += guard_mask(flow->secrets, answer, flow->arena);
+        flow->reflected += guard_mask(secrets_needles(flow->secrets), answer, flow->arena);
+    /* What comes from here is not looked through: it is framed, and what was held back of a frame would stop it. */
+    if (answer->status == 101)
+        needle_scan_clear(&flow->inbound);
     flow->client->head(flow->arg, answer);
     return flow->state == FLOW_FORWARDING;
 }
@@ -187,10 +243,32 @@ size_t flow_answer_room(const struct flow *flow)
 void flow_take_body(struct flow *flow, struct span data)
 {
     flow->received_bytes += data.len;
-    if (flow->secrets)
+    if (flow->inbound.needles)
         needle_scan_next(&flow->inbound, data, &data);
     if (data.len > 0)
         flow->client->body(flow->arg, data);
+    watch_held(flow, &flow->inbound);
+}
+
+/* A scan's slack leaves room for these, unless the client has stalled: then they wait for it. */
+void flow_show(void *arg)
+{
+    struct flow *flow = arg;
+    struct span data;
+    if (flow->state != FLOW_FORWARDING || flow->leaking)
+        return;
+    if (needle_scan_can_show(&flow->outbound) && flow->carrier->room(flow) >= NEEDLE_SHOWN_MAX) {
+        needle_scan_show(&flow->outbound, &data);
+        send_body(flow, data);
+    }
+    if (needle_scan_can_show(&flow->inbound) && flow->client->room(flow->arg) >= NEEDLE_SHOWN_MAX) {
+        needle_scan_show(&flow->inbound, &data);
+        flow->client->body(flow->arg, data);
+    }
+    if (flow->state != FLOW_FORWARDING)
+        return;
+    watch_held(flow, &flow->outbound);
+    watch_held(flow, &flow->inbound);
 }
 
 void flow_broken(struct flow *flow, struct err *err)

@@ -22,6 +22,8 @@ static bool write_head(struct flow *flow, struct err *err)
     if (!target_write_origin(flow->target, &origin))
         return err_set(err, ERR_LIMIT, "the request's path and query are too long");
     flow->request->keep_alive = true;
+    if (flow->websocket && !websocket_ask(flow->request, flow->accept, err))
+        return false;
     struct span target = {(const char *)origin.data, origin.len};
     if (!http1_write_request(flow->request, target, &head, err))
         return false;
@@ -127,6 +129,10 @@ static bool pump_once(struct flow *flow)
     }
     conn_consume(flow->upstream, used);
     if (event == HTTP1_HEAD) {
+        if (flow->websocket && flow->answer.status == 101 && !websocket_agreed(&flow->answer, flow->accept, &err)) {
+            flow_broken(flow, &err);
+            return false;
+        }
         if (!flow_take_head(flow))
             return false;
         if (flow->head_given)

@@ -40,6 +40,8 @@ static bool begin(struct flow *flow, struct err *err)
     buf_init(&path, 2 * TARGET_PATH_BYTES + 8);
     if (!target_write_origin(flow->target, &path))
         return err_set(err, ERR_LIMIT, "the request's path and query are too long");
+    if (flow->websocket) /* a key belongs to HTTP/1.1 alone (RFC 8441 5) */
+        msg_remove(flow->request, "Sec-WebSocket-Key");
     flow->stream = http2_request(trunk_session(flow->trunk), flow->request, target_scheme_word(flow->target->scheme),
                                  (struct span){(const char *)path.data, path.len}, secret_field(flow), flow, err);
     if (!flow->stream)
@@ -68,7 +70,7 @@ static bool body(struct flow *flow, struct span data)
 static void body_end(struct flow *flow)
 {
     struct err err;
-    if (flow->request->framing == MSG_NONE)
+    if (flow->request->framing == MSG_NONE && !flow->switched)
         return; /* the head said so */
     if (!http2_end(flow->stream, flow->request, &err)) {
         flow_broken(flow, &err);
@@ -139,7 +141,17 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
     moved(flow);
     flow->answered = true;
     flow->answer = *msg;
+    if (msg->status == 101) { /* to an extended CONNECT: the bodies begin */
+        flow->switched = true;
+        flow->body_done = false;
+    }
     if (!flow_take_head(flow))
+        return;
+    if (flow->head_given) /* another limit from here, which may be the shorter one */
+        timer_start(&flow->timer, patience(flow));
+    if (flow->switched)
+        flow->client->more(flow->arg);
+    if (flow->state != FLOW_FORWARDING)
         return;
     if (ended)
         finish(flow);

@@ -5,11 +5,15 @@
 #include "core/plane/dial.h"
 #include "core/plane/flow.h"
 #include "core/plane/guard.h"
+#include "core/plane/secrets.h"
 #include "core/plane/trunk.h"
+#include "core/plane/websocket.h"
 
 /* What the monitor records before it hands a credential out. */
 enum { FLOW_CREDENTIAL_PATH_BYTES = 16 * 1024, FLOW_CREDENTIAL_METHOD_BYTES = 32 };
 enum { FLOW_REFUSALS_MAX = 3 };
+/* The next piece of what is on its way comes sooner; who waits for the last bytes of a message does not feel it. */
+enum { FLOW_SHOW_MS = 20 };
 
 enum flow_state {
     FLOW_DECIDING,   /* until the loop's next round */
@@ -63,7 +67,10 @@ struct flow {
     bool reused, fresh_tried;
     bool untouched;             /* the upstream says that it did nothing: it may be sent again */
     unsigned refusals;          /* how often it said so */
-    bool http1_wanted;          /* the upstream insists, or the request is an upgrade */
+    bool http1_wanted;          /* the upstream insists */
+    bool websocket;             /* the handshake is ours: the client's side is HTTP/2 */
+    bool switched;              /* and it succeeded, over HTTP/2 too: the bodies are the other protocol's */
+    char accept[WEBSOCKET_ACCEPT_BYTES]; /* over HTTP/1.1: what the upstream has to say */
     bool body_done;             /* of the request */
     bool body_begun;            /* some of it was sent: it cannot be sent again */
     bool answered;              /* a byte of an answer came */
@@ -75,14 +82,17 @@ struct flow {
     uint64_t sent_bytes, received_bytes, began_ms;
 
     struct needle_scan outbound; /* the request's body, for stand-ins */
-    struct needles *secrets;     /* the credential that was put in; NULL: none */
+    struct secrets *secrets;     /* the credential that was put in; NULL: none */
     struct needle_scan inbound;  /* the answer's body, for it */
     size_t reflected;            /* how often it came back in a head */
+    struct timer show;           /* what a scan holds back goes on where nothing follows it */
     bool leaking;                /* a stand-in was found in the body or behind it: nothing more is sent */
     char leak_place[GUARD_PLACE_BYTES];
     unsigned leak_tag;
 };
 
+/* flow_override.c: the decision is the strictest of those on all that the request's fields ask for. */
+void flow_decide_overrides(struct flow *flow, const struct match_query *query) NONNULL;
 /* flow_approve.c: the request is held until a person has decided; then flow_dial, or it is refused. */
 void flow_approve(struct flow *flow) NONNULL;
 size_t flow_approve_room(const struct flow *flow) NONNULL;
@@ -96,6 +106,9 @@ const char *flow_mode(const struct flow *flow) NONNULL;
 void flow_set_state(struct flow *flow, enum flow_state state) NONNULL;
 uint64_t flow_limit(const struct flow *flow, enum limit limit) NONNULL;
 void flow_dial(struct flow *flow, bool fresh) NONNULL;
+void flow_show(void *flow) NONNULL; /* the timer's */
+/* limits.head_bytes and head_fields, in either version of HTTP. False: ERR_LIMIT. */
+bool flow_head_fits(const struct flow *flow, const struct msg *head, struct err *err) MUSTUSE NONNULL;
 /* Writes the head and streams. The head borrows the credential's bytes, which the caller wipes afterwards. */
 void flow_forward(struct flow *flow) NONNULL;
 /* Ends the flow: what it holds goes, then the client is told. */

@@ -3,15 +3,21 @@
 #include "core/plane/api.h"
 #include "core/plane/denial.h"
 #include "core/plane/exchange.h"
+#include "core/plane/inlet.h"
 #include "core/plane/socks.h"
 #include "core/plane/tunnel.h"
+#include "core/base/id.h"
 #include "core/wire/socks.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { FIRST_BYTES_MS = 10000, LINGER_MS = 2000 };
+enum {
+    FIRST_BYTES_MS = 10000,
+    LINGER_MS = 2000,
+    TURNED_AWAY_MAX = 256 /* connections above limits.connections that are told so, in LINGER_MS */
+};
 static const char magic[] = "AILERON ";
 
 struct front {
@@ -19,11 +25,24 @@ struct front {
     struct conn *conn;
     bool securing; /* the session API is spoken to over TLS */
     bool proxy;    /* proven; the first byte of what it says is awaited */
+    struct calm calm;
+    struct task again;
 };
+
+/* Only the mode `listener` takes a descriptor. */
+static void drop_passed(struct front *front)
+{
+    int fd = conn_take_fd(front->conn);
+    if (fd >= 0)
+        close(fd);
+}
 
 /* The connection has another owner now, or none. */
 static void front_free(struct front *front)
 {
+    drop_passed(front);
+    task_cancel(&front->again);
+    calm_cancel(&front->calm);
     loop_defer(front->plane->loop, free, front);
 }
 
@@ -100,6 +119,13 @@ static void take_preamble(struct front *front, struct span line)
     } else if (span_eqs(mode, "api")) {
         front_free(front);
         api_start(plane, conn, true);
+    } else if (span_eqs(mode, "listener")) {
+        if (!inlet_open(plane, conn, conn_take_fd(conn), &err)) {
+            refuse(front, &err, 400);
+            return;
+        }
+        plane_leave(plane); /* it carries no request: there is one at the most */
+        front_free(front);
     } else if (!span_eqs(mode, "capture")) {
         err_set(&err, ERR_DATA, "the preamble names no mode that this daemon knows");
         refuse(front, &err, 400);
@@ -126,6 +152,7 @@ static void secure_api(struct front *front)
         front_close(front);
         return;
     }
+    drop_passed(front);
     front->securing = true;
     conn_secure(front->conn, stream, FIRST_BYTES_MS);
 }
@@ -166,15 +193,24 @@ static void look(struct front *front)
     explicit_bzero(line, sizeof(line));
 }
 
+/* What comes may be refused, which is a line on the record: it waits until the monitor takes it. */
+static void go_on(void *arg)
+{
+    struct front *front = arg;
+    if (front->securing || conn_peek(front->conn).len == 0 || !plane_calm(front->plane, &front->calm, &front->again))
+        return;
+    if (front->proxy)
+        start_proxy(front);
+    else
+        look(front);
+}
+
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct front *front = arg;
     switch (event) {
     case CONN_READABLE:
-        if (front->proxy)
-            start_proxy(front);
-        else if (!front->securing)
-            look(front);
+        go_on(front);
         return;
     case CONN_SECURED: {
         struct plane *plane = front->plane;
@@ -194,19 +230,71 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     }
 }
 
-void front_accept(struct plane *plane, int fd)
+/* Above limits.connections: the first of a row is on the record. What has come is read, since closing with bytes
+ * unread would reset the connection and take the answer from the client. */
+static void turn_away(struct plane *plane, struct conn *conn)
+{
+    struct denial denial;
+    struct err err;
+    struct buf out CLEANUP(buf_clear);
+    uint64_t now = clock_mono_ms();
+    err_set(&err, ERR_LIMIT, "this sandbox holds %zu connections already, and limits.connections allows no more",
+            plane->connections);
+    err_hint(&err, "Close some of them, or ask the user to raise it in config.yaml");
+    denial_from_err(&denial, &err, 0);
+    if (!plane->crowded)
+        denial_record(&denial, plane);
+    plane->crowded = true;
+    if (now - plane->turned_away_at >= LINGER_MS) {
+        plane->turned_away_at = now;
+        plane->turned_away = 0;
+    }
+    buf_init(&out, 2 * DENIAL_BODY_BYTES);
+    if (plane->turned_away++ < TURNED_AWAY_MAX && denial_answer(&denial, DENIAL_JSON, true, false, &out) &&
+        conn_write(conn, out.data, out.len))
+        conn_finish(conn, LINGER_MS);
+    else
+        conn_close(conn);
+}
+
+static void on_nothing(struct conn *conn, enum conn_event event, void *arg)
+{
+    (void)conn; /* it is finishing: nothing is told */
+    (void)event;
+    (void)arg;
+}
+
+/* NULL: turned away. */
+static struct front *front_new(struct plane *plane, int fd)
 {
     uint64_t most = plane->epoch->snapshot->rules->config->limits[LIMIT_CONNECTIONS];
     if (plane->connections >= most) {
-        static const char busy[] = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        ssize_t written = write(fd, busy, sizeof(busy) - 1);
-        (void)written; /* the sandbox holds all of its connections already: best effort */
-        close(fd);
-        return;
+        turn_away(plane, conn_new_fd(plane->loop, fd, on_nothing, NULL));
+        return NULL;
     }
     struct front *front = mem_alloc(sizeof(*front));
     front->plane = plane;
     plane->connections++;
+    plane->crowded = false;
+    task_init(&front->again, plane->loop, go_on, front);
     front->conn = conn_new_fd(plane->loop, fd, on_conn, front);
+    return front;
+}
+
+void front_accept(struct plane *plane, int fd)
+{
+    struct front *front = front_new(plane, fd);
+    if (!front)
+        return;
+    conn_want_fd(front->conn);
     conn_deadline(front->conn, FIRST_BYTES_MS);
+}
+
+void front_accept_proxy(struct plane *plane, int fd)
+{
+    struct front *front = front_new(plane, fd);
+    if (!front)
+        return;
+    front->proxy = true;
+    conn_deadline(front->conn, plane->epoch->snapshot->rules->config->limits[LIMIT_IDLE_MS]);
 }

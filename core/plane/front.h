@@ -9,5 +9,7 @@ enum { FRONT_PREAMBLE_BYTES = 512 }; /* "AILERON <token> capture <name> <port>\r
 
 /* Takes fd, an accepted connection of the session's socket. */
 void front_accept(struct plane *plane, int fd) NONNULL;
+/* The same for one of the sandbox's proxy port (inlet.h): as if it had begun with the preamble `proxy`. */
+void front_accept_proxy(struct plane *plane, int fd) NONNULL;
 
 #endif

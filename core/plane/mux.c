@@ -2,6 +2,8 @@
  * what an exchange is to HTTP/1.1. What may be reached is the flow's business. */
 #include "core/plane/mux.h"
 #include "core/plane/flow.h"
+#include "core/plane/frames.h"
+#include "core/plane/splice.h"
 #include "core/wire/http2.h"
 
 #include <stdlib.h>
@@ -32,8 +34,10 @@ struct call {
     struct http2_stream *stream;
     struct msg *request;
     struct target target;
-    struct flow *flow; /* NULL: refused, answered or broken off */
+    struct flow *flow; /* NULL: refused, answered or broken off, or spliced */
+    struct splice *splice; /* after an upgrade: with the upstream's connection */
     bool request_done;
+    bool switching;    /* it asks for WebSocket, and the upstream has not agreed: no byte behind the head is read yet */
     size_t discarded;
     struct timer linger;
 };
@@ -70,23 +74,28 @@ static void mux_end(struct mux *mux, bool linger)
     loop_defer(mux->plane->loop, mux_free, mux);
 }
 
+static void record_error(struct mux *mux, const struct err *err)
+{
+    struct denial denial;
+    denial_from_err(&denial, err, 400);
+    denial_record(&denial, mux->plane);
+}
+
 static void flush(void *arg)
 {
     struct mux *mux = arg;
-    struct span bytes;
     if (!mux->conn)
         return;
     if (mux->plane->draining)
         http2_goaway(mux->http2);
-    conn_cork(mux->conn);
-    while (conn_room(mux->conn) >= HTTP2_NEXT_BYTES && (bytes = http2_next_bytes(mux->http2)).len > 0)
-        if (!conn_write(mux->conn, bytes.p, bytes.len))
-            break; /* the connection has failed, and its event follows */
-    conn_uncork(mux->conn);
+    frames_send(mux->http2, mux->conn);
     /* With requests under way the upstreams' deadlines hold. */
     conn_deadline(mux->conn, http2_streams(mux->http2) ? 0 : limit_of(mux, LIMIT_IDLE_MS));
-    if (http2_over(mux->http2))
-        mux_end(mux, true);
+    if (!http2_over(mux->http2))
+        return;
+    if (http2_error(mux->http2))
+        record_error(mux, http2_error(mux->http2));
+    mux_end(mux, true);
 }
 
 static void mux_flush(struct mux *mux)
@@ -105,15 +114,10 @@ static void receive(struct mux *mux)
     if (!mux->conn)
         return;
     conn_consume(mux->conn, input.len);
-    if (good) {
+    if (good)
         mux_flush(mux);
-        return;
-    }
-    struct denial denial;
-    denial_from_err(&denial, &err, 400);
-    denial_record(&denial, mux->plane);
-    flush(mux); /* GOAWAY */
-    mux_end(mux, true);
+    else
+        flush(mux); /* GOAWAY, and the end */
 }
 
 static void resume(void *arg)
@@ -157,6 +161,8 @@ static void call_reset(struct call *call, enum http2_code code)
 {
     if (call->flow)
         flow_cancel(call->flow, "the answer could not be passed on");
+    if (call->splice)
+        splice_free(call->splice, false);
     timer_stop(&call->linger);
     http2_reset(call->stream, code);
     mux_flush(call->mux);
@@ -218,6 +224,7 @@ static void on_answer_head(void *arg, struct msg *msg)
 {
     struct call *call = arg;
     struct err err;
+    call->switching = call->switching && msg->status != 101;
     if (http2_respond(call->stream, msg, &err))
         mux_flush(call->mux);
     else
@@ -264,6 +271,10 @@ static void pump(struct call *call)
 {
     struct span data;
     size_t room;
+    if (call->splice) {
+        splice_pump(call->splice);
+        return;
+    }
     if (!call->flow) {
         call_over(call);
         return;
@@ -274,9 +285,9 @@ static void pump(struct call *call)
         http2_consume(call->stream, data.len);
     }
     mux_flush(call->mux);
-    if (!call->request_done && http2_ended(call->stream)) {
+    if (!call->request_done && http2_ended(call->stream) && !call->switching) {
         call->request_done = true;
-        if (call->request->framing != MSG_NONE)
+        if (call->request->framing != MSG_NONE || call->request->upgrade)
             flow_body_end(call->flow);
     }
 }
@@ -286,12 +297,23 @@ static void on_more(void *arg)
     pump(arg);
 }
 
+static void on_moved(void *arg)
+{
+    struct call *call = arg;
+    mux_flush(call->mux);
+}
+
+static void on_broken(void *arg)
+{
+    call_reset(arg, HTTP2_CANCEL);
+}
+
 static void on_upgraded(void *arg, struct conn *upstream)
 {
-    struct call *call = arg; /* cannot be: HTTP/2 requests ask for no upgrade, and the parser lets none through */
+    static const struct splice_client client = {on_moved, on_broken};
+    struct call *call = arg;
     call->flow = NULL;
-    conn_close(upstream);
-    call_reset(call, HTTP2_INTERNAL_ERROR);
+    call->splice = splice_new(call->mux->plane, call->stream, upstream, &client, call);
 }
 
 static const struct flow_client call_client = {
@@ -317,9 +339,10 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
     struct err err;
     int status = 400;
     call->request = msg;
-    call->request_done = ended;
+    call->request_done = ended && !msg->upgrade;
+    call->switching = msg->upgrade;
     if (!plane_may_begin(mux->plane, &err)) {
-        answer_err(call, &err, 403);
+        answer_err(call, &err, 0);
         return;
     }
     if (mux->refused) {
@@ -336,12 +359,17 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
         answer_err(call, &err, 400);
         return;
     }
+    if (msg->upgrade && !span_eqis(msg_get(msg, "upgrade"), "websocket")) { /* RFC 9220 3 */
+        err_set(&err, ERR_DATA, "the only protocol that an extended CONNECT may ask for is websocket");
+        answer_err(call, &err, 501);
+        return;
+    }
     if (!origin_target(&mux->origin, msg, msg->arena, &call->target, &status, &err)) {
         answer_err(call, &err, status);
         return;
     }
     struct flow_request request = {.epoch = mux->plane->epoch, .target = &call->target, .msg = msg,
-                                   .captured = mux->captured};
+                                   .captured = mux->captured, .websocket = msg->upgrade};
     call->flow = flow_start(mux->plane, &request, &call_client, call);
 }
 
@@ -362,13 +390,16 @@ static void on_writable(void *arg, struct http2_stream *stream)
     (void)arg;
     if (call->flow)
         flow_drained(call->flow);
+    else if (call->splice)
+        splice_pump(call->splice);
 }
 
 static void on_closed(void *arg, struct http2_stream *stream, uint32_t code)
 {
     struct call *call = http2_owner(stream);
     (void)arg;
-    (void)code;
+    if (call->splice)
+        splice_free(call->splice, code == HTTP2_NO_ERROR);
     if (call->flow)
         flow_cancel(call->flow, "the client reset its request");
     timer_stop(&call->linger);

@@ -7,11 +7,12 @@
 #include <string.h>
 
 static struct stream_config *client_of(const struct snapshot *snapshot, struct trust *trust, bool http1,
-                                       struct err *err)
+                                       struct span identity, struct err *err)
 {
     static const char *const both[] = {"h2", "http/1.1", NULL};
     struct stream_client_options options = {.trust = trust, .alpn = both + http1,
-                                            .tls13_only = snapshot->rules->config->tls.tls13_only};
+                                            .tls13_only = snapshot->rules->config->tls.tls13_only,
+                                            .client_cert_pem = identity, .client_key_pem = identity};
     return stream_config_client(&options, err);
 }
 
@@ -27,12 +28,13 @@ struct epoch *epoch_new(struct snapshot *snapshot, struct err *err)
     struct epoch *epoch = mem_alloc(sizeof(*epoch));
     epoch->refs = 1;
     epoch->trust = trust_new();
+    struct span none = {NULL, 0};
     if (trust_host(epoch->trust, snapshot, err) &&
-        (epoch->client = client_of(snapshot, epoch->trust, false, err)) &&
-        (epoch->client_http1 = client_of(snapshot, epoch->trust, true, err))) {
+        (epoch->client = client_of(snapshot, epoch->trust, false, none, err)) &&
+        (epoch->client_http1 = client_of(snapshot, epoch->trust, true, none, err))) {
         epoch->snapshot = snapshot;
         epoch->sentinels = guard_sentinels(snapshot);
-        epoch->own = mem_array(2 * snapshot->upstream_root_count + 1, sizeof(struct stream_config *));
+        epoch->own = mem_array(snapshot->upstream_root_count + 1, sizeof(*epoch->own));
         return epoch;
     }
     stream_config_unref(epoch->client);
@@ -51,8 +53,11 @@ void epoch_unref(struct epoch *epoch)
 {
     if (!epoch || --epoch->refs > 0)
         return;
-    for (size_t i = 0; i < 2 * epoch->snapshot->upstream_root_count; i++)
-        stream_config_unref(epoch->own[i]);
+    for (size_t i = 0; i < epoch->snapshot->upstream_root_count; i++) {
+        stream_config_unref(epoch->own[i].client[0]);
+        stream_config_unref(epoch->own[i].client[1]);
+        trust_unref(epoch->own[i].trust);
+    }
     free(epoch->own);
     stream_config_unref(epoch->client);
     stream_config_unref(epoch->client_http1);
@@ -62,29 +67,38 @@ void epoch_unref(struct epoch *epoch)
     free(epoch);
 }
 
-static struct stream_config *config_with(const struct snapshot *snapshot, const char *pem, bool http1, struct err *err)
+static struct trust *trust_with(const struct snapshot *snapshot, const char *pem, struct err *err)
 {
     struct trust *trust = trust_new();
-    struct stream_config *config = NULL;
-    if (trust_host(trust, snapshot, err) &&
-        trust_add(trust, span_of(pem), TRUST_BORROW, err))
-        config = client_of(snapshot, trust, http1, err);
+    if (trust_host(trust, snapshot, err) && trust_add(trust, span_of(pem), TRUST_BORROW, err))
+        return trust;
     trust_unref(trust);
-    return config;
+    return NULL;
 }
 
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err)
+static struct epoch_own *own_of(struct epoch *epoch, struct span host)
+{
+    for (size_t i = 0; i < epoch->snapshot->upstream_root_count; i++)
+        if (span_eqs(host, epoch->snapshot->upstream_roots[i].host))
+            return &epoch->own[i];
+    return NULL;
+}
+
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct span identity,
+                                   struct err *err)
 {
     const struct snapshot *snapshot = epoch->snapshot;
-    for (size_t i = 0; i < snapshot->upstream_root_count; i++) {
-        if (!span_eqs(host, snapshot->upstream_roots[i].host))
-            continue;
-        struct stream_config **own = &epoch->own[2 * i + http1];
-        if (!*own)
-            *own = config_with(snapshot, snapshot->upstream_roots[i].pem, http1, err);
-        return *own ? stream_config_ref(*own) : NULL;
-    }
-    return stream_config_ref(http1 ? epoch->client_http1 : epoch->client);
+    struct epoch_own *own = own_of(epoch, host);
+    if (own && !own->trust &&
+        !(own->trust = trust_with(snapshot, snapshot->upstream_roots[own - epoch->own].pem, err)))
+        return NULL;
+    if (identity.len > 0)
+        return client_of(snapshot, own ? own->trust : epoch->trust, http1, identity, err);
+    if (!own)
+        return stream_config_ref(http1 ? epoch->client_http1 : epoch->client);
+    if (!own->client[http1])
+        own->client[http1] = client_of(snapshot, own->trust, http1, identity, err);
+    return own->client[http1] ? stream_config_ref(own->client[http1]) : NULL;
 }
 
 /* ---- the end ---- */
@@ -106,10 +120,12 @@ void plane_drain(struct plane *plane, struct task *drained)
 
 bool plane_may_begin(const struct plane *plane, struct err *err)
 {
-    if (!plane->draining)
-        return true;
-    err_set(err, ERR_DENIED, "this session has ended");
-    return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+    if (plane->draining) {
+        err_set(err, ERR_DENIED, "this session has ended");
+        return err_hint(err, "Nothing more is sent for it; the user can launch a new one");
+    }
+    *err = plane->halted;
+    return err->code == ERR_NONE;
 }
 
 void plane_follow(struct plane *plane, struct epoch *epoch)
@@ -119,6 +135,7 @@ void plane_follow(struct plane *plane, struct epoch *epoch)
     plane->epoch = epoch;
     pool_limits(plane->pool, limits[LIMIT_POOL_IDLE_MS], limits[LIMIT_POOL_TOTAL]);
     pool_empty(plane->pool);
+    resolver_timeout(plane->resolver, limits[LIMIT_RESOLVE_MS]);
     resume_empty(plane->resume);
 }
 
@@ -216,6 +233,30 @@ void plane_refusal(const struct ipc_message *message, struct err *err)
         return;
     err_set(err, err_from_word(code), "%s", text);
     err_hint(err, "%s", hint);
+}
+
+/* The payload: a JSON object, one NUL byte, the secret (message.h). */
+bool plane_credential(const struct ipc_message *message, struct doc *doc, struct span *secret, struct err *err)
+{
+    if (message->type == MESSAGE_REFUSED) {
+        plane_refusal(message, err);
+        return false;
+    }
+    if (message->type != MESSAGE_CREDENTIAL)
+        return err_set(err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
+    const uint8_t *end = memchr(message->data, '\0', message->len);
+    if (!end)
+        return err_set(err, ERR_INTERNAL, "the monitor's credential cannot be read");
+    size_t head = (size_t)(end - message->data);
+    *secret = (struct span){(const char *)end + 1, message->len - head - 1};
+    return json_parse(message->data, head, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, doc, err);
+}
+
+void plane_halt(struct plane *plane, const struct ipc_message *message)
+{
+    plane->halted = (struct err){0};
+    if (message->len > sizeof("{}") - 1)
+        plane_refusal(message, &plane->halted);
 }
 
 /* ---- a monitor that is slow ---- */

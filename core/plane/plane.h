@@ -8,6 +8,7 @@
 #include "core/loop/conn.h"
 #include "core/loop/ipc.h"
 #include "core/loop/pool.h"
+#include "core/loop/race.h"
 #include "core/loop/resolve.h"
 #include "core/plane/lines.h"
 #include "tls/ca.h"
@@ -16,21 +17,26 @@
 /* One snapshot with what is derived from it. A reload makes a new one; a request keeps the one that it
  * began with until it ends. */
 struct needles;
+struct epoch_own { /* of an upstream with roots of its own */
+    struct trust *trust;
+    struct stream_config *client[2]; /* [1]: offers http/1.1 alone */
+};
 struct epoch {
     struct snapshot *snapshot;
     struct trust *trust;          /* the system's roots and tls.ca_file */
     struct stream_config *client; /* verifies upstreams against trust; offers h2 and http/1.1 */
     struct stream_config *client_http1; /* the same, but offers http/1.1 alone: for upgrades */
-    struct stream_config **own;   /* two for each of snapshot->upstream_roots, in that order; NULL: not needed yet */
+    struct epoch_own *own;        /* for each of snapshot->upstream_roots, in that order; zero: not needed yet */
     struct needles *sentinels;    /* the session's stand-ins; NULL: it has none */
     unsigned refs;
 };
 struct epoch *epoch_new(struct snapshot *snapshot, struct err *err) MUSTUSE NONNULL; /* takes it on success */
 struct epoch *epoch_ref(struct epoch *epoch) MUSTUSE NONNULL;
 void epoch_unref(struct epoch *epoch); /* NULL is fine */
-/* The config for an upstream: its own roots where the configuration names a ca_file. A reference. */
-struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct err *err) MUSTUSE
-    NONNULL_AT(1, 4);
+/* The config for an upstream: its own roots where the configuration names a ca_file. A reference. identity: PEM of the
+ * client's certificate and key, for which the config is made anew, and never shared; empty: none. */
+struct stream_config *epoch_client(struct epoch *epoch, struct span host, bool http1, struct span identity,
+                                   struct err *err) MUSTUSE NONNULL_AT(1, 5);
 
 struct ask; /* a question to the monitor that is open */
 /* The answer: a message of one of the types that message.h gives for the question, borrowed for the call. Never
@@ -41,6 +47,7 @@ typedef bool (*ask_fn)(void *arg, const struct ipc_message *message);
 enum { PLANE_PLACES = 256 };
 struct trunk;
 struct dial;
+struct secrets;
 
 struct plane {
     struct loop *loop;
@@ -50,18 +57,25 @@ struct plane {
     struct stream_config *server;     /* towards the sandbox, for an upstream's name: h2 and http/1.1 */
     struct stream_config *server_api; /* for our own name: http/1.1 */
     struct resolver *resolver;
+    struct race_memory families; /* whether IPv6 leads anywhere */
     struct pool *pool;
     struct resume *resume; /* TLS sessions of upstreams */
     struct trunk *trunks;  /* HTTP/2 connections to upstreams, shared by requests */
     struct dial *dials;    /* under way that others may wait for */
     uint64_t http1_places[PLANE_PLACES]; /* hashes of where HTTP/2 was not agreed: nobody waits for a dial there */
+    struct secrets *secrets; /* credentials that answers are searched for (secrets.h) */
     struct lines lines; /* for the record */
     struct ask *asks;
     uint32_t last_ask;
     struct calm *waiting;     /* until the monitor has taken what is queued for it */
     struct timer calm_timer;
+    struct inlet *inlet;      /* the sandbox's listening socket; NULL: its supervisor accepts itself */
+    uint64_t turned_away_at;  /* front.c: when TURNED_AWAY_MAX began to count */
+    unsigned turned_away;
     size_t connections; /* open ones of the sandbox, bounded by limits.connections */
+    bool crowded;       /* the last one that came was over that bound */
     bool draining;
+    struct err halted; /* ERR_NONE, or what MESSAGE_HALT said */
     struct task *drained; /* posted when the last connection of a draining plane has gone; NULL: nobody waits */
 };
 
@@ -69,7 +83,7 @@ struct plane {
 void plane_leave(struct plane *plane) NONNULL;
 /* The session ends: what is under way is finished, and nothing new is begun on connections that are open. */
 void plane_drain(struct plane *plane, struct task *drained) NONNULL;
-/* False: the session has ended (ERR_DENIED). */
+/* False: the session has ended (ERR_DENIED), or is halted (the monitor's words). */
 bool plane_may_begin(const struct plane *plane, struct err *err) MUSTUSE NONNULL;
 
 /* Takes epoch as the newest. Connections and TLS sessions from before it are dropped: what they were verified against
@@ -86,6 +100,7 @@ struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t 
 uint32_t ask_id(const struct ask *ask) NONNULL;
 void ask_cancel(struct ask *ask); /* the answer, should it come, is dropped; NULL is fine */
 void plane_answer(struct plane *plane, const struct ipc_message *message) NONNULL; /* for the worker */
+void plane_halt(struct plane *plane, const struct ipc_message *message) NONNULL; /* MESSAGE_HALT, for the worker */
 /* What adds to the channel without the monitor's asking looks here first: the channel ends where too much waits in
  * it, and the worker with it. False: too much waits now; task is posted when it is less. Once at a time. */
 struct calm {
@@ -96,5 +111,9 @@ bool plane_calm(struct plane *plane, struct calm *calm, struct task *task) MUSTU
 void calm_cancel(struct calm *calm) NONNULL;
 /* An error of the monitor's REFUSED payload. */
 void plane_refusal(const struct ipc_message *message, struct err *err) NONNULL;
+/* The answer to a question for a credential. True: doc holds its object, *secret the bytes, borrowed from message.
+ * False: what the monitor says against it, or that it is malformed. doc is the caller's to clear. */
+bool plane_credential(const struct ipc_message *message, struct doc *doc, struct span *secret, struct err *err) MUSTUSE
+    NONNULL;
 
 #endif

@@ -15,10 +15,8 @@ static bool write_template(const struct binding *binding, const char *username, 
 }
 
 /* RFC 7617: user-id and password joined by one colon, so the user name may not hold one. */
-static bool write_basic(const struct binding *binding, const char *username, struct span secret,
-                        struct buf *value)
+bool scheme_write_basic(const char *user, struct span secret, struct buf *value)
 {
-    const char *user = binding->username ? binding->username : username;
     struct buf pair CLEANUP(buf_wipe);
     buf_init(&pair, SCHEME_VALUE_BYTES / 2);
     if (strchr(user, ':') || !buf_adds(&pair, user) || !buf_adds(&pair, ":") ||
@@ -30,6 +28,12 @@ static bool write_basic(const struct binding *binding, const char *username, str
     text_base64(pair.data, pair.len, (char *)text);
     value->len += strlen((const char *)text);
     return true;
+}
+
+static bool write_basic(const struct binding *binding, const char *username, struct span secret,
+                        struct buf *value)
+{
+    return scheme_write_basic(binding->username ? binding->username : username, secret, value);
 }
 
 static const struct scheme_row {
@@ -49,6 +53,7 @@ bool scheme_apply(const struct binding *binding, const char *username, struct sp
     for (size_t i = 0; i < COUNT(row->slots) && row->slots[i]; i++)
         msg_remove(msg, row->slots[i]);
     msg_remove(msg, binding->header);
+    msg_remove_doubles(msg, binding->header); /* C03 */
     if (!row->write(binding, username, secret, value)) {
         err_set(err, ERR_DENIED, "the credential %s cannot be written as %s", binding->name,
                 binding_scheme_word(binding->scheme));

@@ -14,5 +14,7 @@ enum { SCHEME_VALUE_BYTES = 32 * 1024 }; /* of the field's value that is written
  * LF, NUL: C10), with what to do. */
 bool scheme_apply(const struct binding *binding, const char *username, struct span secret,
                   struct msg *msg, struct buf *value, struct err *err) MUSTUSE NONNULL_AT(1, 2, 4, 5, 6);
+/* "Basic ..." appended to value. False: a user name with a colon, or too long for value. */
+bool scheme_write_basic(const char *user, struct span secret, struct buf *value) MUSTUSE NONNULL_AT(1, 3);
 
 #endif

@@ -13,11 +13,13 @@ struct socks {
     struct conn *conn;
     bool greeted;
     struct task begin;
+    struct calm calm;
 };
 
 static void socks_free(struct socks *socks)
 {
     task_cancel(&socks->begin);
+    calm_cancel(&socks->calm);
     loop_defer(socks->plane->loop, free, socks);
 }
 
@@ -67,6 +69,8 @@ static void look(struct socks *socks)
     enum socks_reply reply;
     size_t used = 0;
     uint16_t port = 0;
+    if (conn_peek(socks->conn).len > 0 && !plane_calm(socks->plane, &socks->calm, &socks->begin))
+        return;
     if (!socks->greeted && !greet(socks))
         return;
     switch (socks_request(conn_peek(socks->conn), &used, &host, &port, &reply, &err)) {

@@ -1,6 +1,7 @@
 /* Bytes between one connection and one HTTP/2 session, until either ends. */
 #include "core/plane/trunk.h"
 #include "core/plane/flow_private.h"
+#include "core/plane/frames.h"
 
 #include <stdlib.h>
 
@@ -56,15 +57,14 @@ static void trunk_end(struct trunk *trunk)
 static void flush(void *arg)
 {
     struct trunk *trunk = arg;
-    struct span bytes;
     if (!trunk->conn)
         return;
-    conn_cork(trunk->conn);
-    while (conn_room(trunk->conn) >= HTTP2_NEXT_BYTES && (bytes = http2_next_bytes(trunk->http2)).len > 0)
-        if (!conn_write(trunk->conn, bytes.p, bytes.len))
-            break; /* the connection has failed, and its event follows */
-    conn_uncork(trunk->conn);
-    if (http2_over(trunk->http2) && conn_unsent(trunk->conn) == 0) {
+    frames_send(trunk->http2, trunk->conn);
+    if (http2_error(trunk->http2)) {
+        trunk->err = *http2_error(trunk->http2);
+        trunk->err.code = ERR_UPSTREAM;
+        trunk_end(trunk); /* GOAWAY has gone, so far as it goes out at once */
+    } else if (http2_over(trunk->http2) && conn_unsent(trunk->conn) == 0) {
         err_set(&trunk->err, ERR_UPSTREAM, "the upstream ended its HTTP/2 connection");
         trunk_end(trunk);
     }
@@ -83,13 +83,10 @@ static void receive(struct trunk *trunk)
         return;
     bool good = http2_receive(trunk->http2, input, &trunk->err);
     conn_consume(trunk->conn, input.len);
-    if (good) {
+    if (good)
         trunk_flush(trunk);
-        return;
-    }
-    trunk->err.code = ERR_UPSTREAM;
-    flush(trunk); /* GOAWAY, so far as it goes out at once */
-    trunk_end(trunk);
+    else
+        flush(trunk); /* GOAWAY, and the end */
 }
 
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)

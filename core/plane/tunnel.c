@@ -39,7 +39,7 @@ struct tunnel {
     uint64_t began_ms;
 };
 
-enum { FIRST_BYTES_MS = 30000, LINGER_MS = 2000 };
+enum { FIRST_BYTES_MS = 30000, REFUSED_BYTES_MS = 2000, LINGER_MS = 2000 };
 
 static void tunnel_free(struct tunnel *tunnel)
 {
@@ -109,8 +109,8 @@ static bool write_refusal(const struct tunnel *tunnel, struct buf *out)
     return false;
 }
 
-/* A refusal in the clear: the answer to a CONNECT; a captured connection has nobody to tell and is closed. */
-static void refuse(struct tunnel *tunnel)
+/* A refusal in the clear: the answer to a CONNECT. */
+static void refuse_in_clear(struct tunnel *tunnel)
 {
     struct buf out CLEANUP(buf_clear);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
@@ -191,6 +191,19 @@ static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
     tunnel_free(tunnel);
 }
 
+static void open_inside(struct tunnel *tunnel);
+
+/* No client shows the body of a refused CONNECT to port 443 (HACKING), and a captured one asked for nothing: both are
+ * told as the answer to their first request, if they make one in TLS or in HTTP. */
+static void refuse(struct tunnel *tunnel)
+{
+    tunnel->refused = true;
+    if (tunnel->way == TUNNEL_CAPTURED || tunnel->port == 443)
+        open_inside(tunnel);
+    else
+        refuse_in_clear(tunnel);
+}
+
 static void on_dialed(void *arg, const struct dial_result *result)
 {
     struct tunnel *tunnel = arg;
@@ -200,8 +213,11 @@ static void on_dialed(void *arg, const struct dial_result *result)
     if (err) {
         struct decision address = {.rule = err->code == ERR_DENIED ? "network.private" : NULL};
         record(tunnel, "deny", "tunnel", &address, err);
-        make_denial(tunnel, &address, err, err->code == ERR_DENIED ? 403 : err->code == ERR_TIMEOUT ? 504 : 502);
-        refuse(tunnel);
+        make_denial(tunnel, &address, err, dial_status(err));
+        if (tunnel->way == TUNNEL_CAPTURED)
+            refuse(tunnel);
+        else
+            refuse_in_clear(tunnel);
         return;
     }
     if (!established(tunnel)) {
@@ -320,7 +336,8 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 static void open_inside(struct tunnel *tunnel)
 {
     tunnel->state = TUNNEL_FIRST;
-    conn_deadline(tunnel->conn, FIRST_BYTES_MS);
+    /* Refused: one that does not speak first is to see the end soon. */
+    conn_deadline(tunnel->conn, tunnel->refused ? REFUSED_BYTES_MS : FIRST_BYTES_MS);
     /* A ClientHello may be larger than the usual input buffer. */
     conn_limits(tunnel->conn, HELLO_INPUT_MAX, 0);
     if (established(tunnel))
@@ -347,6 +364,12 @@ static void begin(void *arg)
         open_inside(tunnel);
         return;
     }
+    if (!plane_may_begin(tunnel->plane, &err)) {
+        make_denial(tunnel, NULL, &err, 0);
+        denial_record(&tunnel->denial, tunnel->plane);
+        refuse(tunnel);
+        return;
+    }
     snapshot_decide(tunnel->epoch->snapshot, &query, &decision);
     if (decision.action == POLICY_ALLOW) {
         record(tunnel, "allow", "tunnel", &decision, NULL);
@@ -360,11 +383,7 @@ static void begin(void *arg)
                    "the user to change policy.yaml");
     record(tunnel, "deny", "tunnel", &decision, &err);
     make_denial(tunnel, &decision, &err, 403);
-    tunnel->refused = true;
-    if (tunnel->port == 443)
-        open_inside(tunnel); /* no client shows the body of a refused CONNECT (HACKING) */
-    else
-        refuse(tunnel);
+    refuse(tunnel);
 }
 
 void tunnel_start(struct plane *plane, struct conn *conn, const struct target_host *host, uint16_t port,

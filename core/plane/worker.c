@@ -6,6 +6,7 @@
 #include "core/loop/listen.h"
 #include "core/plane/api.h"
 #include "core/plane/front.h"
+#include "core/plane/inlet.h"
 #include "tls/crypto.h"
 
 #include <signal.h>
@@ -142,6 +143,7 @@ static void drain(struct worker *worker)
     struct plane *plane = &worker->plane;
     listener_free(worker->listener);
     worker->listener = NULL;
+    inlet_close(plane->inlet);
     task_init(&worker->drained, plane->loop, on_drained, worker);
     plane_drain(plane, &worker->drained);
     if (plane->epoch)
@@ -164,6 +166,8 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
         }
     } else if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED) {
         api_run_approved(&worker->plane, message);
+    } else if (message->type == MESSAGE_HALT) {
+        plane_halt(&worker->plane, message);
     } else if (message->type == MESSAGE_SHUTDOWN) {
         drain(worker);
     } else {

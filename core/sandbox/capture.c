@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/loop/conn.h"
 #include "core/loop/listen.h"
+#include "core/sandbox/handover.h"
 #include "core/sandbox/layout.h"
 #include "core/wire/dns.h"
 
@@ -42,6 +43,7 @@ struct port {
 struct capture {
     struct loop *loop;
     struct relay *relay;
+    struct handover *handover; /* of the proxy port */
     struct names *names;
     struct port ports[PORTS_ALL];
     size_t port_count, dns_conns;
@@ -106,6 +108,7 @@ void capture_close(struct capture *capture)
 {
     if (capture == NULL)
         return;
+    handover_free(capture->handover);
     for (size_t i = 0; i < capture->port_count; i++) {
         listener_free(capture->ports[i].listener);
         close(capture->ports[i].fd);
@@ -268,6 +271,13 @@ static void on_accept(void *arg, int fd)
     }
 }
 
+static void on_taken(void *arg, bool taken)
+{
+    const struct port *port = arg;
+
+    listener_pause(port->listener, taken);
+}
+
 void capture_start(struct capture *capture, struct relay *relay)
 {
     struct err err = {0};
@@ -278,6 +288,8 @@ void capture_start(struct capture *capture, struct relay *relay)
         port->listener = listener_new(capture->loop, port->fd, on_accept, port, &err);
         if (port->listener == NULL)
             log_error("capture: port=%u error=\"%s\"", port->number, err.message);
+        else if (port->role == ROLE_PROXY)
+            capture->handover = handover_start(capture->loop, relay, port->fd, on_taken, port);
     }
     if (capture->udp >= 0) {
         watch_init(&capture->udp_watch, capture->loop, capture->udp, on_datagram, capture);

@@ -4,11 +4,14 @@
 #include "core/sandbox/env.h"
 
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "core/sandbox/layout.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { GIT_CONFIG_MAX = 1000 }; /* entries of git's configuration in the environment */
 
 void env_clear(struct env *env)
 {
@@ -83,9 +86,10 @@ bool env_name_valid(const char *name)
     return len > 0 && len <= 128 && name[len] == '\0' && !isdigit((unsigned char)name[0]);
 }
 
-/* What a sandbox's program gets; NULL value: from struct env_sandbox. Kind R of the certificate variables
- * replaces a program's roots and gets the bundle, kind A adds to them and gets the CA alone. Proxies in both
- * cases: curl reads http_proxy in lower case only, others in upper case only. */
+/* What a sandbox's program gets. Kind R of the certificate variables replaces a program's roots and gets the bundle,
+ * kind A adds to them and gets what is not public: the session's CA and tls.ca_file's. tests/clients asserts for each
+ * program which of them it obeys. Proxies in both cases: curl reads http_proxy in lower case only, others in upper
+ * case only. */
 static const struct env_row {
     const char *name, *value;
     bool sealed_only;
@@ -99,21 +103,69 @@ static const struct env_row {
     {"NO_PROXY", "localhost,127.0.0.1,::1", false},
     {"no_proxy", "localhost,127.0.0.1,::1", false},
     {"NODE_USE_ENV_PROXY", "1", false},
-    {"SSL_CERT_FILE", SANDBOX_BUNDLE, false},
-    {"CURL_CA_BUNDLE", SANDBOX_BUNDLE, false},
-    {"REQUESTS_CA_BUNDLE", SANDBOX_BUNDLE, false},
+    /* R */
+    {"SSL_CERT_FILE", SANDBOX_BUNDLE, false},      /* OpenSSL and what is built on it, Go, rustls, uv */
+    {"CURL_CA_BUNDLE", SANDBOX_BUNDLE, false},     /* curl */
+    {"GIT_SSL_CAINFO", SANDBOX_BUNDLE, false},     /* git */
+    {"REQUESTS_CA_BUNDLE", SANDBOX_BUNDLE, false}, /* Python's requests: conda, the Azure CLI */
     {"PIP_CERT", SANDBOX_BUNDLE, false},
-    {"GIT_SSL_CAINFO", SANDBOX_BUNDLE, false},
+    {"CONDA_SSL_VERIFY", SANDBOX_BUNDLE, false},
     {"AWS_CA_BUNDLE", SANDBOX_BUNDLE, false},
+    {"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", SANDBOX_BUNDLE, false}, /* gcloud */
+    {"HTTPLIB2_CA_CERTS", SANDBOX_BUNDLE, false},                  /* gsutil */
+    {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", SANDBOX_BUNDLE, false},   /* gRPC's C core */
     {"CARGO_HTTP_CAINFO", SANDBOX_BUNDLE, false},
-    {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", SANDBOX_BUNDLE, false},
-    {"NODE_EXTRA_CA_CERTS", SANDBOX_CA, false},
-    {"DENO_CERT", SANDBOX_CA, false},
+    {"CODEX_CA_CERTIFICATE", SANDBOX_BUNDLE, false},
+    {"npm_config_cafile", SANDBOX_BUNDLE, false},
+    {"COMPOSER_CAFILE", SANDBOX_BUNDLE, false},
+    {"BUNDLE_SSL_CA_CERT", SANDBOX_BUNDLE, false},
+    {"PERL_LWP_SSL_CA_FILE", SANDBOX_BUNDLE, false},
+    {"HEX_CACERTS_PATH", SANDBOX_BUNDLE, false},
+    {"NIX_SSL_CERT_FILE", SANDBOX_BUNDLE, false},
+    /* A */
+    {"NODE_EXTRA_CA_CERTS", SANDBOX_CA_EXTRA, false},
+    {"DENO_CERT", SANDBOX_CA_EXTRA, false},
     {"AILERON_API_URL", SANDBOX_API_URL, true},
     {"AILERON_TOOLS_FILE", SANDBOX_TOOLS, false},
     {"AILERON_SHIMS_DIR", SANDBOX_SHIMS, false},
     {"HOME", SANDBOX_HOME, false},
 };
+
+/* Java reads no variable for proxy or roots, but options from this one, whatever starts the VM. JDK_JAVA_OPTIONS is
+ * read by the program java alone, and not before JDK 9: javac's, Gradle's and an embedded VM would not know of it.
+ * Both say on standard error that they were picked up. */
+#define JAVA_OPTIONS "JAVA_TOOL_OPTIONS"
+static const char java_options[] =
+    "-Djavax.net.ssl.trustStore=" SANDBOX_KEYSTORE " -Djavax.net.ssl.trustStoreType=PKCS12"
+    " -Dhttp.proxyHost=" SANDBOX_PROXY_HOST " -Dhttp.proxyPort=" SANDBOX_PROXY_PORT_TEXT
+    " -Dhttps.proxyHost=" SANDBOX_PROXY_HOST " -Dhttps.proxyPort=" SANDBOX_PROXY_PORT_TEXT;
+
+/* Behind the options that are there already (an image's, an agent file's): of one property the last value holds. */
+static bool add_java_options(struct env *env)
+{
+    const char *old = env_get(env, JAVA_OPTIONS);
+    AUTOFREE char *both = mem_printf("%s%s%s", old != NULL ? old : "", old != NULL && old[0] != '\0' ? " " : "",
+                                     java_options);
+
+    return env_set(env, JAVA_OPTIONS, both);
+}
+
+/* git has HTTP/1.1 by its configuration, which it also takes from the environment. Over HTTP/2 its large pushes hang
+ * with the curl of Debian 12 (7.88): where the last bytes wait for the stream's window, curl asks git for more behind
+ * the end of the body, and git then waits for itself. Behind the entries that are there already. */
+static bool add_git_config(struct env *env)
+{
+    const char *count = env_get(env, "GIT_CONFIG_COUNT");
+    uint64_t number = 0;
+
+    if (count != NULL && !text_u64(span_of(count), GIT_CONFIG_MAX, &number))
+        return true; /* git will say what is wrong with it */
+    AUTOFREE char *key = mem_printf("GIT_CONFIG_KEY_%u", (unsigned)number);
+    AUTOFREE char *value = mem_printf("GIT_CONFIG_VALUE_%u", (unsigned)number);
+    AUTOFREE char *next = mem_printf("%u", (unsigned)number + 1);
+    return env_set(env, key, "http.version") && env_set(env, value, "HTTP/1.1") &&
+           env_set(env, "GIT_CONFIG_COUNT", next);
+}
 
 bool env_name_reserved(const char *name)
 {
@@ -160,7 +212,7 @@ bool env_apply_sandbox(struct env *env, const struct env_sandbox *sandbox, struc
     if (image_path == NULL || image_path[0] == '\0')
         image_path = SANDBOX_PATH;
     AUTOFREE char *path = mem_printf("%s:%s:%s", SANDBOX_SHIMS, SANDBOX_BIN, image_path);
-    good = env_set(env, "PATH", path) && good;
+    good = env_set(env, "PATH", path) && add_java_options(env) && add_git_config(env) && good;
     good = env_set(env, "AILERON_TOKEN", sandbox->token) && good;
     good = env_set(env, "USER", sandbox->user) && good;
     good = env_set(env, "LOGNAME", sandbox->user) && good;

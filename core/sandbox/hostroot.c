@@ -2,7 +2,9 @@
  * symlinks into /usr, made again. /etc is a fresh directory of symlinks into one read-only bind of the host's
  * (/.etc: at the same depth, so that relative links in it still lead where they led): one mount instead of two
  * hundred keeps the start under 10 ms. What others cannot read in it is covered, whoever launches: root must
- * not show a sandbox more than a user would. Nothing of /home, /root, /var, /run, /srv or /mnt is there. */
+ * not show a sandbox more than a user would. The same holds for /opt and /usr/local, where people put what is their
+ * own; the rest of /usr is what packages bring, the same for everybody, and too large to look through at every launch.
+ * Nothing of /home, /root, /var, /run, /srv or /mnt is there. */
 #include "core/sandbox/hostroot.h"
 
 #include "core/base/file.h"
@@ -21,10 +23,17 @@
 enum {
     ETC_ENTRIES_MAX = 20000, /* looked at in /etc; beyond it the launch is refused */
     ETC_DEPTH_MAX = 12,
+    PROGRAM_ENTRIES_MAX = 200000, /* looked at in /opt and /usr/local together; likewise */
+    PROGRAM_DEPTH_MAX = 64,
     LINK_MAX_BYTES = 4096
 };
 
 #define HOST_ETC "/.etc"
+
+struct walk { /* what is left of its bounds */
+    size_t entries;
+    int depth;
+};
 
 /* Bound whole where they are directories, made again where they are symlinks. */
 static const char *const system_directories[] = {"/usr",   "/bin",    "/sbin",   "/lib", "/lib32",
@@ -59,6 +68,12 @@ static char *link_text(const char *path)
     return n > 0 && n < (ssize_t)sizeof(text) - 1 ? mem_strndup(text, (size_t)n) : NULL;
 }
 
+/* A directory whose content others see. */
+static bool others_enter(const struct stat *st)
+{
+    return S_ISDIR(st->st_mode) && (st->st_mode & (S_IROTH | S_IXOTH)) == (S_IROTH | S_IXOTH);
+}
+
 static bool add_place(const char *root, const char *place, struct buf *args)
 {
     AUTOFREE char *path = mem_printf("%s%s", root, place);
@@ -67,13 +82,60 @@ static bool add_place(const char *root, const char *place, struct buf *args)
 
     if (target != NULL)
         return add3(args, "--symlink", target, place);
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode) || (st.st_mode & S_IROTH) == 0)
+    if (stat(path, &st) != 0 || !others_enter(&st))
         return true;
     return add3(args, "--ro-bind", path, place);
 }
 
+/* Covers what others cannot read below a directory; takes dir_fd. */
+static bool cover(int dir_fd, const char *below, struct walk *walk, struct buf *args)
+{
+    DIR *dir = fdopendir(dir_fd);
+    bool good = dir != NULL && walk->depth > 0;
+
+    if (dir == NULL)
+        close(dir_fd);
+    walk->depth--;
+    for (struct dirent *entry; good && (entry = readdir(dir)) != NULL;) {
+        struct stat st;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        good = walk->entries-- > 0;
+        /* d_type spares a call for symlinks: their targets are looked at where they are. */
+        if (!good || entry->d_type == DT_LNK || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        AUTOFREE char *place = mem_printf("%s/%s", below, entry->d_name);
+        if (others_enter(&st)) {
+            int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            good = fd >= 0 ? cover(fd, place, walk, args) : errno == EACCES || errno == ENOENT;
+        } else if (S_ISDIR(st.st_mode)) {
+            good = hostroot_arg(args, "--perms") && add3(args, "0000", "--tmpfs", place);
+        } else if (!S_ISLNK(st.st_mode) && (st.st_mode & S_IROTH) == 0) {
+            good = add3(args, "--ro-bind", "/dev/null", place);
+        }
+    }
+    walk->depth++;
+    if (dir != NULL)
+        closedir(dir);
+    return good;
+}
+
+static bool cover_programs(const char *root, const char *place, struct walk *walk, struct buf *args)
+{
+    AUTOFREE char *path = mem_printf("%s%s", root, place);
+    struct stat st;
+
+    if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return true; /* not there, or a symlink: its target is looked at where it is */
+    if (!others_enter(&st)) /* below /opt it was left out; /usr/local is in what is bound */
+        return strcmp(place, "/usr/local") != 0 ||
+               (hostroot_arg(args, "--perms") && add3(args, "0000", "--tmpfs", place));
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? errno == EACCES : cover(fd, place, walk, args);
+}
+
 /* /opt entry by entry: our own directory there is mounted later. */
-static bool add_opt(const char *root, struct buf *args)
+static bool add_opt(const char *root, struct walk *walk, struct buf *args)
 {
     AUTOFREE char *path = mem_printf("%s/opt", root);
     DIR *dir = opendir(path);
@@ -85,43 +147,9 @@ static bool add_opt(const char *root, struct buf *args)
         if (entry->d_name[0] == '.' || strcmp(entry->d_name, "aileron") == 0)
             continue;
         AUTOFREE char *place = mem_printf("/opt/%s", entry->d_name);
-        good = add_place(root, place, args);
+        good = add_place(root, place, args) && cover_programs(root, place, walk, args);
     }
     closedir(dir);
-    return good;
-}
-
-/* Covers what others cannot read below /etc; `budget` bounds the walk. */
-static bool cover(int dir_fd, const char *below, int depth, size_t *budget, struct buf *args)
-{
-    DIR *dir = fdopendir(dir_fd);
-    bool good = dir != NULL;
-
-    if (dir == NULL)
-        close(dir_fd);
-    for (struct dirent *entry; good && (entry = readdir(dir)) != NULL;) {
-        struct stat st;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        if ((*budget)-- == 0 || depth > ETC_DEPTH_MAX) {
-            good = false;
-            break;
-        }
-        /* d_type spares a call for symlinks: their targets are looked at where they are. */
-        if (entry->d_type == DT_LNK || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        AUTOFREE char *place = mem_printf("%s/%s", below, entry->d_name);
-        if (S_ISDIR(st.st_mode) && (st.st_mode & S_IROTH) != 0) {
-            int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            good = fd >= 0 ? cover(fd, place, depth + 1, budget, args) : errno == EACCES || errno == ENOENT;
-        } else if (S_ISDIR(st.st_mode)) {
-            good = hostroot_arg(args, "--perms") && add3(args, "0000", "--tmpfs", place);
-        } else if ((st.st_mode & S_IROTH) == 0) {
-            good = add3(args, "--ro-bind", "/dev/null", place);
-        }
-    }
-    if (dir != NULL)
-        closedir(dir);
     return good;
 }
 
@@ -154,7 +182,7 @@ static bool add_etc_entry(const char *root, const char *name, struct buf *args)
 static bool add_etc(const char *root, struct buf *args, struct err *err)
 {
     AUTOFREE char *path = mem_printf("%s/etc", root);
-    size_t budget = ETC_ENTRIES_MAX;
+    struct walk walk = {ETC_ENTRIES_MAX, ETC_DEPTH_MAX + 1};
     bool good = add3(args, "--ro-bind", path, HOST_ETC) && add3(args, "--perms", "0755", "--tmpfs") &&
                 hostroot_arg(args, "/etc");
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -165,7 +193,7 @@ static bool add_etc(const char *root, struct buf *args, struct err *err)
         good = false;
         if (fd >= 0)
             close(fd);
-    } else if (good && !cover(fd, HOST_ETC, 0, &budget, args)) {
+    } else if (good && !cover(fd, HOST_ETC, &walk, args)) {
         good = err_set(err, ERR_LAUNCH, "%s has more than %d entries", path, ETC_ENTRIES_MAX);
     }
     for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;)
@@ -209,6 +237,7 @@ bool hostroot_build(const char *root, struct buf *args, struct err *err)
         {"--perms", "0755", "--dir", SANDBOX_BIN},
     };
 
+    struct walk walk = {PROGRAM_ENTRIES_MAX, PROGRAM_DEPTH_MAX};
     for (size_t i = 0; i < COUNT(system_directories); i++)
         if (!add_place(root, system_directories[i], args))
             return too_long(err);
@@ -216,8 +245,13 @@ bool hostroot_build(const char *root, struct buf *args, struct err *err)
         for (size_t j = 0; j < COUNT(fresh[i]); j++)
             if (fresh[i][j][0] != '\0' && !hostroot_arg(args, fresh[i][j]))
                 return too_long(err);
-    if (!add_proc(args) || !add_opt(root, args))
+    if (!add_proc(args))
         return too_long(err);
+    if (!cover_programs(root, "/usr/local", &walk, args) || !add_opt(root, &walk, args)) {
+        err_set(err, ERR_LAUNCH, "%s/opt and %s/usr/local have more than %d entries, %d deep, or too many that others "
+                "cannot read", root, root, PROGRAM_ENTRIES_MAX, PROGRAM_DEPTH_MAX);
+        return err_hint(err, "Move what no agent needs elsewhere, or use --sandbox=docker");
+    }
     return add_etc(root, args, err);
 }
 

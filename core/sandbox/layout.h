@@ -10,12 +10,16 @@
 #define SANDBOX_TOKEN SANDBOX_RUN "/token"
 #define SANDBOX_ETC "/etc/aileron" /* the same directory */
 #define SANDBOX_CA SANDBOX_ETC "/ca.pem"
+#define SANDBOX_CA_EXTRA SANDBOX_ETC "/ca-extra.pem" /* what a sandbox trusts beside the public roots */
 #define SANDBOX_BUNDLE SANDBOX_ETC "/ca-bundle.pem"
+#define SANDBOX_KEYSTORE SANDBOX_ETC "/ca-bundle.p12" /* the same for Java */
 #define SANDBOX_TOOLS SANDBOX_ETC "/tools.json"
 #define SANDBOX_HOME "/home/agent"
 #define SANDBOX_WORKSPACE "/home/agent/workspace"
 #define SANDBOX_API_URL "https://aileron.internal/v1"
-#define SANDBOX_PROXY_URL "http://127.0.0.1:3128"
+#define SANDBOX_PROXY_HOST "127.0.0.1"
+#define SANDBOX_PROXY_PORT_TEXT "3128" /* SANDBOX_PROXY_PORT */
+#define SANDBOX_PROXY_URL "http://" SANDBOX_PROXY_HOST ":" SANDBOX_PROXY_PORT_TEXT
 #define SANDBOX_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Where distributions keep their one file of roots. Programs that read no variable (GnuTLS: Debian's wget) find the

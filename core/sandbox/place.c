@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CA_BYTES = 64 * 1024 };
+enum { CA_BYTES = 5 * 1024 * 1024 }; /* tls.ca_file may be as large as all roots together, 4 MiB */
 
 bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err)
 {
@@ -75,24 +75,47 @@ static void add_entry(const char *path, unsigned id, const char *entry)
         (void)!file_write_all(fd, line, strlen(line), &err);
 }
 
-/* Adds the session's CA to the image's own roots. No symlink is followed: what it leads to is in the list too, or
- * is none of ours to write to. */
+/* An image without roots gets them: programs that read no variable have nothing else. */
+static void make_store(const char *path)
+{
+    struct buf bundle;
+    struct err err = {0};
+
+    if (!file_read(SANDBOX_BUNDLE, CA_BYTES, &bundle, &err))
+        return;
+    mode_t mask = umask(022);
+    mkdir("/etc", 0755);
+    mkdir("/etc/ssl", 0755);
+    mkdir("/etc/ssl/certs", 0755);
+    CLEANUP(file_close_ptr) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    umask(mask);
+    if (fd >= 0)
+        (void)!file_write_all(fd, bundle.data, bundle.len, &err);
+    buf_clear(&bundle);
+}
+
+/* Adds the session's CA and tls.ca_file's to the image's own roots. No symlink is followed: what it leads to is in the
+ * list too, or is none of ours to write to. */
 static void add_roots(void)
 {
     static const char *const stores[] = SANDBOX_ROOT_STORES;
     struct buf ca;
     struct err err = {0};
     struct stat st;
+    bool found = false;
 
-    if (!file_read(SANDBOX_CA, CA_BYTES, &ca, &err))
+    if (!file_read(SANDBOX_CA_EXTRA, CA_BYTES, &ca, &err))
         return;
     for (size_t i = 0; i < COUNT(stores); i++) {
         CLEANUP(file_close_ptr) int fd = open(stores[i], O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        found = found || fd >= 0;
         if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
             (!file_write_all(fd, "\n", 1, &err) || !file_write_all(fd, ca.data, ca.len, &err)))
             break; /* a full disk: the variables are still there */
     }
     buf_clear(&ca);
+    if (!found)
+        make_store(stores[0]);
 }
 
 void place_prepare(const struct place *place)

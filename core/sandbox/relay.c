@@ -104,6 +104,7 @@ static void pair_close(struct pair *pair)
     if (pair->next != NULL)
         pair->next->prev = pair->prev;
     relay->count--;
+    loop_tidy(relay->loop);
     loop_defer(relay->loop, pair_free, pair);
 }
 
@@ -291,26 +292,49 @@ static void pair_refuse(struct pair *pair)
         pair_close(pair);
 }
 
-/* Connects and writes the preamble; -1 where the daemon is not there (now). */
-static int reach(const struct pair *pair)
+static bool send_line(int fd, const char *line, size_t len, int pass_fd)
 {
-    const struct relay *relay = pair->relay;
+    union {
+        struct cmsghdr head;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    struct iovec part = {(void *)(uintptr_t)line, len};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+    if (pass_fd >= 0) {
+        control.head = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.head), &pass_fd, sizeof(int));
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control.bytes);
+    }
+    return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+int relay_connect(const struct relay *relay, const char *mode, int pass_fd)
+{
     char line[512];
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -1;
-    int n = pair->name[0] != '\0'
-                ? snprintf(line, sizeof(line), "AILERON %s capture %s %u\r\n", relay->token, pair->name,
-                           pair->port)
-                : snprintf(line, sizeof(line), "AILERON %s proxy\r\n", relay->token);
+    int n = snprintf(line, sizeof(line), "AILERON %s %s\r\n", relay->token, mode);
     assert(n > 0 && (size_t)n < sizeof(line));
     /* A Unix socket connects at once or not at all, and a new one takes a line whole. */
     if (connect(fd, (const struct sockaddr *)&relay->address, sizeof(relay->address)) == 0 &&
-        send(fd, line, (size_t)n, MSG_NOSIGNAL) == n)
+        send_line(fd, line, (size_t)n, pass_fd))
         return fd;
     close(fd);
     return -1;
+}
+
+static int reach(const struct pair *pair)
+{
+    char mode[300] = "proxy";
+
+    if (pair->name[0] != '\0')
+        snprintf(mode, sizeof(mode), "capture %s %u", pair->name, pair->port);
+    return relay_connect(pair->relay, mode, -1);
 }
 
 static void pair_reach(struct pair *pair)

@@ -179,6 +179,17 @@ static int status_of(llhttp_errno_t error)
     return error == HPE_INVALID_VERSION ? 505 : 400;
 }
 
+/* RFC 9112 3: one space on each side of the target, and no other protocol; llhttp forgives more, and takes ICE and
+ * RTSP for HTTP. text: the head that msg's strings lie in. */
+static bool request_line_exact(const struct msg *msg, struct span text)
+{
+    static const char version[] = {' ', 'H', 'T', 'T', 'P', '/', '1', '.'};
+    if (msg->target.p != msg->method.p + msg->method.len + 1)
+        return false;
+    const char *end = msg->target.p + msg->target.len;
+    return (size_t)(text.p + text.len - end) > sizeof(version) && memcmp(end, version, sizeof(version)) == 0;
+}
+
 /* text: a whole head, in msg's arena. */
 static bool read_head(struct http1 *parser, struct span text, struct err *err)
 {
@@ -209,9 +220,8 @@ static bool read_head(struct http1 *parser, struct span text, struct err *err)
         return err_set(err, ERR_DATA, "malformed HTTP: lines that are no fields");
     if (!msg_value_valid(msg->reason))
         return err_set(err, ERR_DATA, "a control character in the reason phrase");
-    /* RFC 9112 3: one space; llhttp forgives more. */
-    if (!parser->response && msg->target.p != msg->method.p + msg->method.len + 1)
-        return err_set(err, ERR_DATA, "malformed HTTP: more than one space in the request line");
+    if (!parser->response && !request_line_exact(msg, text))
+        return err_set(err, ERR_DATA, "malformed HTTP: a request line that is not METHOD TARGET HTTP/1.1");
     for (size_t i = 0; i < msg->target.len; i++)
         if (msg->target.p[i] <= ' ' || msg->target.p[i] >= 0x7f)
             return err_set(err, ERR_DATA, "a byte in the target that must be percent-encoded");

@@ -93,6 +93,8 @@ bool http1_frame_request(struct msg *msg, int *status, struct err *err)
         return refuse(status, 400, err, "no Host");
     if (!read_framing(msg, &chunked, status, err) || !read_connection(msg, status, err))
         return false;
+    if (msg_has_double(msg, "content-length") || msg_has_double(msg, "transfer-encoding"))
+        return refuse(status, 400, err, "a field that some take for Content-Length or Transfer-Encoding");
     if (connect && (chunked || msg->content_length))
         return refuse(status, 400, err, "a CONNECT with a body");
     if (chunked)
@@ -101,6 +103,8 @@ bool http1_frame_request(struct msg *msg, int *status, struct err *err)
         msg->framing = MSG_LENGTH;
     if (expects > 1 || (expects == 1 && !span_eqis(msg_get(msg, "expect"), "100-continue")))
         return refuse(status, 417, err, "an expectation other than 100-continue");
+    if (expects && !msg_set_borrowed(msg, "Expect", SPAN("100-continue"), err)) /* one spelling: some know no other */
+        return false;
     msg->expect_continue = expects == 1 && msg->minor > 0;
     msg->upgrade = !connect && wants_upgrade(msg);
     return true;

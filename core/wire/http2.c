@@ -211,7 +211,7 @@ static void on_head(struct http2_stream *stream, bool ended)
     } else if (stream->trailers) {
         session->handler->readable(session->arg, stream); /* nghttp2 insists that trailers end the stream */
     } else {
-        stream->head_given = session->server || stream->msg.status >= 200;
+        stream->head_given = session->server || stream->msg.status >= 200 || stream->msg.upgrade;
         session->handler->head(session->arg, stream, &stream->msg, ended);
     }
 }
@@ -277,6 +277,18 @@ static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *a
     return 0;
 }
 
+/* RFC 9113 5.4.1: nghttp2 tells the peer of a connection's error, and goes on with the streams that are open, deaf. */
+static int on_sent(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *arg)
+{
+    struct http2 *session = arg;
+    (void)nghttp2;
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != HTTP2_NO_ERROR && !session->has_err) {
+        session->has_err = true;
+        err_set(&session->err, ERR_DATA, "malformed HTTP/2: %s", http2_code_word(frame->goaway.error_code));
+    }
+    return 0;
+}
+
 /* ---- the session ---- */
 
 static nghttp2_option *options_new(void)
@@ -302,6 +314,7 @@ static struct http2 *session_new(const struct http2_handler *handler, void *arg,
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, MSG_HEAD_BYTES},
         {server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
          server ? HTTP2_STREAMS_MAX : 0},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}, /* a server's: the last one, which a client leaves out */
     };
     struct http2 *session = mem_alloc(sizeof(*session));
     nghttp2_session_callbacks *callbacks;
@@ -314,12 +327,14 @@ static struct http2 *session_new(const struct http2_handler *handler, void *arg,
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
     int rc = server ? nghttp2_session_server_new3(&session->nghttp2, callbacks, session, option, &memory)
                     : nghttp2_session_client_new3(&session->nghttp2, callbacks, session, option, &memory);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
     if (rc != 0 ||
-        nghttp2_submit_settings(session->nghttp2, NGHTTP2_FLAG_NONE, settings, COUNT(settings)) != 0 ||
+        nghttp2_submit_settings(session->nghttp2, NGHTTP2_FLAG_NONE, settings,
+                                server ? COUNT(settings) : COUNT(settings) - 1) != 0 ||
         nghttp2_session_set_local_window_size(session->nghttp2, NGHTTP2_FLAG_NONE, 0,
                                               HTTP2_CONNECTION_WINDOW_BYTES) != 0)
         abort();
@@ -375,8 +390,13 @@ struct span http2_next_bytes(struct http2 *session)
 
 bool http2_over(const struct http2 *session)
 {
-    return session->count == 0 && !nghttp2_session_want_read(session->nghttp2) &&
-           !nghttp2_session_want_write(session->nghttp2);
+    return session->has_err || (session->count == 0 && !nghttp2_session_want_read(session->nghttp2) &&
+                                !nghttp2_session_want_write(session->nghttp2));
+}
+
+const struct err *http2_error(const struct http2 *session)
+{
+    return session->has_err ? &session->err : NULL;
 }
 
 void http2_goaway(struct http2 *session)
@@ -412,6 +432,11 @@ bool http2_can_request(const struct http2 *session)
     uint32_t most = nghttp2_session_get_remote_settings(session->nghttp2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     return !session->has_err && session->count < most && session->count < HTTP2_STREAMS_MAX &&
            nghttp2_session_check_request_allowed(session->nghttp2);
+}
+
+bool http2_can_upgrade(const struct http2 *session)
+{
+    return nghttp2_session_get_remote_settings(session->nghttp2, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
 const char *http2_code_word(uint32_t code)

@@ -44,7 +44,9 @@ struct http2_handler {
     /* A head: of a request (server), or of an answer (client; 1xx are heads of their own, before the final one).
      * msg and its arena live as long as the stream. ended: no body follows, and `readable` is not called.
      * A request's target stands in msg->target (path, "*", or the authority of a CONNECT), its :authority as the
-     * field Host, and its scheme in http2_scheme. */
+     * field Host, and its scheme in http2_scheme.
+     * An extended CONNECT (RFC 8441) is what it stands for: GET with msg->upgrade and its :protocol as the field
+     * Upgrade, and the 2xx that agrees to it is a 101. Behind that both bodies are the other protocol's bytes. */
     void (*head)(void *arg, struct http2_stream *stream, struct msg *msg, bool ended);
     /* Server: a head that cannot be believed: err says why (ERR_DATA, ERR_LIMIT). The owner may answer, and resets
      * the stream in the end. */
@@ -64,12 +66,13 @@ struct http2 *http2_client(const struct http2_handler *handler, void *arg) MUSTU
 void http2_free(struct http2 *session); /* NULL is fine */
 
 /* Takes all of input. False: the peer broke the protocol or a bound; what http2_next_bytes still gives (GOAWAY)
- * is sent, then the connection is closed. */
+ * is sent, then the connection is closed. Some of it is known only once GOAWAY is given: http2_over says so then. */
 bool http2_receive(struct http2 *session, struct span input, struct err *err) MUSTUSE NONNULL;
 /* The next bytes to send, at most HTTP2_NEXT_BYTES, valid until the next call; empty: none now. */
 struct span http2_next_bytes(struct http2 *session) NONNULL;
-/* No stream is open, and none can be any more. */
+/* No stream is open and none can be any more, or the peer broke the protocol (http2_error) and was told so. */
 bool http2_over(const struct http2 *session) MUSTUSE NONNULL;
+const struct err *http2_error(const struct http2 *session) NONNULL; /* NULL: none */
 /* No new streams; those that are open go on. */
 void http2_goaway(struct http2 *session) NONNULL;
 /* The connection is lost: every stream is closed (each handler is told) with this code; nothing is sent. all: those
@@ -78,6 +81,8 @@ void http2_abort(struct http2 *session, enum http2_code code, bool all) NONNULL;
 size_t http2_streams(const struct http2 *session) MUSTUSE NONNULL;
 /* Client: another request can be sent now, by the peer's own limit and mood. */
 bool http2_can_request(const struct http2 *session) MUSTUSE NONNULL;
+/* Client: one with msg->upgrade, too: the peer has announced that it knows extended CONNECT. */
+bool http2_can_upgrade(const struct http2 *session) MUSTUSE NONNULL;
 
 /* ---- streams ---- */
 
@@ -88,11 +93,13 @@ struct span http2_scheme(const struct http2_stream *stream) NONNULL; /* of a req
 
 /* Client: sends a head. scheme, path: the pseudo-fields; the authority is msg's Host. secret: a field that must
  * not enter the compression table (NULL: only those that never do). msg->framing MSG_NONE ends our side.
+ * msg->upgrade: it is an extended CONNECT for the protocol in Upgrade, and our side stays open.
  * NULL: err (ERR_DATA, ERR_LIMIT). */
 struct http2_stream *http2_request(struct http2 *session, const struct msg *msg, const char *scheme,
                                    struct span path, const char *secret, void *owner, struct err *err) MUSTUSE
     NONNULL_AT(1, 2, 3, 7);
-/* Server: sends an answer's head, 1xx too. MSG_NONE of a final one ends our side. */
+/* Server: sends an answer's head, 1xx too. MSG_NONE of a final one ends our side. To an extended CONNECT 101 is what
+ * agrees, and a 2xx is not sent (ERR_DATA): it would be read as that. */
 bool http2_respond(struct http2_stream *stream, const struct msg *msg, struct err *err) MUSTUSE NONNULL;
 
 /* Body bytes of ours: all or nothing, as conn_write. */

@@ -26,6 +26,9 @@ static bool take_pseudo(struct http2_stream *stream, struct span name, struct sp
     }
     if (span_eqs(name, ":scheme"))
         return keep(stream, value, &stream->scheme, err);
+    if (span_eqs(name, ":protocol")) /* nghttp2 takes it with CONNECT alone, and with the other four */
+        return text_is_token(value) ? keep(stream, value, &stream->protocol, err)
+                                    : err_set(err, ERR_DATA, "the protocol is no token");
     if (span_eqs(name, ":authority"))
         return keep(stream, value, &stream->authority, err);
     if (!span_eqs(name, ":status") || value.len != 3 || !text_u64(value, 599, &status) || status < 100)
@@ -70,12 +73,25 @@ bool http2_take_field(struct http2_stream *stream, struct span name, struct span
     return msg_add(msg, name, value, err);
 }
 
+/* RFC 8441 4: what HTTP/1.1 calls an upgrade, and so it is one above here. */
+static bool judge_upgrade(struct http2_stream *stream, struct err *err)
+{
+    struct msg *msg = &stream->msg;
+    if (msg->has_length)
+        return err_set(err, ERR_DATA, "a CONNECT with a length");
+    stream->to_upgrade = msg->upgrade = true;
+    msg->method = SPAN("GET");
+    return msg_add_borrowed(msg, SPAN("Upgrade"), stream->protocol, err);
+}
+
 static bool judge_request(struct http2_stream *stream, bool ended, struct err *err)
 {
     struct msg *msg = &stream->msg;
     struct span host = msg_get(msg, "host"), expect = msg_get(msg, "expect");
     if (msg_count(msg, "host") > 1)
         return err_set(err, ERR_DATA, "more than one Host");
+    if (msg_has_double(msg, "content-length") || msg_has_double(msg, "transfer-encoding"))
+        return err_set(err, ERR_DATA, "a field that some take for Content-Length or Transfer-Encoding");
     if (stream->authority.len == 0 && !host.p)
         return err_set(err, ERR_DATA, "neither :authority nor Host");
     if (stream->authority.len && host.p && !span_eqi(stream->authority, host)) /* E09 */
@@ -84,7 +100,11 @@ static bool judge_request(struct http2_stream *stream, bool ended, struct err *e
         return false;
     if (expect.p && !span_eqis(expect, "100-continue"))
         return err_set(err, ERR_DATA, "an expectation other than 100-continue");
+    if (expect.p && !msg_set_borrowed(msg, "expect", SPAN("100-continue"), err))
+        return false;
     msg->expect_continue = expect.p != NULL;
+    if (stream->protocol.len)
+        return judge_upgrade(stream, err);
     if (span_eqs(msg->method, "CONNECT"))
         msg->target = stream->authority;
     else if (msg->target.len == 0)
@@ -103,6 +123,12 @@ static bool judge_answer(struct http2_stream *stream, bool ended, struct err *er
         msg->has_length = false;
         return ++stream->informational <= HTTP2_INFORMATIONAL_MAX ||
                err_set(err, ERR_DATA, "more than %d informational responses", HTTP2_INFORMATIONAL_MAX);
+    }
+    if (stream->to_upgrade && msg->status / 100 == 2) {
+        msg->status = 101;
+        msg->upgrade = true;
+        msg->has_length = false; /* means nothing there (RFC 9110 9.3.6) */
+        return true;
     }
     if (msg->status == 204) {
         msg->has_length = false;

@@ -13,7 +13,8 @@ struct http2_stream {
     void *owner;
     struct arena *arena;
     struct msg msg;         /* the peer's head */
-    struct span scheme, authority;
+    struct span scheme, authority, protocol;
+    bool to_upgrade;        /* the request is an extended CONNECT */
     bool to_head;           /* client: the request was a HEAD */
     bool head_given;        /* a final head was given to the owner */
     bool trailers;          /* what comes now are trailers */

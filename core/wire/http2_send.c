@@ -194,20 +194,24 @@ struct http2_stream *http2_request(struct http2 *session, const struct msg *msg,
 {
     struct head head = {.count = 0};
     struct span host = msg_get(msg, "host");
-    if (!text_is_token(msg->method) || !host.p || path.len == 0) {
+    if (!text_is_token(msg->method) || !host.p || path.len == 0 ||
+        (msg->upgrade && !text_is_token(msg_get(msg, "upgrade")))) {
         err_set(err, ERR_DATA, "a request that cannot be written");
         return NULL;
     }
-    put(&head, SPAN(":method"), msg->method, false);
+    put(&head, SPAN(":method"), msg->upgrade ? SPAN("CONNECT") : msg->method, false);
     put(&head, SPAN(":scheme"), span_of(scheme), false);
     put(&head, SPAN(":authority"), host, false);
     put(&head, SPAN(":path"), path, false);
+    if (msg->upgrade)
+        put(&head, SPAN(":protocol"), msg_get(msg, "upgrade"), false);
     if (!put_fields(&head, msg, secret, err))
         return NULL;
     struct http2_stream *stream = http2_stream_new(session, 0);
     stream->owner = owner;
     stream->to_head = span_eqs(msg->method, "HEAD");
-    stream->ending = msg->framing == MSG_NONE;
+    stream->ending = msg->framing == MSG_NONE && !msg->upgrade;
+    stream->to_upgrade = msg->upgrade;
     stream->id = nghttp2_submit_request(session->nghttp2, NULL, head.items, head.count,
                                         stream->ending ? NULL : &body, stream);
     session->control = 0;
@@ -223,19 +227,21 @@ bool http2_respond(struct http2_stream *stream, const struct msg *msg, struct er
 {
     struct head head = {.count = 0};
     nghttp2_session *nghttp2 = stream->session->nghttp2;
-    if (msg->status < 100 || msg->status > 599 || msg->status == 101)
+    bool agreed = stream->to_upgrade && msg->status == 101;
+    if (msg->status < 100 || msg->status > 599 || (msg->status == 101 && !agreed) ||
+        (msg->status / 100 == 2 && stream->to_upgrade))
         return err_set(err, ERR_DATA, "a status that HTTP/2 does not have");
     if (stream->gone || stream->lingering)
         return err_set(err, ERR_FAILED, "the stream is gone");
-    snprintf(head.status, sizeof(head.status), "%u", msg->status);
+    snprintf(head.status, sizeof(head.status), "%u", agreed ? 200 : msg->status);
     put(&head, SPAN(":status"), span_of(head.status), false);
     if (!put_fields(&head, msg, NULL, err))
         return false;
     int rc;
-    if (msg->status < 200) {
+    if (msg->status < 200 && !agreed) {
         rc = nghttp2_submit_headers(nghttp2, NGHTTP2_FLAG_NONE, stream->id, NULL, head.items, head.count, NULL);
     } else {
-        stream->ending = msg->framing == MSG_NONE;
+        stream->ending = msg->framing == MSG_NONE && !agreed;
         rc = nghttp2_submit_response(nghttp2, stream->id, head.items, head.count, stream->ending ? NULL : &body);
     }
     return rc == 0 || err_set(err, ERR_FAILED, "the stream is gone");

@@ -57,6 +57,32 @@ size_t msg_count(const struct msg *msg, const char *name)
     return count;
 }
 
+bool msg_name_alike(struct span name, const char *wanted)
+{
+    struct span text = span_of(wanted);
+    if (name.len != text.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        struct span a = {name.p + i, 1}, b = {text.p + i, 1};
+        if (!span_eqi(a, b) && !(*a.p == '_' && *b.p == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool is_double(struct span name, const char *wanted)
+{
+    return msg_name_alike(name, wanted) && !span_eqis(name, wanted);
+}
+
+bool msg_has_double(const struct msg *msg, const char *name)
+{
+    for (size_t i = 0; i < msg->fields.count; i++)
+        if (is_double(msg->fields.items[i].name, name))
+            return true;
+    return false;
+}
+
 bool msg_list_next(struct span *rest, struct span *item)
 {
     while (span_cut(rest, ',', item)) {
@@ -179,6 +205,15 @@ static size_t remove_from(struct msg *msg, struct span name, size_t from)
 size_t msg_remove(struct msg *msg, const char *name)
 {
     return remove_from(msg, span_of(name), 0);
+}
+
+void msg_remove_doubles(struct msg *msg, const char *name)
+{
+    for (size_t i = 0; i < msg->fields.count;)
+        if (is_double(msg->fields.items[i].name, name))
+            remove_from(msg, msg->fields.items[i].name, i);
+        else
+            i++;
 }
 
 bool msg_set_borrowed(struct msg *msg, const char *name, struct span value, struct err *err)

@@ -56,8 +56,13 @@ void msg_init(struct msg *msg, struct arena *arena) NONNULL;
 /* The first field of that name (any case); p is NULL where there is none. */
 struct span msg_get(const struct msg *msg, const char *name) NONNULL;
 size_t msg_count(const struct msg *msg, const char *name) NONNULL;
+/* The same name, in any case, to servers that do not tell '_' from '-' (CGI, WSGI). */
+bool msg_name_alike(struct span name, const char *wanted) NONNULL;
+/* A field that is alike, and is not that one. */
+bool msg_has_double(const struct msg *msg, const char *name) NONNULL;
 /* Removes all fields of that name; returns how many there were. */
 size_t msg_remove(struct msg *msg, const char *name) NONNULL;
+void msg_remove_doubles(struct msg *msg, const char *name) NONNULL;
 /* Appends a field; both strings are copied. ERR_DATA: a byte that no field can hold; ERR_LIMIT: a bound. */
 bool msg_add(struct msg *msg, struct span name, struct span value, struct err *err) MUSTUSE NONNULL_AT(1, 4);
 /* Replaces all fields of that name by one, at the place of the first (or the end). */

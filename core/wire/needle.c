@@ -190,6 +190,7 @@ void needle_scan_clear(struct needle_scan *scan)
 {
     buf_wipe(&scan->held);
     buf_wipe(&scan->ready);
+    scan->needles = NULL;
 }
 
 /* Where the longest end of data begins that is a beginning of a needle; data.len where none is. */
@@ -226,6 +227,13 @@ static void join(struct needle_scan *scan, struct span data, struct span *out)
     *out = (struct span){(char *)ready->data, ready->len};
 }
 
+/* Without what was given already. */
+static struct span unshown(struct span text, size_t shown)
+{
+    size_t skipped = shown < text.len ? shown : text.len;
+    return skipped > 0 ? (struct span){text.p + skipped, text.len - skipped} : text;
+}
+
 void needle_scan_next(struct needle_scan *scan, struct span data, struct span *out)
 {
     struct needle_hit hit;
@@ -235,9 +243,22 @@ void needle_scan_next(struct needle_scan *scan, struct span data, struct span *o
         return;
     if (scan->held.len > 0 || needles_find(scan->needles, data, &hit))
         join(scan, data, out);
-    size_t tail = open_tail(scan->needles, *out);
+    size_t tail = open_tail(scan->needles, *out), shown = scan->shown;
+    scan->shown = shown > tail ? shown - tail : 0;
     if (tail < out->len && buf_add(&scan->held, out->p + tail, out->len - tail))
         out->len = tail;
+    *out = unshown(*out, shown);
+}
+
+bool needle_scan_can_show(const struct needle_scan *scan)
+{
+    return scan->held.len > scan->shown && scan->held.len <= NEEDLE_SHOWN_MAX;
+}
+
+void needle_scan_show(struct needle_scan *scan, struct span *out)
+{
+    *out = unshown((struct span){(const char *)scan->held.data, scan->held.len}, scan->shown);
+    scan->shown = scan->held.len;
 }
 
 void needle_scan_end(struct needle_scan *scan, struct span *out)
@@ -246,4 +267,6 @@ void needle_scan_end(struct needle_scan *scan, struct span *out)
     *out = (struct span){NULL, 0};
     if (scan->held.len > 0)
         join(scan, (struct span){"", 0}, out);
+    *out = unshown(*out, scan->shown);
+    scan->shown = 0;
 }

@@ -10,7 +10,8 @@
 
 enum {
     NEEDLE_MIN_BYTES = 8,     /* shorter ones would be found where they do not stand */
-    NEEDLE_PIECE_BYTES = 1024 /* longer ones are looked for in pieces: what a scan holds back is below this */
+    NEEDLE_PIECE_BYTES = 1024, /* longer ones are looked for in pieces: what a scan holds back is below this */
+    NEEDLE_SHOWN_MAX = 3       /* of what is held back, what needle_scan_show gives */
 };
 
 struct needles;
@@ -33,6 +34,7 @@ size_t needles_mask(const struct needles *needles, char *data, size_t len) NONNU
 struct needle_scan {
     const struct needles *needles; /* borrowed */
     struct buf held, ready;
+    size_t shown; /* of what is held: given already, and still a beginning of what may come */
     size_t found; /* so far */
     unsigned tag;  /* of the last one found */
 };
@@ -42,6 +44,11 @@ size_t needle_scan_held(const struct needle_scan *scan) NONNULL;
 /* The bytes that may go on now: held ones and data, masked, without a new held tail. *out is borrowed from data or the
  * scan until its next call. At most needle_scan_held + data.len bytes. */
 void needle_scan_next(struct needle_scan *scan, struct span data, struct span *out) NONNULL;
+/* When nothing more comes for now: what is held is mostly there by chance, and whoever waits for it (a call's message,
+ * an event) would wait for ever. So few bytes may go on, and are remembered: should they begin a needle after all, the
+ * rest of it is masked. More than NEEDLE_SHOWN_MAX are no chance. */
+bool needle_scan_can_show(const struct needle_scan *scan) MUSTUSE NONNULL;
+void needle_scan_show(struct needle_scan *scan, struct span *out) NONNULL;
 /* At the stream's end: what is still held. */
 void needle_scan_end(struct needle_scan *scan, struct span *out) NONNULL;
 

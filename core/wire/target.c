@@ -13,11 +13,17 @@ static bool host_bad(struct err *err, struct span text, const char *why)
     return err_set(err, ERR_DATA, "the host \"%s\" %s", shown, why);
 }
 
+/* A mapped address (RFC 4291 2.5.5.2) is the IPv4 one to every kernel: a rule about that one must see it (E05). */
 static void host_from_addr(const struct addr *addr, struct target_host *out)
 {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     char text[ADDR_TEXT_BYTES];
-    addr_format(addr, text);
     *out = (struct target_host){.is_ip = true, .addr = *addr};
+    if (addr->family == ADDR_V6 && memcmp(addr->bytes, mapped, sizeof(mapped)) == 0) {
+        out->addr = (struct addr){.family = ADDR_V4};
+        memcpy(out->addr.bytes, addr->bytes + sizeof(mapped), 4);
+    }
+    addr_format(&out->addr, text);
     snprintf(out->name, sizeof(out->name), "%s", text);
 }
 

@@ -24,7 +24,8 @@ struct target_host {
 };
 
 /* A host as it stands in a URI, a Host field, an SNI or a document: a name of letters, digits, hyphens and
- * underscores, or an address: v4 in every form that inet_aton takes, v6 with or without brackets. Refused:
+ * underscores, or an address: v4 in every form that inet_aton takes, v6 with or without brackets (a mapped one becomes
+ * v4). Refused:
  * other bytes (so non-ASCII, percent, NUL, spaces), empty labels, a label that begins or ends with a hyphen,
  * a last label of digits that is no address, zones. One trailing dot is taken off. */
 bool target_host_parse(struct span text, struct target_host *out, struct err *err) MUSTUSE NONNULL_AT(2, 3);

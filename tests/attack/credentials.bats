@@ -45,6 +45,21 @@ setup() {
     absent mine "$WORLD/up/requests.log"
 }
 
+@test "C03 a credential in a field of its own, over either version: what the client says there, or in Authorization, goes nowhere" {
+    printf 'version: 1\nbindings:\n  - { name: user/api, hosts: [api.test], scheme: header, header: { name: X-Api-Key, template: "key {secret}" } }\n' \
+        > "$AILERON_HOME/bindings.yaml"
+    aileron daemon reload
+    for version in --http1.1 --http2; do
+        : > "$WORLD/up/requests.log"
+        run -0 inside curl -sS "$version" -H 'x-api-KEY: mine' -H 'X-Api-Key: mine too' -H 'Authorization: Bearer mine' \
+            -H 'Connection: x-api-key' https://api.test/user
+        grep -q '"login": "octo"' <<< "$output"
+        run jq -r '.headers[] | select(.[0] | ascii_downcase | test("api-key|authorization")) | join(": ")' "$WORLD/up/requests.log"
+        [ "$output" = "X-Api-Key: key $SECRET" ]
+        absent mine "$WORLD/up/requests.log"
+    done
+}
+
 @test "C05 a credential is never sent over plain http" {
     run inside curl -sS -w ' %{http_code}' http://plain.test/user
     grep -q ' 502$' <<< "$output"

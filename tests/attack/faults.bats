@@ -13,6 +13,8 @@ setup() {
     other_mounts() { [ "$(readlink "/proc/$NAMESPACE/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; }
     wait_for other_mounts
     echo "  - { host: open.test, address: \"127.0.0.1:$UP_PLAIN_PORT\" }" >> "$AILERON_HOME/config.yaml"
+    # What is tested is a disk without any space; the floor that is kept above that has a test of its own.
+    echo "limits: { disk_free: 0 }" >> "$AILERON_HOME/config.yaml"
     cp -a "$AILERON_HOME" "$WORLD/kept"
     in_there mount -t tmpfs -o size=2m,mode=700 tmpfs "$AILERON_HOME"
     in_there cp -a "$WORLD/kept/." "$AILERON_HOME"
@@ -111,6 +113,44 @@ SH
     [ "$(record | grep -c '"event":"credential".*"decision":"allow"')" -eq "$(grep -c '/user' "$WORLD/up/requests.log")" ]
     run there status
     [ "$status" -eq 0 ]
+    there audit verify
+}
+
+# A sandbox that fills the disk finds the floor first: nothing new begins there, and what is decided is still recorded.
+@test "F03 the floor under the free space: every session is halted, no launch, and all goes on by itself" {
+    in_there sed -i 's/disk_free: 0/disk_free: 524288/' "$AILERON_HOME/config.yaml"
+    there policy reload
+    mkfifo "$WORLD/ws/low" "$WORLD/ws/free"
+    cat > "$WORLD/ws/agent" <<'SH'
+ask() { curl -sS -w '%{http_code}\n' "$1"; }
+ask https://api.test/user; read -r x < low
+i=0; while [ $i -lt 100 ]; do ask http://open.test/open > last; grep -q '^503$' last && break; i=$((i + 1)); sleep 0.1; done
+ask https://api.test/user > credentialed; echo halted; read -r x < free
+i=0; while [ $i -lt 100 ]; do ask https://api.test/user > again; grep -q '^200$' again && break; i=$((i + 1)); sleep 0.1; done
+SH
+    sandbox sh agent > "$WORLD/out" 2>&1 3>&- &
+    launcher=$!
+    used() { grep -q octo "$WORLD/out"; }
+    wait_for used
+    free_kb=$(in_there df -k --output=avail "$AILERON_HOME" | tail -n 1)
+    in_there dd if=/dev/zero of="$AILERON_HOME/ballast" bs=1k count=$((free_kb - 300)) 2> /dev/null
+    echo > "$WORLD/ws/low"
+    halted() { grep -q halted "$WORLD/out"; }
+    wait_for halted
+    for file in last credentialed; do
+        grep -q '^503$' "$WORLD/ws/$file"
+        grep -q 'no space to spare' "$WORLD/ws/$file"
+    done
+    fails 125 'no space to spare' sandbox true
+    run there status
+    [ "$status" -eq 74 ]
+    grep -q 'no space to spare' <<< "$output"
+    free
+    echo > "$WORLD/ws/free"
+    wait $launcher
+    grep -q '"login": "octo"' "$WORLD/ws/again"
+    [ "$(record | grep -c '"event":"daemon.space"')" -eq 2 ]
+    [ "$(record | grep -c '"event":"credential".*"decision":"allow"')" -eq "$(grep -c '/user' "$WORLD/up/requests.log")" ]
     there audit verify
 }
 

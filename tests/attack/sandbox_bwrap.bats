@@ -273,6 +273,34 @@ PY
     [ "$output" = done ]
 }
 
+@test "E02: the worker takes one listening socket, the supervisor's, and goes on whatever else it is handed" {
+    cat > listeners.py <<'PY'
+import fcntl, os, socket
+token = open("/run/aileron/token", "rb").read().strip()
+def hand(fds):
+    s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect("/run/aileron/session.sock")
+    socket.send_fds(s, [b"AILERON " + token + b" listener\r\n"], fds)
+    print(s.recv(65536).split(b"\r\n")[0].decode())
+def listener():
+    s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); s.setblocking(True); return s
+mine, other = listener(), listener()
+connected = socket.create_connection(mine.getsockname())
+for fds in ([mine.fileno()], [mine.fileno(), other.fileno()], [connected.fileno()], list(os.pipe()), os.pipe()[:1],
+            [socket.socket(type=socket.SOCK_DGRAM).fileno()], [socket.socket(socket.AF_UNIX).fileno()], []):
+    hand(fds)
+mine.settimeout(0)
+try: mine.accept(); print("my own connection is there")
+except BlockingIOError: print("ACCEPTED BY THE WORKER")
+PY
+    run --separate-stderr inside sh -c 'python3 listeners.py; curl -sS https://api.test/user'
+    [ "$status" -eq 0 ]
+    [ "$(grep -c '^HTTP/1.1 400 ' <<< "$output")" -eq 8 ]
+    grep -qx 'my own connection is there' <<< "$output"
+    grep -q '"login": "octo"' <<< "$output"
+    absent ACCEPTED <<< "$output"
+    absent worker.exit < <(aileron audit list --event worker.exit)
+}
+
 @test "A01: the control socket refuses a process of a sandbox, though it has its own user's id" {
     aileron status > /dev/null
     connect='import socket, sys
@@ -305,6 +333,31 @@ except OSError as e: print("refused", e)'
     absent -F "$HOST_MARKER" <<< "$output"
     absent -F vault.json <<< "$output"
     absent -F checksum <<< "$output"
+}
+
+@test "C01: what is the user's alone below /opt and /usr/local is not shown" {
+    [ "$ENGINE" = bwrap ] || skip "docker shows nothing of the host's"
+    [ "$(id -u)" -eq 0 ] || skip "only root can make such files here"
+    cat > look.sh <<'SH'
+cat /opt/tool/shown /usr/local/tool/shown
+cat /opt/tool/key /opt/tool/state/key /opt/tool/odd/key /opt/alone/key /usr/local/tool/key
+ls -l /opt/tool/state /opt/tool/odd
+true
+SH
+    cat > inside.sh <<SH
+mount -t tmpfs -o mode=755 tmpfs /opt; mount -t tmpfs -o mode=755 tmpfs /usr/local
+mkdir -p /opt/tool/state /opt/tool/odd /opt/alone /usr/local/tool
+for place in /opt/tool /opt/tool/state /opt/tool/odd /opt/alone /usr/local/tool; do
+    echo $HOST_MARKER > \$place/key; echo everybody > \$place/shown
+done
+chmod 600 /opt/tool/key; chmod 640 /usr/local/tool/key
+chmod 700 /opt/tool/state /opt/alone; chmod 754 /opt/tool/odd
+exec aileron launch --sandbox=bwrap -- sh look.sh
+SH
+    run -0 unshare -m sh inside.sh
+    rm look.sh inside.sh
+    [ "$(grep -c '^everybody$' <<< "$output")" -eq 2 ]
+    [ "$(grep -c "$HOST_MARKER" <<< "$output")" -eq 0 ]
 }
 
 @test "F10: a workspace that holds the engine's socket, or leads to it, is refused" {

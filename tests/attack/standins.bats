@@ -105,6 +105,14 @@ print(c.getresponse().read().decode())"'
     aileron audit list --event=credential.reflected | grep -q 'place=body count=2'
 }
 
+@test "C06 what is compressed is passed as it is: a limit, and the manual states it" {
+    run -0 inside sh -c 'curl -sS -D head "https://api.test/reflect?how=gzip" | gunzip'
+    grep -qF "begin $SECRET end" <<< "$output"
+    grep -qi 'x-you-sent: bearer \*\*\*\*\*' "$WORLD/ws/head" # where it can be read it is masked all the same
+    absent -F "$SECRET" "$WORLD/ws/head"
+    mandoc -T ascii "$ROOT/man/aileron.7" | col -b | tr -s ' \n' ' ' | grep -q 'not where the answer is compressed'
+}
+
 @test "C06 and the lengths and the rest of the answer are as they were" {
     run -0 inside sh -c 'curl -sS "https://api.test/reflect?how=plain" | sed "s/\*//g"; curl -sS "https://api.test/download?bytes=3000000" | md5sum
         curl -sS "https://api.test/download?bytes=3000000&chunked=1" | md5sum'

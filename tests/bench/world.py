@@ -46,7 +46,7 @@ def build():
     for name, words in (("load", ["gcc", "-O2", "-Wall"]), ("first", ["gcc", "-O2", "-Wall", "-static"])):
         subprocess.run(words + ["-o", os.path.join(PROGRAMS, name), os.path.join(HERE, name + ".c")]
                        + (["-lssl", "-lcrypto"] if name == "load" else []), check=True)
-    for name in ("handshakes", "interceptor"):
+    for name in ("handshakes", "interceptor", "soak"):
         subprocess.run(["go", "build", "-o", os.path.join(PROGRAMS, name), os.path.join(HERE, name + ".go")],
                        check=True, env=go)
 
@@ -59,6 +59,7 @@ class World:
         self.children = []
         self.secret = secrets.token_hex(18)
         self.up = self.make("up")
+        self.upstream = [HERE + "/upstream", self.up]
         self.ca = self.make("ca")
         self.home = self.make("home")
         self.workspace = self.make("ws")
@@ -112,7 +113,7 @@ class World:
         self.run("mount", "--bind", os.path.join(self.dir, "hosts"), "/etc/hosts")
         self.run(LIB + "/certs", self.up, "%s,DNS:*.%s,DNS:%s,DNS:%s" % (HOST, HOST, SEEN, UNTOUCHED))
         self.run(LIB + "/certs", self.ca, "unused.test")
-        self.start(self.load_core, HERE + "/upstream", self.up)
+        self.start(self.load_core, *self.upstream)
         self.write("home/config.yaml", "version: 1\ntls: { ca_file: %s/ca.pem }\n" % self.up)
         self.write("home/policy.yaml", POLICY)
         self.write("home/bindings.yaml", BINDINGS)

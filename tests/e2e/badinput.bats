@@ -263,7 +263,7 @@ CASES
     printf 'version: 1\nexec:\n  default: deny\n' > "$AILERON_HOME/policy.yaml"
     says 78 'policy.yaml:[0-9:]* .*does not enforce rules about programs' aileron policy check
     cp "$WORLD/policy" "$AILERON_HOME/policy.yaml"
-    printf 'version: 1\nnetwork: { upstream_proxy: "http://proxy.corp.example:3128" }\n' > "$AILERON_HOME/config.yaml"
-    says 78 'config.yaml:2:[0-9]*: .*upstream proxy' aileron policy check
+    printf 'version: 1\naudit: { anchor: [tee, heads] }\n' > "$AILERON_HOME/config.yaml"
+    says 78 'config.yaml:2:[0-9]*: .*heads of the record' aileron policy check
     cp "$WORLD/config" "$AILERON_HOME/config.yaml"
 }

@@ -6,13 +6,13 @@ load ../lib/world.bash
 setup_file() {
     if [ "$ENGINE" = docker ]; then world_image debian; fi
     [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test api.github.com git.test || return 1
+    world_start api.test api.github.com git.test tunnel.test || return 1
     export WORLD SECRET UP_PORT UP_PLAIN_PORT
     cat >> "$AILERON_HOME/bindings.yaml" <<YAML
   - { name: user/git, hosts: [git.test], scheme: basic, username: octo, entry: user/api }
 YAML
     sed -i '/^    scheme: bearer$/a\    sentinel: { env: [GH_TOKEN], like: "ghp_" }' "$AILERON_HOME/bindings.yaml"
-    sed -i 's/api.github.com, git.test, /api.github.com, /' "$AILERON_HOME/bindings.yaml"
+    sed -i 's/api.github.com, git.test, tunnel.test, /api.github.com, /' "$AILERON_HOME/bindings.yaml"
     aileron daemon reload
     git init -q --bare "$WORLD/git/repo.git"
     git -C "$WORLD/git/repo.git" config http.receivepack true
@@ -68,6 +68,32 @@ sees_no_secret() { absent -F "$SECRET" <<< "$output"; }
     run inside node -e 'fetch("https://api.test/user").then(r => r.text()).then(t => console.log(t))'
     [ "$status" -eq 0 ]
     grep -q '"login": "octo"' <<< "$output"
+}
+
+@test "what variables and the system's own file of roots say is there, and holds the session's authority" {
+    run inside sh -c 'env | sed -n "s,^\([A-Za-z0-9_]*\)=\(/etc/aileron/ca.*\),\1 \2,p"; ls /etc/aileron; echo "$JAVA_TOOL_OPTIONS"
+        for file in ca-extra.pem ca-bundle.pem; do head -n 3 /etc/aileron/$file | cmp - /etc/aileron/ca.pem 2>&1 | grep differ; done
+        git config http.version; env -i PATH="$PATH" curl -sS https://api.test/user'
+    [ "$status" -eq 0 ]
+    grep -qx 'PERL_LWP_SSL_CA_FILE /etc/aileron/ca-bundle.pem' <<< "$output"
+    grep -qx 'NODE_EXTRA_CA_CERTS /etc/aileron/ca-extra.pem' <<< "$output"
+    [ "$(grep -c ' /etc/aileron/ca-bundle.pem$' <<< "$output")" -eq 18 ]
+    grep -q -- '^-Djavax.net.ssl.trustStore=/etc/aileron/ca-bundle.p12 ' <<< "$output"
+    grep -qx ca-bundle.p12 <<< "$output"
+    grep -qx HTTP/1.1 <<< "$output"
+    absent differ <<< "$output"
+    grep -q '"login": "octo"' <<< "$output"
+}
+
+# Programs that add to their roots (Node) and those that replace them (curl).
+@test "a service whose certificate is by tls.ca_file's authority is trusted through an untouched tunnel" {
+    run inside sh -c 'curl -sS https://tunnel.test/open/curl
+        node -e "fetch(process.argv[1]).then(r => r.text()).then(t => console.log(t))" https://tunnel.test/open/node'
+    [ "$status" -eq 0 ]
+    grep -q '"path": "/open/curl"' <<< "$output"
+    grep -q '"path": "/open/node"' <<< "$output"
+    session=$(grep -o 'session [0-9A-Z]*' <<< "$output" | cut -d' ' -f2)
+    [ "$(aileron audit list --json --session "$session" | jq -r 'select(.event == "network") | .mode' | sort | uniq -c | tr -s ' ')" = ' 2 tunnel' ]
 }
 
 @test "gh api, with a stand-in for its token" {

@@ -164,6 +164,25 @@ PYTHON
     grep -q 'no forbidden host' <<< "$output"
     run aileron policy test GET http://169.254.169.254/
     [ "$status" -eq 77 ]
+    # What no rule can allow, as the data plane has it.
+    run aileron policy test GET http://api.test/user
+    [ "$status" -eq 77 ]
+    grep -q 'credential user/api: is never sent over plain http' <<< "$output"
+    run aileron policy test TRACE https://api.test/user
+    [ "$status" -eq 77 ]
+    sed 's|host: api.test, address: "127.0.0.1|host: api.test, address: "10.1.2.3|' "$AILERON_HOME/config.yaml" > "$WORLD/config"
+    cp "$AILERON_HOME/config.yaml" "$WORLD/config-good"
+    cp "$WORLD/config" "$AILERON_HOME/config.yaml"
+    run aileron policy test GET https://api.test/user
+    [ "$status" -eq 77 ]
+    grep -q 'network.private: private' <<< "$output"
+    { cat "$WORLD/config-good"; echo '  - { host: cert.test, port: 443, client_cert: user/mtls }'; } > "$AILERON_HOME/config.yaml"
+    run aileron policy test GET https://cert.test/
+    [ "$status" -eq 0 ]
+    grep -q 'with client certificate user/mtls' <<< "$output"
+    run aileron policy test GET http://cert.test:443/
+    [ "$status" -eq 77 ]
+    cp "$WORLD/config-good" "$AILERON_HOME/config.yaml"
     printf 'version: 1\nrules:\n  - { host: a.test, action: alow }\n' > "$AILERON_HOME/policy.yaml"
     fails 78 'policy.yaml:3:2[0-9]: ' aileron policy check
     fails 78 'policy.yaml:3:2[0-9]: ' aileron policy reload
@@ -223,6 +242,28 @@ PYTHON
     run aileron audit verify
     [ "$status" -eq 65 ]
     grep -q 'jsonl:[23]' <<< "$output"
+}
+
+# A03: a directory's name is on the record; what turns text around or is a control beyond ASCII is escaped, and still
+# JSON that says the same.
+@test "the record as JSON: nothing unseen reaches the terminal" {
+    odd=$'a\u202eb\u0085c'
+    mkdir "$WORLD/ws/$odd"
+    (cd "$WORLD/ws/$odd" && aileron launch --sandbox=bwrap -- true)
+    aileron audit list --json > "$WORLD/lines"
+    LC_ALL=C absent $'[\x80-\xff]' "$WORLD/lines"
+    [ "$(jq -r 'select(.event == "session.start") | .workspace' "$WORLD/lines" | tail -n 1)" = "$WORLD/ws/$odd" ]
+}
+
+@test "doctor escapes what it shows" {
+    run env AILERON_HOME="$WORLD"/$'x\e[31m\u202ey/z' aileron doctor
+    [ "$(grep -c $'\e' <<< "$output")" -eq 0 ]
+    [ "$(grep -c $'\u202e' <<< "$output")" -eq 0 ]
+    mkdir "$WORLD"/$'x\e[31m'
+    chmod 700 "$WORLD"/$'x\e[31m'
+    run env AILERON_HOME="$WORLD"/$'x\e[31m' aileron doctor
+    grep -qF 'x\x1b[31m' <<< "$output"
+    [ "$(grep -c $'\e' <<< "$output")" -eq 0 ]
 }
 
 @test "the daemon: started once, stopped, refused where its home is not private" {

@@ -42,6 +42,11 @@ captured() { bb env -i /busybox "$@"; }
         [ "$(docker run --rm --network=none "$IMAGE" /busybox find / -xdev -type f | grep -v '^/etc/\|^/.dockerenv$')" = /busybox ]
 }
 
+@test "an image without any roots gets the session's, for programs that read no variable" {
+    run bb cmp /etc/ssl/certs/ca-certificates.crt /etc/aileron/ca-bundle.pem
+    [ "$status" -eq 0 ]
+}
+
 @test "an image of one static program: a name resolves, and the API is called over http and over TLS" {
     run bb nslookup api.test
     [ "$status" -eq 0 ]

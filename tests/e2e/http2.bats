@@ -82,6 +82,17 @@ node_client() { inside node client.js "$@"; }
     [ "$output" = 'status 200' ]
 }
 
+@test "a client that gives up: the service is let go at once, though nobody writes anything" {
+    count=0
+    for version in --http1.1 --http2; do
+        count=$((count + 1))
+        run -0 inside sh -c "curl -sS $version --max-time 1 https://http2.test/open/poll; [ \$? -eq 28 ] || exit 2
+            end=\$((\$(date +%s) + 20)) # ahead of half_closed_ms
+            while [ \$(date +%s) -lt \$end ]; do
+                curl -sS https://http2.test/open/gone | grep -x 'gone $count' && exit 0; sleep 0.1; done; exit 1"
+    done
+}
+
 @test "E08: CONNECT inside HTTP/2 is refused" {
     run -0 --separate-stderr node_client connect
     [ "$output" = 'status 400' ]

@@ -148,6 +148,32 @@ while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
     aileron audit list --event=worker.exit | grep -qF "$SESSION"
 }
 
+# Whether the process has the sandbox's listening socket of the proxy port.
+holds_port() { # PID
+    local inode
+    inode=$(awk '$2 == "0100007F:0C38" && $4 == "0A" { print $10 }' "/proc/$(supervisor_pid)/net/tcp")
+    [ -n "$inode" ] || return 1
+    ls -l "/proc/$1/fd" | grep -qF "socket:[$inode]"
+}
+worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
+
+@test "F02: the worker accepts from the proxy port itself, and so does the one after it" {
+    [ "$(id -u)" -eq 0 ] || skip "only root sees a worker's descriptors"
+    start "sleep $MARK & while [ ! -e go ]; do sleep 0.05; done; curl -sS https://api.test/user; kill \$!"
+    old=$(worker_pid)
+    wait_for holds_port "$old"
+    holds_port "$(supervisor_pid)"
+    kill -9 "$old"
+    another_worker() { [ "$(worker_pid || echo "$old")" != "$old" ]; }
+    wait_for another_worker
+    new_holds_port() { holds_port "$(worker_pid)"; }
+    wait_for new_holds_port
+    touch go
+    launcher_ends 0
+    grep -q '"login": "octo"' out
+    nothing_is_left exit
+}
+
 @test "F02: the launcher is killed: the sandbox goes with it, and the session ends" {
     start "exec sleep $MARK"
     kill -9 "$LAUNCHER"

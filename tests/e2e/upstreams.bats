@@ -68,3 +68,33 @@ seen() { jq -r "$1" "$WORLD/up/requests.log" | tr '\n' ' '; }
     grep -q '"code":"upstream"' <<< "$newest"
     grep -q 'no TLS version in common' <<< "$newest"
 }
+
+@test "a host's own ca_file is trusted for that host, and for no other" {
+    sed -i '/^tls:/d; s/{ host: other.test,/{ host: other.test, ca_file: "'"${WORLD//\//\\/}"'\/up\/ca.pem",/' "$AILERON_HOME/config.yaml"
+    configure
+    run inside sh -c 'curl -sS https://other.test/user; curl -sS -w "%{http_code}" https://api.test/user'
+    grep -q '"login": "octo"' <<< "$output"
+    grep -q 'signed by an authority that is not trusted' <<< "$output"
+    grep -q '502$' <<< "$output"
+    [ "$(upstream_count)" -eq 1 ]
+}
+
+@test "F07 a ca_file that is not there keeps the last good rules, and is said to be missing" {
+    configure
+    run inside sh -c 'touch one; until [ -e two ]; do sleep 0.05; done; curl -sS https://api.test/user' 3>&- &
+    wait_for test -e "$WORLD/ws/one"
+    sed -i 's/{ host: other.test,/{ host: other.test, ca_file: gone.pem,/' "$AILERON_HOME/config.yaml"
+    run aileron daemon reload
+    [ "$status" -eq 78 ]
+    grep -q 'ca_file.*gone.pem' <<< "$output"
+    run aileron policy check
+    [ "$status" -eq 78 ]
+    run aileron status
+    [ "$status" -eq 78 ]
+    grep -q 'gone.pem' <<< "$output"
+    aileron audit list --event=policy.load --json --lines=1 | jq -e '.ok == false'
+    touch "$WORLD/ws/two"
+    wait
+    rm "$WORLD/ws/one" "$WORLD/ws/two"
+    [ "$(upstream_count)" -eq 1 ]
+}

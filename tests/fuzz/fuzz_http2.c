@@ -9,7 +9,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { CLIENT = 1, LAZY = 2, RESETS = 4, PIECES = 8, SPEAKS_FIRST = 16, OUTPUTS_MAX = 100000 };
-enum { REQUESTS = 3 };
+enum { REQUESTS = 4 };
 
 static unsigned how, heads;
 static struct http2 *session;
@@ -59,7 +59,8 @@ static void answer(struct http2_stream *stream)
     struct msg msg;
     struct err err;
     msg_init(&msg, arena);
-    require(msg_response(&msg, 200, SPAN("OK"), &err) && msg_add(&msg, SPAN("x-a"), SPAN("b"), &err));
+    unsigned status = http2_msg(stream)->upgrade ? 101 : 200;
+    require(msg_response(&msg, status, SPAN("OK"), &err) && msg_add(&msg, SPAN("x-a"), SPAN("b"), &err));
     msg.framing = MSG_UNTIL_CLOSE;
     if (http2_respond(stream, &msg, &err) && http2_write(stream, SPAN("an answer")) &&
         http2_room(stream) <= HTTP2_OUT_BYTES)
@@ -131,8 +132,11 @@ static void request(unsigned number)
             msg_add(&msg, SPAN("Host"), SPAN("a.test"), &err));
     if (number == 2)
         msg.framing = MSG_CHUNKED;
+    msg.upgrade = number == 3;
+    if (msg.upgrade)
+        require(msg_add(&msg, SPAN("Upgrade"), SPAN("websocket"), &err));
     struct http2_stream *stream = http2_request(session, &msg, "https", SPAN("/"), NULL, &heads, &err);
-    if (stream && number == 2 && http2_write(stream, SPAN("a body")))
+    if (stream && number >= 2 && http2_write(stream, SPAN("a body")))
         (void)!http2_end(stream, NULL, &err);
     arena_free(arena);
 }

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 
 #include "core/plane/front.h"
+#include "core/plane/secrets.h"
 #include "tests/fuzz/world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -160,6 +161,7 @@ static void end(void)
 {
     leaf_unref(upstream_leaf);
     stream_config_unref(upstream_tls);
+    secrets_forget(&plane); /* their timers look for them in the plane, which is another one from now on */
     pool_free(plane.pool);
     lines_clear(&plane.lines);
     resolver_free(plane.resolver);

@@ -8,7 +8,9 @@
 /* Its inside: a worker without a process, and what the monitor does with a message. */
 #include "core/authority/worker.c"
 
+#include "core/authority/approval.h"
 #include "core/authority/operation_private.h"
+#include "core/authority/quota.h"
 #include "core/authority/session_private.h"
 #include "tls/crypto.h"
 
@@ -42,7 +44,8 @@ static const char world_connector[] =
     "\"tools\":[{\"name\":\"t\",\"operations\":[{\"name\":\"get\",\"method\":\"GET\",\"path\":\"/a/{x}\","
     "\"hosts\":[\"api.test\"],\"inputs\":[{\"name\":\"x\",\"required\":true},{\"name\":\"q\"}]},"
     "{\"name\":\"put\",\"method\":\"POST\",\"path\":\"/b\",\"hosts\":[\"api.test\"],\"inputs\":[{\"name\":\"y\","
-    "\"type\":\"object\"}]},{\"name\":\"no\",\"method\":\"GET\",\"path\":\"/\",\"hosts\":[\"no.test\"]}]}]}";
+    "\"type\":\"object\"}]},{\"name\":\"ask\",\"method\":\"POST\",\"path\":\"/b\",\"hosts\":[\"api.test\"],"
+    "\"approval\":true},{\"name\":\"no\",\"method\":\"GET\",\"path\":\"/\",\"hosts\":[\"no.test\"]}]}]}";
 
 static void write_files(const struct world *world, uint16_t upstream_port)
 {
@@ -54,7 +57,8 @@ static void write_files(const struct world *world, uint16_t upstream_port)
     write_file(world, "policy.yaml",
                "version: 1\nnetwork: { default: deny, private: deny, allow_private: [\"127.0.0.1/32\"] }\nrules:\n"
                "  - { name: plain, host: plain.test, action: allow }\n"
-               "  - { name: read, host: api.test, methods: [GET, POST], paths: [\"/a/**\", \"/b\"], action: allow }\n");
+               "  - { name: read, host: api.test, methods: [GET, POST], paths: [\"/a/**\", \"/b\"], action: allow }\n"
+               "  - { name: ask, host: api.test, methods: [PATCH], action: approve }\n");
     write_file(world, "bindings.yaml",
                "version: 1\nbindings:\n"
                "  - { name: user/api, hosts: [api.test], paths: [\"/a/**\"], scheme: bearer }\n");
@@ -111,6 +115,8 @@ static void world_open(struct world *world, struct loop *loop, uint16_t upstream
             (monitor->record = record_open(loop, world->home, &err)) != NULL &&
             (monitor->store = store_open(db, &err)) != NULL);
     fill_vault(world);
+    monitor->quotas = quotas_open(monitor);
+    monitor->approvals = approvals_new(monitor);
     require((monitor->operations = operations_open(monitor, &err)) != NULL);
     buf_init(&monitor->roots, 1 << 20);
     open_session(world);
@@ -126,6 +132,8 @@ static void world_close(struct world *world)
     world->session->worker = NULL;
     session_free(world->session);
     operations_close(monitor->operations);
+    approvals_free(monitor->approvals);
+    quotas_close(monitor->quotas);
     vault_close(monitor->vault);
     rules_unref(monitor->rules);
     store_close(monitor->store);

@@ -1,17 +1,19 @@
 // An HTTPS service that speaks HTTP/2, and HTTP/1.1 to who does not: for the stories of HTTP/2.
 //
-//   usage: upstream-http2.js DIR      DIR as for upstream.py; writes DIR/http2-port, ends with its standard input
+//   usage: upstream-http2.js DIR NAME [plain]   DIR as for upstream.py; serves NAME, writes DIR/NAME-port, ends with
+//                                               its standard input. plain: takes WebSocket over HTTP/1.1 alone
 //
-// It insists on its credential but under /open. /count answers how many connections and requests there were.
+// It insists on its credential but under /open. /count answers how many connections and requests there were. After a
+// WebSocket handshake (/ws) it sends every byte back as it came.
 'use strict';
 const fs = require('fs'), http2 = require('http2'), crypto = require('crypto'), path = require('path');
-const dir = process.argv[2];
+const [, , dir, name, plain] = process.argv;
 const secret = fs.readFileSync(path.join(dir, 'secret'), 'utf8').trim();
-const pem = fs.readFileSync(path.join(dir, 'http2.test.pem'));
-let connections = 0, requests = 0;
+const pem = fs.readFileSync(path.join(dir, `${name}.pem`));
+let connections = 0, requests = 0, gone = 0;
 
 const server = http2.createSecureServer({ key: pem, cert: pem, allowHTTP1: true,
-    settings: { maxConcurrentStreams: 50 } });
+    settings: { maxConcurrentStreams: 50, enableConnectProtocol: !plain } });
 server.on('secureConnection', () => { connections++; });
 server.on('request', (req, res) => {
     const url = new URL(req.url, 'https://http2.test');
@@ -42,6 +44,11 @@ server.on('request', (req, res) => {
         res.end('too large\n');
         return;
     }
+    if (url.pathname === '/open/poll') { // answers never: how many of those who asked have gone, /open/gone says
+        res.on('close', () => { gone++; });
+        return;
+    }
+    if (url.pathname === '/open/gone') { res.end(`gone ${gone}\n`); return; }
     if (url.pathname === '/reset') { req.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR); return; }
     if (url.pathname === '/hints') {
         req.stream.additionalHeaders({ ':status': 103, link: '</a.css>; rel=preload' });
@@ -65,8 +72,32 @@ server.on('request', (req, res) => {
         res.end(JSON.stringify(body) + '\n');
     });
 });
+function websocket(headers, url, answer) { // what both versions say of it
+    if (headers.authorization !== `Bearer ${secret}`) return answer(401, {});
+    return answer(200, { 'sec-websocket-extensions': headers['sec-websocket-extensions'] || 'none' });
+}
+server.on('upgrade', (req, socket, head) => {
+    websocket(req.headers, req.url, (status, fields) => {
+        const accept = crypto.createHash('sha1').update(req.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11');
+        socket.write(status !== 200 ? 'HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n'
+            : 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Over: h1\r\n' +
+              `Sec-WebSocket-Accept: ${accept.digest('base64')}\r\n` +
+              `Sec-WebSocket-Extensions: ${fields['sec-websocket-extensions']}\r\n\r\n`);
+        socket.write(head);
+        socket.on('error', () => {});
+        socket.pipe(socket);
+    });
+});
+server.on('connect', (req, res) => {
+    websocket(req.headers, req.url, (status, fields) => {
+        if (req.headers[':protocol'] !== 'websocket') { res.writeHead(405); res.end(); return; }
+        req.stream.respond({ ':status': status, 'x-over': 'h2', ...fields });
+        req.stream.on('error', () => {});
+        req.stream.pipe(req.stream);
+    });
+});
 server.listen(0, '127.0.0.1', () => {
-    fs.writeFileSync(path.join(dir, 'http2-port.new'), `${server.address().port}\n`);
-    fs.renameSync(path.join(dir, 'http2-port.new'), path.join(dir, 'http2-port'));
+    fs.writeFileSync(path.join(dir, `${name}-port.new`), `${server.address().port}\n`);
+    fs.renameSync(path.join(dir, `${name}-port.new`), path.join(dir, `${name}-port`));
 });
 process.stdin.on('end', () => process.exit(0)).resume();

@@ -8,6 +8,7 @@ DIR holds what `certs` made (one NAME.pem with key and certificate a name) and g
 credential that it expects is in DIR/secret. It listens on 127.0.0.1 only and ends when its standard input does.
 """
 import base64
+import gzip
 import hashlib
 import hmac
 import http.server
@@ -17,6 +18,7 @@ import socketserver
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -175,6 +177,13 @@ class Service(http.server.BaseHTTPRequestHandler):
             secret = base64.b64encode(b"you sent: " + secret)
         self.send_response(200)
         self.send_header("X-You-Sent", field)
+        if how == "gzip":
+            body = gzip.compress(b"begin " + secret + b" end")
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
         if how == "plain" or how == "base64":
             self.send_header("Content-Length", str(len(secret) + 12))
             self.end_headers()
@@ -211,25 +220,41 @@ class Service(http.server.BaseHTTPRequestHandler):
             self.record(0, "")
             self.answer(401, {"message": "authentication required"}, [("WWW-Authenticate", 'Basic realm="git"')])
             return
-        data = b"".join(self.body())
-        self.record(len(data), hashlib.sha256(data).hexdigest())
-        env = {"PATH": os.environ["PATH"], "GIT_PROJECT_ROOT": self.git_root, "GIT_HTTP_EXPORT_ALL": "1",
-               "PATH_INFO": url.path[len("/git"):], "QUERY_STRING": url.query, "REQUEST_METHOD": self.command,
-               "REMOTE_USER": "octo", "REMOTE_ADDR": "127.0.0.1", "CONTENT_LENGTH": str(len(data)),
-               "CONTENT_TYPE": self.headers.get("Content-Type", ""), "HOME": self.directory,
-               "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
-               "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-               "HTTP_GIT_PROTOCOL": self.headers.get("Git-Protocol", "")}
-        done = subprocess.run(["git", "http-backend"], input=data, env=env, capture_output=True, timeout=60)
-        head, _, out = done.stdout.partition(b"\r\n\r\n")
+        digest, length = hashlib.sha256(), 0
+        with tempfile.TemporaryFile(dir=self.directory) as body:  # as large as a push is
+            for data in self.body():
+                digest.update(data)
+                length += len(data)
+                body.write(data)
+            self.record(length, digest.hexdigest())
+            body.seek(0)
+            env = {"PATH": os.environ["PATH"], "GIT_PROJECT_ROOT": self.git_root, "GIT_HTTP_EXPORT_ALL": "1",
+                   "PATH_INFO": url.path[len("/git"):], "QUERY_STRING": url.query, "REQUEST_METHOD": self.command,
+                   "REMOTE_USER": "octo", "REMOTE_ADDR": "127.0.0.1", "CONTENT_LENGTH": str(length),
+                   "CONTENT_TYPE": self.headers.get("Content-Type", ""), "HOME": self.directory,
+                   "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+                   "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                   "HTTP_GIT_PROTOCOL": self.headers.get("Git-Protocol", "")}
+            with subprocess.Popen(["git", "http-backend"], stdin=body, stdout=subprocess.PIPE, env=env) as child:
+                self.git_answer(child.stdout)
+
+    def git_answer(self, out):
+        """What a CGI program writes, passed on as it comes."""
         status, headers = 200, []
-        for line in head.decode().split("\r\n"):
+        while line := out.readline().decode().strip():
             name, _, text = line.partition(": ")
             if name == "Status":
                 status = int(text.split()[0])
-            elif name:
+            else:
                 headers.append((name, text))
-        self.answer(status, out, headers)
+        self.send_response(status)
+        for name, text in headers:
+            self.send_header(name, text)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        while data := out.read1(CHUNK):
+            self.wfile.write(b"%x\r\n" % len(data) + data + b"\r\n")
+        self.wfile.write(b"0\r\n\r\n")
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -278,15 +303,15 @@ def contexts_of(directory):
     return found
 
 
-def main():
+def main(service=Service):
     directory = sys.argv[1]
-    Service.directory = directory
+    service.directory = directory
     if "--git" in sys.argv:
-        Service.git_root = sys.argv[sys.argv.index("--git") + 1]
+        service.git_root = sys.argv[sys.argv.index("--git") + 1]
     with open(os.path.join(directory, "secret")) as file:
-        Service.secret = file.read().strip()
-    tls = TlsServer(("127.0.0.1", 0), Service, contexts_of(directory))
-    plain = Server(("127.0.0.1", 0), Service)
+        service.secret = file.read().strip()
+    tls = TlsServer(("127.0.0.1", 0), service, contexts_of(directory))
+    plain = Server(("127.0.0.1", 0), service)
     for server, name in ((tls, "port"), (plain, "plain-port")):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with open(os.path.join(directory, name + ".new"), "w") as file:

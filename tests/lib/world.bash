@@ -49,7 +49,7 @@ world_start() { # NAME...: names that the upstream has certificates for
     printf '%s' "$SECRET" > "$WORLD/up/secret"
     : > "$WORLD/up/requests.log"
     mkfifo "$WORLD/up/stdin"
-    /usr/bin/python3 "$TESTS_LIB/upstream.py" "$WORLD/up" --git "$WORLD/git" \
+    /usr/bin/python3 "${WORLD_UPSTREAM:-$TESTS_LIB/upstream.py}" "$WORLD/up" --git "$WORLD/git" \
         < "$WORLD/up/stdin" > "$WORLD/up/out" 2>&1 3>&- &
     UPSTREAM_PID=$!
     exec 7> "$WORLD/up/stdin"
@@ -62,12 +62,18 @@ world_start() { # NAME...: names that the upstream has certificates for
     printf '%s' "$SECRET" | aileron vault put user/api > /dev/null || return 1
 }
 
-# The second upstream: HTTP/2, at http2.test.
-world_http2() {
-    node "$TESTS_LIB/upstream-http2.js" "$WORLD/up" < "$WORLD/up/stdin" > "$WORLD/up/http2-out" 2>&1 3>&- &
-    HTTP2_PID=$!
-    wait_for test -s "$WORLD/up/http2-port" || return 1
-    sed -i "s/\\(host: http2.test, address: \"127.0.0.1:\\)[0-9]*/\\1$(cat "$WORLD/up/http2-port")/" "$AILERON_HOME/config.yaml"
+# Further upstreams: HTTP/2, at http2.test or NAME (upstream-http2.js has the options). HTTP2_PID are their processes.
+world_http2() { # [NAME [OPTION...]]
+    local name=${1:-http2.test}
+    [ $# -eq 0 ] || shift
+    node "$TESTS_LIB/upstream-http2.js" "$WORLD/up" "$name" "$@" < "$WORLD/up/stdin" > "$WORLD/up/$name-out" 2>&1 3>&- &
+    HTTP2_PID="${HTTP2_PID:-} $!"
+    wait_for test -s "$WORLD/up/$name-port" || return 1
+    world_at "$name" "$(cat "$WORLD/up/$name-port")"
+}
+
+world_at() { # NAME PORT: where the name is served
+    sed -i "s/\\(host: $1, address: \"127.0.0.1:\\)[0-9]*/\\1$2/" "$AILERON_HOME/config.yaml"
     aileron policy reload > /dev/null
 }
 

@@ -296,7 +296,7 @@ static json_t *hear_json(struct world *world, enum message_type type, uint32_t i
     return answer;
 }
 
-static void pause_ms(long ms)
+static inline void pause_ms(long ms)
 {
     const struct timespec pause = {.tv_nsec = ms * 1000000L};
 
@@ -338,7 +338,7 @@ static inline bool record_holds(const struct world *world, const char *bytes)
     return found;
 }
 
-static void record_is_whole(const struct world *world)
+static inline void record_is_whole(const struct world *world)
 {
     AUTOFREE char *dir = file_join(world->home, "audit");
     struct audit_report report = {0};

@@ -199,22 +199,29 @@ static inline void read_fields(struct span lines, struct msg *msg, bool trailers
     }
 }
 
-/* text: "METHOD PATH HOST" and fields; more: a body, or an end of its own, follows. */
+/* text: "METHOD PATH HOST [SCHEME]" and fields, METHOD "PROTOCOL:" for an extended CONNECT; more: a body, or an end of
+ * its own, follows. */
 static inline void peer_request(struct peer *peer, const char *name, struct span text, bool more)
 {
     struct arena *arena = arena_new(MSG_ARENA_BYTES);
-    struct span line, method, path;
+    struct span line, method, path, host;
     struct msg msg;
     struct err err;
     msg_init(&msg, arena);
     assert_true(take_line(&text, &line));
     assert_true(span_cut(&line, ' ', &method) && span_cut(&line, ' ', &path));
+    bool plain = span_cut(&line, ' ', &host) && span_eqs(line, "http");
     msg.method = method;
-    assert_true(msg_add(&msg, SPAN("host"), line, &err));
+    msg.upgrade = span_ends(method, ":");
+    if (msg.upgrade) {
+        msg.method = SPAN("GET");
+        assert_true(msg_add(&msg, SPAN("upgrade"), (struct span){method.p, method.len - 1}, &err));
+    }
+    assert_true(msg_add(&msg, SPAN("host"), host, &err));
     read_fields(text, &msg, false);
     msg.framing = !more ? MSG_NONE : msg.has_length ? MSG_LENGTH : MSG_CHUNKED;
     struct peer_stream *stream = peer_stream_new(peer, name);
-    stream->stream = http2_request(peer->http2->session, &msg, "https", path, NULL, stream, &err);
+    stream->stream = http2_request(peer->http2->session, &msg, plain ? "http" : "https", path, NULL, stream, &err);
     if (!stream->stream)
         fail_msg("%s", err.message);
     arena_free(arena);

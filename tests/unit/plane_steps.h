@@ -4,6 +4,7 @@
 #define AILERON_TESTS_PLANE_STEPS_H
 
 #include "plane_steps_http2.h"
+#include "plane_steps_monitor.h"
 
 #include "core/wire/http1.h"
 
@@ -53,6 +54,11 @@ static inline void step_accept(struct script *script, const struct step *step)
     upstream_accept(script->world, step->words[1], step->words[2], step->words[3]);
 }
 
+static inline void step_serve(struct script *script, const struct step *step)
+{
+    upstream_secure(script->world, step_peer(script, step), step->words[2], step->words[3]);
+}
+
 static inline void step_send(struct script *script, const struct step *step)
 {
     peer_say(step_peer(script, step), step->text, step->len);
@@ -72,6 +78,12 @@ static inline void step_fill(struct script *script, const struct step *step)
 static inline void step_end(struct script *script, const struct step *step)
 {
     peer_end(step_peer(script, step));
+}
+
+/* TLS's end alone: the transport stays open. */
+static inline void step_notify(struct script *script, const struct step *step)
+{
+    assert_int_equal(stream_close_notify(conn_stream(step_peer(script, step)->conn)), STREAM_DONE);
 }
 
 static inline void step_close(struct script *script, const struct step *step)
@@ -200,6 +212,39 @@ static inline void step_answer(struct script *script, const struct step *step)
     }
 }
 
+/* heard NAME: the head of a request, for `has`. */
+static inline void step_heard(struct script *script, const struct step *step)
+{
+    struct peer *peer = step_peer(script, step);
+    const uint8_t *end = NULL;
+    UNTIL(script, (peer->heard.len && (end = memmem(peer->heard.data, peer->heard.len, "\r\n\r\n", 4))) || over(peer),
+          "no head comes");
+    if (!end)
+        STEP_FAIL(script, "the connection is over");
+    size_t len = (size_t)(end - peer->heard.data) + 4;
+    buf_clear(&script->answer);
+    assert_true(buf_add(&script->answer, peer->heard.data, len));
+    buf_consume(&peer->heard, len);
+}
+
+/* switch NAME [TEXT]: agrees to the WebSocket that `heard` heard, with these fields too. */
+static inline void step_switch(struct script *script, const struct step *step)
+{
+    static const char field[] = "Sec-WebSocket-Key: ";
+    struct peer *peer = step_peer(script, step);
+    const char *key = memmem(script->answer.data, script->answer.len, field, strlen(field));
+    char proof[128], accept[64];
+    uint8_t hash[CRYPTO_SHA1_LEN];
+    if (!key)
+        STEP_FAIL(script, "there is no key");
+    snprintf(proof, sizeof(proof), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + strlen(field));
+    crypto_sha1(proof, strlen(proof), hash);
+    text_base64(hash, sizeof(hash), accept);
+    AUTOFREE char *text = mem_printf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                     "Sec-WebSocket-Accept: %s\r\n%s\r\n", accept, step->text ? step->text : "");
+    peer_say(peer, text, strlen(text));
+}
+
 /* answers NAME N STATUS: so many, all with this status. */
 static inline void step_answers(struct script *script, const struct step *step)
 {
@@ -214,162 +259,6 @@ static inline void step_has(struct script *script, const struct step *step)
     bool found = script->answer.len && memmem(script->answer.data, script->answer.len, step->text, step->len);
     if (found != wanted)
         STEP_FAIL(script, "the answer %s it: %s", found ? "has" : "has not", buf_cstr(&script->answer));
-}
-
-/* ---- the monitor ---- */
-
-static const struct {
-    const char *word;
-    enum message_type type;
-} step_types[] = {
-    {"credential", MESSAGE_CREDENTIAL_ASK}, {"run", MESSAGE_OP_RUN},  {"done", MESSAGE_OP_DONE},
-    {"get", MESSAGE_OP_GET},                {"list", MESSAGE_OP_LIST}, {"ack", MESSAGE_OP_ACK},
-    {"cancel", MESSAGE_CANCEL},             {"approval", MESSAGE_APPROVAL_ASK},
-};
-
-static inline enum message_type step_type(struct script *script, const char *word)
-{
-    for (size_t i = 0; i < COUNT(step_types); i++)
-        if (strcmp(step_types[i].word, word) == 0)
-            return step_types[i].type;
-    STEP_FAIL(script, "%s is no message", word);
-    return 0;
-}
-
-/* key=value words against an object. Returns NULL, or the first word that does not fit. */
-static inline const char *mismatch(const json_t *object, const struct step *step, size_t from)
-{
-    for (size_t i = from; i < step->count; i++) {
-        struct span rest = span_of(step->words[i]), key;
-        assert_true(span_cut(&rest, '=', &key));
-        AUTOFREE char *name = mem_strndup(key.p, key.len);
-        const json_t *value = json_object_get(object, name);
-        AUTOFREE char *shown = json_is_string(value) ? mem_strdup(json_string_value(value))
-                               : value               ? json_canonical(value)
-                                                     : mem_strdup("-");
-        if (!span_eqs(rest, shown))
-            return step->words[i];
-    }
-    return NULL;
-}
-
-static inline bool take_question(struct script *script, const struct step *step, enum message_type type, uint32_t *id)
-{
-    for (struct question **at = &script->world->questions; *at; at = &(*at)->next) {
-        struct question *question = *at;
-        if (question->type != type || mismatch(question->payload, step, 2))
-            continue;
-        *id = question->id;
-        *at = question->next;
-        question_free(question);
-        return true;
-    }
-    return false;
-}
-
-static uint32_t step_asked; /* the id of the last question */
-
-static inline void step_ask(struct script *script, const struct step *step)
-{
-    enum message_type type = step_type(script, step->words[1]);
-    bool taken = false;
-    UNTIL(script, taken = taken || take_question(script, step, type, &step_asked), "the monitor is not asked this");
-}
-
-static inline void step_unasked(struct script *script, const struct step *step)
-{
-    enum message_type type = step_type(script, step->words[1]);
-    uint32_t id;
-    world_wait(script->world, WORLD_QUIET_MS);
-    if (take_question(script, step, type, &id))
-        STEP_FAIL(script, "the monitor is asked");
-}
-
-static inline void monitor_say(struct script *script, enum message_type type, const void *data, size_t len)
-{
-    assert_true(ipc_send(script->world->monitor, (uint16_t)type, 0, step_asked, data, len, NULL, 0));
-}
-
-/* result TEXT [more]: a piece of a kept result, and the last one without `more`. */
-static inline void step_result(struct script *script, const struct step *step)
-{
-    uint16_t flags = step->words[1] ? 0 : MESSAGE_LAST;
-    assert_true(ipc_send(script->world->monitor, MESSAGE_OP_RESULT, flags, step_asked, step->text, step->len, NULL, 0));
-}
-
-/* give "secret": the credential. */
-static inline void step_give(struct script *script, const struct step *step)
-{
-    char payload[4096];
-    int head = snprintf(payload, sizeof(payload), "{\"binding\":\"user/api\"}");
-    memcpy(payload + head + 1, step->text, step->len);
-    monitor_say(script, MESSAGE_CREDENTIAL, payload, (size_t)head + 1 + step->len);
-}
-
-/* refuse CODE [ID] "message" */
-static inline void step_refuse(struct script *script, const struct step *step)
-{
-    JSON_AUTO json_t *answer = json_object();
-    json_put(answer, "code", step->words[1]);
-    json_put(answer, "id", step->words[2]);
-    json_put_span(answer, "message", (struct span){step->text, step->len});
-    json_put(answer, "hint", "Do what the test says");
-    AUTOFREE char *text = json_canonical(answer);
-    monitor_say(script, MESSAGE_REFUSED, text, strlen(text));
-}
-
-/* start, state, listed, acked, approved "JSON": the other answers. */
-static inline void step_operation(struct script *script, const struct step *step)
-{
-    static const struct {
-        const char *word;
-        enum message_type type;
-    } types[] = {{"start", MESSAGE_OP_START}, {"state", MESSAGE_OP_STATE}, {"listed", MESSAGE_OP_LISTED},
-                 {"acked", MESSAGE_OP_ACKED}, {"approved", MESSAGE_APPROVED}};
-    for (size_t i = 0; i < COUNT(types); i++)
-        if (strcmp(types[i].word, step->words[0]) == 0)
-            monitor_say(script, types[i].type, step->text, step->len);
-}
-
-static inline void step_unasked_start(struct script *script, const struct step *step)
-{
-    step_asked = MESSAGE_UNASKED;
-    monitor_say(script, MESSAGE_OP_START, step->text, step->len);
-}
-
-/* The next line of the record with this event and these fields, in any order with others. */
-static inline bool take_record(struct script *script, const struct step *step)
-{
-    for (size_t i = 0; i < json_array_size(script->world->records); i++) {
-        const json_t *row = json_array_get(script->world->records, i);
-        const char *event = json_string_value(json_object_get(row, "event"));
-        if (strcmp(event, step->words[1]) != 0 || mismatch(row, step, 2))
-            continue;
-        json_array_remove(script->world->records, i);
-        return true;
-    }
-    return false;
-}
-
-static inline void step_record(struct script *script, const struct step *step)
-{
-    bool taken = false;
-    for (uint64_t end = clock_mono_ms() + WORLD_MS; !taken && clock_mono_ms() < end;) {
-        taken = take_record(script, step);
-        if (!taken)
-            world_turn(script->world);
-    }
-    if (!taken) {
-        AUTOFREE char *all = json_canonical(script->world->records);
-        STEP_FAIL(script, "there is no such line: %s", all);
-    }
-}
-
-static inline void step_unrecorded(struct script *script, const struct step *step)
-{
-    world_wait(script->world, WORLD_QUIET_MS);
-    if (take_record(script, step))
-        STEP_FAIL(script, "there is such a line");
 }
 
 /* ---- the plane ---- */
@@ -428,6 +317,7 @@ static const struct {
 } steps[] = {
     {"policy", step_file},       {"bindings", step_file},       {"config", step_file},   {"load", step_load},
     {"client", step_client},     {"tls", step_secure},          {"accept", step_accept}, {"send", step_send},
+    {"serve", step_serve},
     {"fill", step_fill},         {"end", step_end},             {"close", step_close},   {"reset", step_close},
     {"hold", step_hold},         {"release", step_hold},        {"expect", step_expect}, {"take", step_take},
     {"eof", step_eof},           {"cut", step_cut},             {"over", step_over},     {"quiet", step_quiet},
@@ -439,10 +329,12 @@ static const struct {
     {"record", step_record},     {"unrecorded", step_unrecorded},
     {"upstreams", step_upstreams}, {"connections", step_connections}, {"pooled", step_pooled}, {"pause", step_pause},
     {"open", step_open},         {"stream", step_named},        {"unopened", step_unnamed}, {"reply", step_reply},
+    {"notify", step_notify},       {"heard", step_heard},         {"switch", step_switch},
     {"data", step_data},         {"finish", step_finish},       {"abort", step_abort},   {"goaway", step_goaway},
     {"cork", step_cork},         {"uncork", step_cork},         {"keep", step_keep},     {"read", step_keep},
     {"got", step_got},           {"ungot", step_ungot},         {"ended", step_ended},   {"unended", step_unended},
     {"broken", step_broken},     {"pour", step_pour},           {"stuck", step_stuck},   {"poured", step_poured},
+    {"halt", step_halt},         {"go", step_halt},
     {"drain", step_drain},       {"drained", step_drained},     {"undrained", step_drained},
 };
 

@@ -12,6 +12,7 @@
 #include "core/plane/api.h"
 #include "core/plane/front.h"
 #include "core/plane/plane.h"
+#include "core/plane/secrets.h"
 #include "tls/crypto.h"
 
 #include <arpa/inet.h>
@@ -145,6 +146,8 @@ static inline void plane_message(struct ipc *ipc, struct ipc_message *message, v
     (void)ipc;
     if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED)
         api_run_approved(&world->plane, message);
+    else if (message->type == MESSAGE_HALT)
+        plane_halt(&world->plane, message);
     else
         plane_answer(&world->plane, message);
 }
@@ -196,12 +199,30 @@ static inline void upstream_close(struct upstream_port *port)
         close(port->waiting[i]);
 }
 
+/* TLS of a server with a certificate for host; how: NULL, "tls12" or "h2". */
+static inline void upstream_secure(struct world *world, struct peer *peer, const char *host, const char *how)
+{
+    struct err err;
+    struct stream_io io = conn_stream_io(peer->conn);
+    struct leaf *leaf = ca_leaf(world->upstream_ca, host, &err);
+    assert_non_null(leaf);
+    bool h2 = how && strcmp(how, "h2") == 0;
+    struct stream_config *config = h2    ? world->upstream_h2
+                                   : how ? world->upstream_tls12
+                                         : world->upstream_tls;
+    struct stream *stream = stream_server(config, leaf, &io, &err);
+    leaf_unref(leaf);
+    assert_non_null(stream);
+    conn_secure(peer->conn, stream, WORLD_MS);
+    if (h2)
+        peer_http2_start(peer, true);
+}
+
 /* The next connection to the upstream: NULL: without TLS. "bare": to the port for TLS, but the bytes are seen as they
  * are. Else the certificate is for `host`; how: NULL, "tls12" or "h2". */
 static inline struct peer *upstream_accept(struct world *world, const char *name, const char *host, const char *how)
 {
     struct upstream_port *port = host ? &world->tls : &world->plain;
-    struct err err;
     for (uint64_t end = clock_mono_ms() + WORLD_MS; port->waiting_count == 0 && clock_mono_ms() < end;)
         world_turn(world);
     if (port->waiting_count == 0)
@@ -209,27 +230,14 @@ static inline struct peer *upstream_accept(struct world *world, const char *name
     int fd = port->waiting[0];
     memmove(port->waiting, port->waiting + 1, --port->waiting_count * sizeof(port->waiting[0]));
     struct peer *peer = peer_new(&world->peers, name, world->plane.loop, fd);
-    if (host && strcmp(host, "bare") != 0) {
-        struct stream_io io = conn_stream_io(peer->conn);
-        struct leaf *leaf = ca_leaf(world->upstream_ca, host, &err);
-        assert_non_null(leaf);
-        bool h2 = how && strcmp(how, "h2") == 0;
-        struct stream_config *config = h2    ? world->upstream_h2
-                                       : how ? world->upstream_tls12
-                                             : world->upstream_tls;
-        struct stream *stream = stream_server(config, leaf, &io, &err);
-        leaf_unref(leaf);
-        assert_non_null(stream);
-        conn_secure(peer->conn, stream, WORLD_MS);
-        if (h2)
-            peer_http2_start(peer, true);
-    }
+    if (host && strcmp(host, "bare") != 0)
+        upstream_secure(world, peer, host, how);
     return peer;
 }
 
 /* ---- the snapshot ---- */
 
-/* Names of the world: *.test with TLS, plain.test and web.test without; private.test is at a private address. */
+/* Names of the world: *.test with TLS, plain.test, web.test and proxy.test without; world_load has more. */
 static inline char *world_config(const struct world *world)
 {
     static const char *const secure[] = {"api.test", "other.test", "pinned.test", "denied.test"};
@@ -238,8 +246,9 @@ static inline char *world_config(const struct world *world)
     assert_true(buf_printf(&text, "version: 1\n%supstreams:\n", world->config ? world->config : ""));
     for (size_t i = 0; i < COUNT(secure); i++)
         assert_true(buf_printf(&text, "  - { host: %s, address: '127.0.0.1:%u' }\n", secure[i], world->tls.number));
-    assert_true(buf_printf(&text, "  - { host: plain.test, address: '127.0.0.1:%u' }\n", world->plain.number));
-    assert_true(buf_printf(&text, "  - { host: web.test, address: '127.0.0.1:%u' }\n", world->plain.number));
+    static const char *const plain[] = {"plain.test", "web.test", "proxy.test"};
+    for (size_t i = 0; i < COUNT(plain); i++)
+        assert_true(buf_printf(&text, "  - { host: %s, address: '127.0.0.1:%u' }\n", plain[i], world->plain.number));
     char *copy = mem_strndup((const char *)text.data, text.len);
     buf_clear(&text);
     return copy;
@@ -254,7 +263,8 @@ static inline void world_put(const struct world *world, const char *name, const 
 
 static inline void world_write_files(struct world *world)
 {
-    static const char policy[] = "version: 1\nnetwork: { default: allow, allow_private: ['127.0.0.1/32'] }\n%s";
+    static const char policy[] = "version: 1\n"
+                                 "network: { default: allow, allow_private: ['127.0.0.1/32', '::1/128'] }\n%s";
     AUTOFREE char *config = world_config(world);
     AUTOFREE char *rules = mem_printf(policy, world->policy ? world->policy : "");
     AUTOFREE char *bound = mem_printf("version: 1\n%s", world->bindings ? world->bindings : "");
@@ -320,14 +330,20 @@ static inline void world_load(struct world *world)
     struct plane *plane = &world->plane;
     struct err err = {0};
     struct snapshot *snapshot = world_snapshot(world);
-    struct resolve_host host = {.name = "private.test", .addr = {.family = ADDR_V4}};
-    assert_true(addr_parse(SPAN("10.9.8.7"), &host.addr));
+    static const char *const names[][2] = {{"private.test", "10.9.8.7"}, {"far.test", "127.0.0.1"},
+                                           {"both.test", "127.0.0.1"},   {"both.test", "::1"},
+                                           {"mixed.test", "127.0.0.1"},  {"mixed.test", "fd00::1"}};
+    struct resolve_host hosts[COUNT(names)];
+    for (size_t i = 0; i < COUNT(names); i++) {
+        hosts[i].name = names[i][0];
+        assert_true(addr_parse(span_of(names[i][1]), &hosts[i].addr));
+    }
     struct epoch *epoch = epoch_new(snapshot, &err);
     assert_non_null(epoch);
     if (!plane->ca)
         plane->ca = ca_load(span_of(snapshot->ca_cert_pem), span_of(snapshot->ca_key_pem), &err);
     assert_non_null(plane->ca);
-    assert_true(resolver_configure(plane->resolver, NULL, 0, &host, 1, &err));
+    assert_true(resolver_configure(plane->resolver, NULL, 0, hosts, COUNT(hosts), &err));
     plane_follow(plane, epoch);
 }
 
@@ -385,6 +401,7 @@ static inline void world_stop(struct world *world)
     upstream_close(&world->plain);
     upstream_close(&world->tls);
     world_wait(world, 20); /* the plane sees the ends of its connections */
+    secrets_forget(plane);
     pool_free(plane->pool);
     resume_free(plane->resume);
     timer_stop(&world->tick);

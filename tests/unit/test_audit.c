@@ -295,6 +295,73 @@ static void F03_a_full_disk(void **state)
     assert_true(verified(NULL).intact);
 }
 
+static int count_lines(struct audit_reader *reader)
+{
+    struct span line;
+    json_t *object;
+    struct err err;
+    int count = 0;
+    enum audit_read result;
+    while ((result = audit_reader_next(reader, &line, &object, &err)) == AUDIT_LINE) {
+        assert_true(line.len > 0 && json_is_object(object));
+        count++;
+    }
+    assert_int_equal(result, AUDIT_END);
+    return count;
+}
+
+static int count_filtered(const struct audit_filter *filter)
+{
+    struct err err;
+    struct audit_reader *reader = audit_reader_open(dir, filter, false, &err);
+    int count = count_lines(reader);
+    audit_reader_close(reader);
+    return count;
+}
+
+static json_t *network(const char *host)
+{
+    return json_pack("{s:s,s:s}", "event", "network", "host", host);
+}
+
+/* Lines that come together are one chain, and all on the record or none. */
+static void together(void **state)
+{
+    (void)state;
+    struct err err;
+    struct rlimit old, tight;
+    struct audit *audit = open_good();
+    json_t *events[] = {network("a"), network("b"), network("c")}, *bad[] = {network("d"), json_object()};
+    assert_true(audit_append_all(audit, events, 3, false, &err));
+    lines(audit, 1);
+    assert_int_equal(audit_seq(audit), 4);
+    struct audit_report report = verified(audit_head(audit));
+    assert_true(report.intact && report.anchor_found && report.lines == 4);
+    assert_false(audit_append_all(audit, bad, 2, false, &err));
+    char text[AUDIT_FIELD_MAX + 1] = "";
+    memset(text, 1, AUDIT_FIELD_MAX);
+    json_put(bad[1], "event", "network");
+    for (size_t i = 0; i < 7; i++) /* six bytes a character: 84 KiB */
+        json_put(bad[1], audit_event_find("network")->fields[i], text);
+    assert_false(audit_append_all(audit, bad, 2, false, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0); /* the first line fits, the third does not */
+    signal(SIGXFSZ, SIG_IGN);
+    tight = (struct rlimit){.rlim_cur = (rlim_t)report.bytes + 300, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    assert_false(audit_append_all(audit, events, 3, false, &err));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_true(err.code == ERR_IO && verified(NULL).lines == 4);
+    assert_true(audit_append_all(audit, events, 3, true, &err));
+    assert_true(!audit_dirty(audit) && audit_seq(audit) == 7);
+    audit_close(audit);
+    assert_true(verified(NULL).intact);
+    assert_int_equal(count_filtered(&(struct audit_filter){.host = "c"}), 2);
+    assert_int_equal(count_filtered(&(struct audit_filter){.host = "d"}), 0);
+    for (size_t i = 0; i < 5; i++)
+        json_decref(i < 3 ? events[i] : bad[i - 3]);
+}
+
 static void a_removed_file_is_made_again(void **state)
 {
     (void)state;
@@ -371,30 +438,6 @@ static void long_values_are_cut(void **state)
     assert_true(verified(NULL).intact);
 }
 
-static int count_lines(struct audit_reader *reader)
-{
-    struct span line;
-    json_t *object;
-    struct err err;
-    int count = 0;
-    enum audit_read result;
-    while ((result = audit_reader_next(reader, &line, &object, &err)) == AUDIT_LINE) {
-        assert_true(line.len > 0 && json_is_object(object));
-        count++;
-    }
-    assert_int_equal(result, AUDIT_END);
-    return count;
-}
-
-static int count_filtered(const struct audit_filter *filter)
-{
-    struct err err;
-    struct audit_reader *reader = audit_reader_open(dir, filter, false, &err);
-    int count = count_lines(reader);
-    audit_reader_close(reader);
-    return count;
-}
-
 static void readers_filter_and_follow(void **state)
 {
     (void)state;
@@ -449,7 +492,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(chain_over_days), TEST(first_line_is_as_described), TEST(changes_are_found),
-        TEST(F04_a_half_written_line), TEST(F04_odd_ends), TEST(F03_a_full_disk),
+        TEST(F04_a_half_written_line), TEST(F04_odd_ends), TEST(F03_a_full_disk), TEST(together),
         TEST(a_removed_file_is_made_again), TEST(only_what_the_table_has), TEST(every_row_is_sound),
         TEST(long_values_are_cut), TEST(readers_filter_and_follow), TEST(durable_lines_and_sync),
     };

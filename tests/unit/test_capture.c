@@ -5,7 +5,9 @@
 #include "core/base/mem.h"
 #include "core/base/proc.h"
 #include "core/sandbox/netlink.h"
+#include "core/sandbox/handover.h"
 #include "tests/unit/netns.h"
+#include "tests/unit/passing.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +27,7 @@ static struct relay *relay;
 static struct capture *capture;
 static char *dir;
 static int daemon_fd = -1;
+static int handed_over = -1; /* the daemon's end of the first hand-over, which nobody has answered so far */
 
 static int set_up(void **state)
 {
@@ -40,7 +43,7 @@ static int set_up(void **state)
     AUTOFREE char *path = mem_printf("%s/s", dir);
     daemon_fd = proc_unix_listen(path, 0600, &err);
     loop = loop_new(&err);
-    if (daemon_fd < 0 || loop == NULL || !netlink_loopback_up(&err) ||
+    if (daemon_fd < 0 || !proc_set_nonblock(daemon_fd) || loop == NULL || !netlink_loopback_up(&err) ||
         !netlink_loopback_address(htonl(0x7f400001), 10, &err))
         return -1;
     relay = relay_new(loop, path, "tok");
@@ -48,7 +51,8 @@ static int set_up(void **state)
     if (capture == NULL)
         return -1;
     capture_start(capture, relay);
-    ready = true;
+    handed_over = accept4(daemon_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); /* sent before anything else runs */
+    ready = handed_over >= 0;
     return 0;
 }
 
@@ -132,17 +136,26 @@ static void resolve(const char *name, uint8_t type, char out[INET_ADDRSTRLEN])
         inet_ntop(AF_INET, answer + n - 4, out, INET_ADDRSTRLEN);
 }
 
+static int accept_one(void)
+{
+    int fd = -1;
+
+    for (int i = 0; i < 2000 && fd < 0; i++) {
+        loop_turn(loop, false);
+        fd = accept4(daemon_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && i > 100)
+            usleep(5000);
+    }
+    assert_true(fd >= 0);
+    return fd;
+}
+
 static void expect_line(const char *line)
 {
     uint8_t got[256];
     size_t have = 0;
-    int fd = -1;
+    int fd = accept_one();
 
-    for (int i = 0; i < 200 && fd < 0; i++) {
-        loop_turn(loop, false);
-        fd = accept4(daemon_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    }
-    assert_true(fd >= 0);
     have = get(fd, got, sizeof(got));
     assert_int_equal(have, strlen(line));
     assert_memory_equal(got, line, have);
@@ -221,6 +234,76 @@ static void test_captured(void **state)
     close(d);
 }
 
+/* Nothing comes by way of the relay. */
+static void nobody_is_there(void)
+{
+    for (int i = 0; i < 20; i++)
+        loop_turn(loop, false);
+    assert_int_equal(accept4(daemon_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), -1);
+}
+
+/* The proxy port's socket, as the daemon gets it. */
+static int get_handed(int control)
+{
+    char line[64] = "";
+    int fd = -1;
+
+    for (int i = 0; i < 200 && fd < 0; i++) {
+        loop_turn(loop, false);
+        (void)passed(control, line, sizeof(line) - 1, &fd);
+    }
+    assert_true(fd >= 0);
+    assert_string_equal(line, "AILERON tok listener\r\n");
+    return fd;
+}
+
+static void test_handed_over(void **state)
+{
+    (void)state;
+    if (!ready)
+        skip();
+    int mine = get_handed(handed_over), a, b, c, d, e;
+    /* Until the daemon says that it accepts, the relay does. */
+    a = reach(SOCK_STREAM, "127.0.0.1", 3128);
+    expect_line("AILERON tok proxy\r\n");
+    assert_int_equal(write(handed_over, "AILERON listen", 14), 14);
+    loop_turn(loop, false);
+    assert_int_equal(write(handed_over, "ing\r\n", 5), 5);
+    for (int i = 0; i < 5; i++)
+        loop_turn(loop, false);
+    b = reach(SOCK_STREAM, "127.0.0.1", 3128);
+    nobody_is_there();
+    int accepted = accept4(mine, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(accepted >= 0);
+    assert_int_equal(write(b, "direct", 6), 6);
+    uint8_t text[8];
+    assert_int_equal(get(accepted, text, sizeof(text)), 6);
+    /* One that the daemon has not accepted when it dies is the relay's, and the socket is handed over again. */
+    c = reach(SOCK_STREAM, "127.0.0.1", 3128);
+    close(mine);
+    close(handed_over);
+    expect_line("AILERON tok proxy\r\n");
+    int again = accept_one();
+    mine = get_handed(again);
+    assert_int_equal(write(again, "HTTP/1.1 400 Bad Request\r\n", 26), 26); /* one that does not know the mode */
+    close(mine);
+    close(again);
+    for (int i = 0; i < 5; i++)
+        loop_turn(loop, false);
+    d = reach(SOCK_STREAM, "127.0.0.1", 3128);
+    expect_line("AILERON tok proxy\r\n");
+    again = accept_one(); /* it is tried again all the same, later */
+    mine = get_handed(again);
+    assert_int_equal(write(again, "AILERON listening\r\n", 19), 19);
+    for (int i = 0; i < 5; i++)
+        loop_turn(loop, false);
+    e = reach(SOCK_STREAM, "127.0.0.1", 3128);
+    nobody_is_there();
+    int more[] = {a, b, c, d, e, accepted, mine, again};
+    for (size_t i = 0; i < COUNT(more); i++)
+        close(more[i]);
+}
+
 static void test_ports(void **state)
 {
     uint16_t ports[3];
@@ -243,7 +326,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names), cmocka_unit_test(test_names_over_tcp),
-        cmocka_unit_test(test_captured), cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_captured), cmocka_unit_test(test_handed_over),
+        cmocka_unit_test(test_ports),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

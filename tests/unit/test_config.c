@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <glob.h>
 #include <stdlib.h>
 
+#include "core/base/file.h"
 #include "core/data/config.h"
 #include "core/data/yaml.h"
 
@@ -112,6 +114,56 @@ static void other_values(void **state)
     config_free(config);
 }
 
+static bool proxied(const struct config *config, const char *host, const char *address)
+{
+    struct addr addr;
+    if (address)
+        assert_true(addr_parse_port(span_of(address), &addr));
+    return config_proxy_for(&config->network.proxy, span_of(host), &addr, address ? 1 : 0);
+}
+
+static void a_proxy_and_its_exceptions(void **state)
+{
+    (void)state;
+    struct err err;
+    struct config *config = load("version: 1\nnetwork:\n"
+                                 "  upstream_proxy: 'http://Proxy.Corp.example:3128/'\n"
+                                 "  upstream_proxy_credential: user/corp\n"
+                                 "  upstream_proxy_resolves: true\n"
+                                 "  no_proxy: [Direct.test, '*.below.test', 10.0.0.0/8, '::1', 192.0.2.7]\n", &err);
+    if (!config)
+        fail_msg("%s", err.message);
+    const struct config_proxy *proxy = &config->network.proxy;
+    assert_string_equal(proxy->host, "proxy.corp.example");
+    assert_int_equal(proxy->port, 3128);
+    assert_string_equal(proxy->credential, "user/corp");
+    assert_true(proxy->resolves);
+    assert_true(proxied(config, "a.test", NULL));
+    assert_true(proxied(config, "a.test", "203.0.113.1"));
+    assert_false(proxied(config, "direct.test", NULL));
+    assert_false(proxied(config, "direct.test", "203.0.113.1"));
+    assert_true(proxied(config, "a.direct.test", NULL));
+    assert_true(proxied(config, "below.test", NULL));
+    assert_false(proxied(config, "a.b.below.test", NULL));
+    assert_false(proxied(config, "a.test", "10.1.2.3"));
+    assert_false(proxied(config, "a.test", "::1"));
+    assert_false(proxied(config, "192.0.2.7", "192.0.2.7"));
+    assert_true(proxied(config, "192.0.2.8", "192.0.2.8"));
+    struct addr both[2];
+    assert_true(addr_parse(SPAN("10.1.2.3"), &both[0]) && addr_parse(SPAN("203.0.113.1"), &both[1]));
+    assert_true(config_proxy_for(proxy, SPAN("a.test"), both, 2)); /* not all of them */
+    config_free(config);
+    config = load("version: 1\nnetwork: { upstream_proxy: 'http://[::1]:8080' }\n", &err);
+    assert_non_null(config);
+    assert_string_equal(config->network.proxy.host, "::1");
+    assert_false(config->network.proxy.resolves);
+    config_free(config);
+    config = load("version: 1\nnetwork: { upstream_proxy: '', no_proxy: [a.test] }\n", &err);
+    assert_non_null(config);
+    assert_false(proxied(config, "b.test", NULL));
+    config_free(config);
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
@@ -127,6 +179,19 @@ static void what_is_wrong_is_named(void **state)
         {"version: 1\ntls: { min_version: 1.2 }\n", "config.yaml:2:21: tls.min_version: must be a string"},
         {"version: 1\nupstreams:\n  - { ca_file: x }\n", "config.yaml:3:5: upstreams[0]: 'host' is missing"},
         {"version: 1\nupstreams:\n  - { host: a, address: b }\n", "config.yaml:3:25: upstreams[0].address: must be"},
+        {"version: 1\nnetwork: { upstream_proxy: 'proxy:3128' }\n",
+         "config.yaml:2:28: network.upstream_proxy: must be "},
+        {"version: 1\nnetwork: { upstream_proxy: 'http://proxy' }\n",
+         "config.yaml:2:28: network.upstream_proxy: must be "},
+        {"version: 1\nnetwork: { upstream_proxy: 'http://proxy:1/x' }\n",
+         "config.yaml:2:28: network.upstream_proxy: must"},
+        {"version: 1\nnetwork: { upstream_proxy: 'https://proxy:1' }\n",
+         "config.yaml:2:28: network.upstream_proxy: this "},
+        {"version: 1\nnetwork: { upstream_proxy: 'http://u:s3cret@proxy:1' }\n",
+         "config.yaml:2:28: network.upstream_proxy: must hold no user name or password: put them into the vault"},
+        {"version: 1\nnetwork: { no_proxy: ['a/b'] }\n", "config.yaml:2:23: network.no_proxy[0]: must be a host"},
+        {"version: 1\nnetwork: { no_proxy: [10.0.0.1/8] }\n", "config.yaml:2:23: network.no_proxy[0]: must be a host"},
+        {"version: 1\nnetwork: { no_proxy: ['a.*'] }\n", "config.yaml:2:23: network.no_proxy[0]: must be one host"},
         {"version: 1\nnetwork: { capture_ports: [53] }\n", "config.yaml:2:28: network.capture_ports[0]: must be"},
         {"version: 1\napprovals: { hold: soon }\n", "config.yaml:2:20: approvals.hold: must be a duration"},
         {"version: 1\nvault: { cache: disk }\n", "config.yaml:2:17: vault.cache: must be none or keyring"},
@@ -145,6 +210,68 @@ static void what_is_wrong_is_named(void **state)
         assert_int_equal(err.code, ERR_CONFIG);
         if (strncmp(err.message, rows[i].message, strlen(rows[i].message)) != 0)
             fail_msg("%s\n  wanted %s", err.message, rows[i].message);
+        assert_null(strstr(err.message, "s3cret"));
+    }
+}
+
+/* ---- the table of limits ---- */
+
+static bool somewhere(const char *pattern, const char *text)
+{
+    glob_t found = {0};
+    bool there = false;
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc && !there; i++) {
+        struct buf file;
+        struct err err;
+        assert_true(file_read(found.gl_pathv[i], 1024 * 1024, &file, &err));
+        there = memmem(file.data, file.len, text, strlen(text)) != NULL;
+        buf_clear(&file);
+    }
+    globfree(&found);
+    return there;
+}
+
+/* Each limit is in the manual with its bounds and its default, and has a test of its own: tests/proxy/limit-NAME.case,
+ * or a unit test limit_NAME. */
+static void each_limit_is_told_and_tested(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LIMITS; i++) {
+        const struct limit_row *row = limit_row((enum limit)i);
+        AUTOFREE char *line = mem_printf("\n.It %s Ta %llu-%llu Ta %llu Ta ", row->name, (unsigned long long)row->least,
+                                         (unsigned long long)row->most, (unsigned long long)row->fallback);
+        AUTOFREE char *proxy_case = mem_printf("tests/proxy/limit-%s.case", row->name);
+        AUTOFREE char *unit = mem_printf("static void limit_%s(void **state)", row->name);
+        if (!somewhere("man/aileron.7", line))
+            fail_msg("man/aileron.7 has no line%s", line);
+        if (!file_exists(proxy_case) && !somewhere("tests/unit/test_*.c", unit))
+            fail_msg("limits.%s has no test: neither %s nor a unit test limit_%s", row->name, proxy_case, row->name);
+    }
+}
+
+/* What is written is taken at its bounds and refused one beyond them. */
+static void each_limit_has_bounds(void **state)
+{
+    (void)state;
+    for (int i = 0; i < LIMITS; i++) {
+        const struct limit_row *row = limit_row((enum limit)i);
+        const struct {
+            uint64_t value;
+            bool good;
+        } tries[] = {{row->least, true}, {row->most, true}, {row->fallback, true}, {row->most + 1, false},
+                     {row->least - 1, false}};
+        for (size_t n = 0; n < COUNT(tries); n++) {
+            struct err err;
+            AUTOFREE char *text =
+                mem_printf("version: 1\nlimits: { %s: %lld }\n", row->name, (long long)tries[n].value);
+            struct config *config = load(text, &err);
+            if ((config != NULL) != tries[n].good)
+                fail_msg("%s: %s", text, err.message);
+            if (config)
+                assert_int_equal(config->limits[i], tries[n].value);
+            config_free(config);
+        }
     }
 }
 
@@ -153,7 +280,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_contract_is_the_defaults),
         cmocka_unit_test(other_values),
+        cmocka_unit_test(a_proxy_and_its_exceptions),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(each_limit_is_told_and_tested),
+        cmocka_unit_test(each_limit_has_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,9 @@
  * and what happens when the peer does the unexpected. test_conn_tcp and test_conn_tls have the
  * rest. */
 #include "tests/unit/conn_world.h"
+#include "tests/unit/passing.h"
+
+#include <fcntl.h>
 
 /* ---- bytes ---- */
 
@@ -247,6 +250,90 @@ static void test_deadline(void **state)
     assert_string_equal(a.log, "RT");
 }
 
+/* ---- descriptors ---- */
+
+/* A pipe of which the peer passes the writing end, count times; all copies but those that the connection holds are
+ * closed. The reading end. */
+static int pass_pipe(const char *text, size_t count)
+{
+    int pipe_fds[2], fds[PASS_MAX];
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+    for (size_t i = 0; i < count; i++)
+        fds[i] = pipe_fds[1];
+    assert_int_equal(pass(peer_fd, text, fds, count), strlen(text));
+    close(pipe_fds[1]);
+    turns(3);
+    return pipe_fds[0];
+}
+
+static bool held(int reading_end)
+{
+    char byte;
+    return read(reading_end, &byte, 1) < 0; /* 0: nobody has the other end any more */
+}
+
+static void test_passed_descriptor(void **state)
+{
+    (void)state;
+    conn_want_fd(a.conn);
+    int reading = pass_pipe("with", 1);
+    int fd = conn_take_fd(a.conn);
+    assert_true(fd >= 0);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(write(fd, "x", 1), 1);
+    close(fd);
+    assert_int_equal(conn_take_fd(a.conn), -1);
+    close(reading);
+    reading = pass_pipe("later", 1); /* one was taken: no further one is */
+    assert_false(held(reading));
+    close(reading);
+    assert_true(span_eqs(conn_peek(a.conn), "withlater"));
+}
+
+static void test_passed_unwanted(void **state)
+{
+    (void)state;
+    int reading = pass_pipe("x", 1);
+    assert_false(held(reading));
+    close(reading);
+    assert_int_equal(conn_take_fd(a.conn), -1);
+}
+
+static void test_passed_several(void **state)
+{
+    (void)state;
+    conn_want_fd(a.conn);
+    int reading = pass_pipe("two at once", 2);
+    assert_int_equal(conn_take_fd(a.conn), -1);
+    assert_false(held(reading));
+    close(reading);
+}
+
+static void test_passed_one_by_one(void **state)
+{
+    (void)state;
+    conn_want_fd(a.conn);
+    int first = pass_pipe("one", 1), second = pass_pipe("another", 1);
+    assert_int_equal(conn_take_fd(a.conn), -1);
+    assert_false(held(first));
+    assert_false(held(second));
+    close(first);
+    close(second);
+}
+
+static void test_passed_and_never_taken(void **state)
+{
+    (void)state;
+    conn_want_fd(a.conn);
+    int reading = pass_pipe("x", 1);
+    assert_true(held(reading));
+    conn_close(a.conn);
+    a.conn = NULL;
+    turns(2);
+    assert_false(held(reading));
+    close(reading);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -265,6 +352,11 @@ int main(void)
         T(test_peer_closed),
         T(test_peer_closed_while_nobody_reads),
         T(test_deadline),
+        T(test_passed_descriptor),
+        T(test_passed_unwanted),
+        T(test_passed_several),
+        T(test_passed_one_by_one),
+        T(test_passed_and_never_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

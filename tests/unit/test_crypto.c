@@ -8,6 +8,12 @@
 
 #include <cmocka.h>
 #include <psa/crypto.h>
+#if __has_include(<sha256.c>)
+#define MBEDTLS_SELF_TEST /* with MBEDTLS_SHA256_ALT the file is the self test, and no more */
+#include <sha256.c>
+#else
+#include <mbedtls/sha256.h>
+#endif
 
 #include "core/base/text.h"
 
@@ -48,6 +54,40 @@ static void test_sha256(void **state)
         sha256_end(&hash, again);
         assert_memory_equal(out, again, sizeof out);
     }
+}
+
+/* NIST's vectors, in the library's own test; and two messages of one beginning. */
+static void test_sha256_at_mbedtls(void **state)
+{
+    (void)state;
+    mbedtls_sha256_context one, other;
+    uint8_t out[CRYPTO_HASH_LEN], again[CRYPTO_HASH_LEN], whole[CRYPTO_HASH_LEN];
+#if defined(MBEDTLS_SELF_TEST)
+    assert_int_equal(mbedtls_sha256_self_test(0), 0);
+    assert_int_equal(mbedtls_sha224_self_test(0), 0);
+#endif
+    mbedtls_sha256_init(&one);
+    mbedtls_sha256_init(&other);
+    for (int is224 = 0; is224 < 2; is224++) {
+        assert_int_equal(mbedtls_sha256_starts(&one, is224), 0);
+        assert_int_equal(mbedtls_sha256_update(&one, (const uint8_t *)"one", 3), 0);
+        assert_int_equal(mbedtls_sha256_update(&one, NULL, 0), 0);
+        mbedtls_sha256_clone(&other, &one);
+        assert_int_equal(mbedtls_sha256_update(&one, (const uint8_t *)"two", 3), 0);
+        assert_int_equal(mbedtls_sha256_finish(&one, out), 0);
+        assert_int_equal(mbedtls_sha256_update(&other, (const uint8_t *)"two", 3), 0);
+        assert_int_equal(mbedtls_sha256_finish(&other, again), 0);
+        assert_int_equal(mbedtls_sha256((const uint8_t *)"onetwo", 6, whole, is224), 0);
+        assert_memory_equal(out, again, is224 ? 28 : 32);
+        assert_memory_equal(out, whole, is224 ? 28 : 32);
+    }
+    assert_int_equal(mbedtls_sha256_starts(&one, 2), MBEDTLS_ERR_SHA256_BAD_INPUT_DATA);
+    static const mbedtls_sha256_context none;
+    assert_int_equal(mbedtls_sha256_starts(&one, 0), 0);
+    assert_int_equal(mbedtls_sha256_update(&one, (const uint8_t *)"of a key", 8), 0);
+    mbedtls_sha256_free(&one);
+    assert_memory_equal(&one, &none, sizeof one);
+    mbedtls_sha256_free(NULL);
 }
 
 static void test_hmac(void **state)
@@ -175,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_is_idempotent),
         cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_sha256_at_mbedtls),
         cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_aead_known_answer),
         cmocka_unit_test(test_aead_fails_closed),

@@ -77,6 +77,8 @@ static void test_names(void **state)
     assert_true(env_name_reserved("AILERON_TOKEN"));
     assert_true(env_name_reserved("https_proxy"));
     assert_true(env_name_reserved("SSL_CERT_FILE"));
+    assert_true(env_name_reserved("PERL_LWP_SSL_CA_FILE"));
+    assert_false(env_name_reserved("JAVA_TOOL_OPTIONS")); /* ours stand behind it */
     assert_false(env_name_reserved("GH_TOKEN"));
 }
 
@@ -109,7 +111,7 @@ static void test_table(void **state)
     assert_string_equal(env_get(&env, "https_proxy"), SANDBOX_PROXY_URL);
     assert_string_equal(env_get(&env, "HTTPS_PROXY"), SANDBOX_PROXY_URL);
     assert_string_equal(env_get(&env, "SSL_CERT_FILE"), SANDBOX_BUNDLE);
-    assert_string_equal(env_get(&env, "NODE_EXTRA_CA_CERTS"), SANDBOX_CA);
+    assert_string_equal(env_get(&env, "NODE_EXTRA_CA_CERTS"), SANDBOX_CA_EXTRA);
     assert_string_equal(env_get(&env, "AILERON_TOKEN"), "t0k");
     assert_string_equal(env_get(&env, "AILERON_API_URL"), SANDBOX_API_URL);
     assert_string_equal(env_get(&env, "HOME"), SANDBOX_HOME);
@@ -124,12 +126,68 @@ static void test_table(void **state)
     env_clear(&env);
 }
 
+/* An image's own options for Java are kept; ours stand behind them and so hold. */
+static void test_java_options(void **state)
+{
+    static const char own[] = "-Xmx64m -Dhttps.proxyPort=1";
+    static const char ours[] = " -Djavax.net.ssl.trustStore=" SANDBOX_KEYSTORE " ";
+    struct env_sandbox sandbox = {.token = "t0k", .user = "agent", .sealed = true};
+    struct env env = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_int_equal(strncmp(env_get(&env, "JAVA_TOOL_OPTIONS"), ours + 1, strlen(ours + 1)), 0);
+    env_set(&env, "JAVA_TOOL_OPTIONS", own);
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    const char *both = env_get(&env, "JAVA_TOOL_OPTIONS");
+    assert_int_equal(strncmp(both, own, strlen(own)), 0);
+    assert_int_equal(strncmp(both + strlen(own), ours, strlen(ours)), 0);
+    assert_string_equal(strrchr(both, ' '), " -Dhttps.proxyPort=3128");
+    env_clear(&env);
+
+    AUTOFREE char *large = mem_alloc(ENV_VALUE_MAX);
+    memset(large, 'x', ENV_VALUE_MAX - 100);
+    assert_true(env_set(&env, "JAVA_TOOL_OPTIONS", large));
+    assert_false(env_apply_sandbox(&env, &sandbox, &err));
+    assert_non_null(strstr(err.message, "the environment is too large"));
+    env_clear(&env);
+}
+
+/* git has a list of its own in the environment; an entry is added to it. */
+static void test_git_config(void **state)
+{
+    struct env_sandbox sandbox = {.token = "t0k", .user = "agent", .sealed = true};
+    struct env env = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_string_equal(env_get(&env, "GIT_CONFIG_COUNT"), "1");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_0"), "http.version");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_VALUE_0"), "HTTP/1.1");
+    env_set(&env, "GIT_CONFIG_KEY_0", "user.name");
+    env_set(&env, "GIT_CONFIG_VALUE_0", "me");
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_string_equal(env_get(&env, "GIT_CONFIG_COUNT"), "2");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_0"), "user.name");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_1"), "http.version");
+    static const char *const odd[] = {"", "-1", "1001", "x"};
+    for (size_t i = 0; i < COUNT(odd); i++) {
+        env_set(&env, "GIT_CONFIG_COUNT", odd[i]);
+        assert_true(env_apply_sandbox(&env, &sandbox, &err));
+        assert_string_equal(env_get(&env, "GIT_CONFIG_COUNT"), odd[i]);
+    }
+    env_clear(&env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_set_replaces), cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_add_all_skips_what_is_malformed), cmocka_unit_test(test_names),
         cmocka_unit_test(test_terminal_only), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_java_options), cmocka_unit_test(test_git_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

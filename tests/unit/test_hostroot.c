@@ -101,6 +101,16 @@ static void test_root(void **state)
     make_dir("/opt/tool", 0755);
     make_dir("/opt/aileron", 0755);
     make_dir("/opt/private", 0700);
+    make_file("/opt/private/key", 0600);
+    make_file("/opt/tool/run", 0755);
+    make_file("/opt/tool/key.pem", 0600);
+    make_dir("/opt/tool/state", 0750);
+    make_dir("/opt/tool/odd", 0754); /* others see names in it and cannot reach them */
+    make_dir("/usr/local", 0755);
+    make_dir("/usr/local/etc", 0755);
+    make_file("/usr/local/etc/token", 0440);
+    make_file("/usr/local/etc/settings", 0644);
+    make_file("/usr/kept", 0600); /* what packages bring is not looked through */
     make_dir("/etc", 0755);
     make_dir("/etc/ssl", 0755);
     make_dir("/etc/ssl/private", 0710);
@@ -128,6 +138,14 @@ static void test_root(void **state)
     has_not(args, "/opt/private");
     has_not(args, "\n--ro-bind\n/opt/aileron");
 
+    wants(args, "\n--ro-bind\n/dev/null\n/opt/tool/key.pem\n");
+    wants(args, "\n--perms\n0000\n--tmpfs\n/opt/tool/state\n");
+    wants(args, "\n--perms\n0000\n--tmpfs\n/opt/tool/odd\n");
+    wants(args, "\n--ro-bind\n/dev/null\n/usr/local/etc/token\n");
+    has_not(args, "/opt/tool/run");
+    has_not(args, "/usr/local/etc/settings");
+    has_not(args, "/usr/kept");
+
     wants(args, "\n--ro-bind\n/etc\n/.etc\n");
     wants(args, "\n--symlink\n/.etc/profile\n/etc/profile\n");
     wants(args, "\n--symlink\n/usr/zone\n/etc/localtime\n");
@@ -141,6 +159,25 @@ static void test_root(void **state)
     has_not(args, "\n/etc/passwd\n");      /* the sandbox has its own */
     has_not(args, "\n/etc/resolv.conf\n"); /* likewise */
     has_not(args, "\n--bind\n");
+}
+
+/* What cannot be looked through is not shown: the launch is refused, and says what to do. */
+static void test_too_deep(void **state)
+{
+    char below[512] = "/opt/tool";
+    struct buf args;
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 66; i++) {
+        memcpy(below + strlen(below), "/d", 3);
+        make_dir(below, 0755);
+    }
+    buf_init(&args, 1024 * 1024);
+    assert_false(hostroot_build(root, &args, &err));
+    assert_int_equal(err.code, ERR_LAUNCH);
+    assert_non_null(strstr(err.hint, "--sandbox=docker"));
+    buf_clear(&args);
 }
 
 static void test_path(void **state)
@@ -158,6 +195,7 @@ static void test_path(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_root), cmocka_unit_test(test_path)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_root), cmocka_unit_test(test_too_deep),
+                                       cmocka_unit_test(test_path)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -70,7 +70,7 @@ static void test_requests(void **state)
         {REQUEST, POST "Transfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
          "[POST / 1.1 chunked keep|Host=a;Transfer-Encoding=Chunked;]."},
         {REQUEST, POST "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n",
-         "[POST / 1.1 length 1 keep expect|Host=a;Expect=100-Continue;Content-Length=1;]~"},
+         "[POST / 1.1 length 1 keep expect|Host=a;Expect=100-continue;Content-Length=1;]~"},
         {REQUEST, "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n\x16\x03",
          "[CONNECT a.example:443 1.1 none keep|Host=a.example:443;].+2"},
         {REQUEST, "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n",
@@ -170,6 +170,9 @@ static void test_requests_refused(void **state)
     check_rows(rows, COUNT(rows));
     check_all(REQUEST, SPAN("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"), "!400");
     check_all(REQUEST, SPAN("GET  / HTTP/1.1\r\nHost: a\r\n\r\n"), "!400");
+    check_all(REQUEST, SPAN("GET /  HTTP/1.1\r\nHost: a\r\n\r\n"), "!400");
+    check_all(REQUEST, SPAN("SOURCE / ICE/1.0\r\nHost: a\r\n\r\n"), "!400"); /* llhttp knows it, and RTSP */
+    check_all(REQUEST, SPAN("DESCRIBE / RTSP/1.0\r\nHost: a\r\n\r\n"), "!400");
     check_all(REQUEST, SPAN("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n"), "!400");
 }
 

@@ -243,17 +243,45 @@ static void test_streams_are_bounded(void **state)
     assert_int_equal(http2_streams(server.session), HTTP2_STREAMS_MAX);
 }
 
-/* RFC 8441: a client that is offered WebSockets over HTTP/2 makes no HTTP/1.1 connection for them, and nobody serves
- * them here. */
-static void test_offers_no_websockets(void **state)
+/* RFC 8441: an extended CONNECT is an upgrade on both sides, and only its 101 is consent. */
+static void test_extended_connect(void **state)
 {
     (void)state;
-    struct http2 *session = http2_server(&handler, &server);
-    struct span bytes = http2_next_bytes(session);
-    assert_true(bytes.len > 9 && bytes.p[3] == 4); /* SETTINGS */
-    for (size_t at = 9; at < 9 + (size_t)(uint8_t)bytes.p[2]; at += 6)
-        assert_int_not_equal(bytes.p[at + 1], 8); /* ENABLE_CONNECT_PROTOCOL */
-    http2_free(session);
+    struct msg msg;
+    assert_true(http2_can_upgrade(client.session));
+    assert_false(http2_can_upgrade(server.session)); /* a client announces nothing */
+    make_request(&msg, "GET", MSG_NONE);
+    msg.upgrade = true;
+    assert_null(http2_request(client.session, &msg, "https", SPAN("/chat"), NULL, NULL, &err)); /* for what? */
+    assert_true(msg_add(&msg, SPAN("Upgrade"), SPAN("websocket"), &err));
+    struct http2_stream *stream = http2_request(client.session, &msg, "https", SPAN("/chat"), NULL, NULL, &err);
+    assert_non_null(stream);
+    settle();
+    assert_int_equal(server.heads, 1);
+    assert_false(server.ended);
+    assert_true(server.msg->upgrade && span_eqs(server.msg->method, "GET") && span_eqs(server.msg->target, "/chat"));
+    assert_true(span_eqs(msg_get(server.msg, "upgrade"), "websocket"));
+    struct msg answer;
+    msg_init(&answer, arena);
+    assert_true(msg_response(&answer, 204, SPAN(""), &err));
+    assert_false(http2_respond(server.stream, &answer, &err));
+    assert_true(msg_response(&answer, 103, SPAN(""), &err) && http2_respond(server.stream, &answer, &err));
+    assert_true(msg_response(&answer, 101, SPAN(""), &err) && http2_respond(server.stream, &answer, &err));
+    assert_true(http2_write(server.stream, SPAN("hello")) && http2_write(stream, SPAN("hi")));
+    settle();
+    assert_int_equal(client.statuses[0], 103);
+    assert_int_equal(client.statuses[1], 101);
+    assert_true(client.msg->upgrade);
+    assert_string_equal(buf_cstr(&client.body), "hello");
+    assert_string_equal(buf_cstr(&server.body), "hi");
+    assert_true(http2_end(server.stream, NULL, &err) && http2_end(stream, NULL, &err));
+    settle();
+    assert_int_equal(client.closed + server.closed, 2);
+    /* Nobody agrees to what was not asked. */
+    request("GET", MSG_NONE);
+    assert_false(server.msg->upgrade);
+    assert_true(msg_response(&answer, 101, SPAN(""), &err));
+    assert_false(http2_respond(server.stream, &answer, &err));
 }
 
 int main(void)
@@ -267,7 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_body_arrives_whole, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_reset_and_goaway, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_bad_heads_of_ours, setup_with_arena, teardown_with_arena),
-        cmocka_unit_test(test_offers_no_websockets),
+        cmocka_unit_test_setup_teardown(test_extended_connect, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_streams_are_bounded, setup_with_arena, teardown_with_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

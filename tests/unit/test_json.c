@@ -166,13 +166,39 @@ static void writes(void **state)
     json_decref(object);
 }
 
+/* Behind what is there already, in room that is just enough, or one byte too small. */
+static void writes_of_any_length(void **state)
+{
+    (void)state;
+    static char text[70000];
+    static const size_t lens[] = {0, 1, 1000, 1019, 1020, 1021, 1022, 1023, 1024, 1025, 2048, 65536};
+    memset(text, 'x', sizeof text);
+    for (size_t i = 0; i < COUNT(lens); i++) {
+        JSON_AUTO json_t *value = json_stringn(text, lens[i]);
+        struct buf out;
+        buf_init(&out, 3 + lens[i] + 2);
+        assert_true(buf_adds(&out, "abc"));
+        assert_true(json_write(value, &out));
+        assert_int_equal(out.len, out.max);
+        assert_memory_equal(out.data, "abc\"", 4);
+        assert_memory_equal(out.data + 4, text, lens[i]);
+        assert_int_equal(out.data[out.len - 1], '"');
+        buf_clear(&out);
+        buf_init(&out, 3 + lens[i] + 1);
+        assert_true(buf_adds(&out, "abc"));
+        assert_false(json_write(value, &out));
+        assert_int_equal(out.len, 3);
+        buf_clear(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_what_is_not_strict), cmocka_unit_test(names_line_and_column),
         cmocka_unit_test(bounds_depth_and_size),      cmocka_unit_test(typed_access),
         cmocka_unit_test(only_known_keys),            cmocka_unit_test(paths_in_errors),
-        cmocka_unit_test(writes),
+        cmocka_unit_test(writes),                     cmocka_unit_test(writes_of_any_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,6 +217,31 @@ static void lines_come_together(void **state)
     assert_int_equal(count_lines(world, "worker.protocol", NULL, NULL), 3);
 }
 
+/* A line that is too long for the record (the sandbox may have made it so) hides none of its neighbours. */
+static void a_line_too_long_is_lost_alone(void **state)
+{
+    static const char *const fields[] = {"request", "rule", "reason", "message", "scheme", "method", "path"};
+    struct world *world = *state;
+    struct buf text;
+
+    buf_init(&text, 192 * 1024);
+    assert_true(buf_adds(&text, "{\"event\": \"network\", \"host\": \"before\"}\n"
+                                "{\"event\": \"network\", \"host\": \"long\""));
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        assert_true(buf_printf(&text, ", \"%s\": \"", fields[i]));
+        for (int n = 0; n < 2000; n++)
+            assert_true(buf_adds(&text, "\\u0001"));
+        assert_true(buf_adds(&text, "\""));
+    }
+    assert_true(buf_adds(&text, "}\n{\"event\": \"network\", \"host\": \"behind\"}\n"));
+    tell(world, MESSAGE_RECORD, 0, (const char *)text.data, text.len);
+    buf_clear(&text);
+    expect_secret(world, ask_for("user/api", "api.test", "GET", "/"), secret);
+    assert_int_equal(count_lines(world, "network", "host", "before"), 1);
+    assert_int_equal(count_lines(world, "network", "host", "behind"), 1);
+    assert_int_equal(count_lines(world, "network", "host", "long"), 0);
+}
+
 static pid_t worker_pid_of(struct world *world)
 {
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
@@ -247,6 +272,32 @@ static void f02_a_worker_that_dies_too_often_fails_its_session(void **state)
     json_decref(ask(world, "DELETE", path, NULL));
 }
 
+/* A worker that was started and could not be told its rules: the session has failed, and stays so. */
+static void f02_a_session_that_failed_is_not_started_again(void **state)
+{
+    struct world *world = *state;
+    struct rlimit small = {.rlim_cur = 64 * 1024, .rlim_max = RLIM_INFINITY}, old;
+    AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
+
+    if (geteuid() != 0)
+        skip(); /* prlimit of a process that is not dumpable */
+    /* The rules are told in a sealed file, in which the roots alone are larger; the record is smaller. */
+    pid_t pid = worker_pid_of(world);
+    assert_true(pid > 0);
+    assert_int_equal(prlimit(world->monitor, RLIMIT_FSIZE, &small, &old), 0);
+    kill(pid, SIGKILL);
+    for (int i = 0; i < 500 && count_lines(world, "worker.exit", NULL, NULL) < 2; i++)
+        pause_ms(10);
+    pause_ms(300); /* a third one would be started, and end, now */
+    assert_int_equal(count_lines(world, "worker.exit", NULL, NULL), 2);
+    assert_int_equal(prlimit(world->monitor, RLIMIT_FSIZE, &old, NULL), 0);
+    json_t *session = ask(world, "GET", path, NULL);
+    assert_string_equal(text_at(session, "state"), "failed");
+    assert_int_equal(json_integer_value(json_object_get(session, "worker_pid")), 0);
+    json_decref(session);
+    json_decref(ask(world, "DELETE", path, NULL));
+}
+
 /* ---- sessions ---- */
 
 static bool exists(const struct world *world, const char *kind, const char *name)
@@ -258,8 +309,8 @@ static bool exists(const struct world *world, const char *kind, const char *name
 
 static void a_session_has_its_files_and_leaves_none(void **state)
 {
-    static const char *const names[] = {"session.sock", "ca.pem", "ca-bundle.pem", "tools.txt", "tools.json",
-                                        "shims", "token"};
+    static const char *const names[] = {"session.sock", "ca.pem", "ca-extra.pem", "ca-bundle.pem",
+                                        "ca-bundle.p12", "tools.txt", "tools.json", "shims", "token"};
     struct world *world = *state;
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
 
@@ -393,6 +444,32 @@ static void a_new_policy_is_noticed_by_itself(void **state)
     expect_refused(world, ask_for("user/api", "api.test", "GET", "/"), "denied");
 }
 
+static void old_days_of_the_record_go(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *dir = file_join(world->home, "audit"), *old = file_join(dir, "audit-2025-01-01.jsonl");
+    struct err err = {0};
+
+    clock_fake(1735732800000, 1); /* 2025-01-01 */
+    struct audit *audit = audit_open(dir, &err);
+    json_t *event = json_pack("{s:s}", "event", "daemon.stop");
+    assert_non_null(audit);
+    assert_true(audit_append(audit, event, true, &err));
+    json_decref(event);
+    audit_close(audit);
+    clock_fake(0, 0);
+    start_monitor(world);
+    assert_true(file_exists(old)); /* for ever, as long as nothing else is asked for */
+    stop_monitor(world, SIGTERM);
+    write_file(world, "config.yaml", "version: 1\naudit: { retention: 30 }\n");
+    start_monitor(world);
+    for (int i = 0; i < 500 && file_exists(old); i++)
+        pause_ms(10);
+    assert_false(file_exists(old));
+    assert_int_equal(count_lines(world, "record.retired", "file", "audit-2025-01-01.jsonl"), 1);
+    record_is_whole(world);
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
@@ -404,13 +481,16 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(f03_no_record_no_credential, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_breaks_the_protocol_is_replaced, setup, world_teardown),
         cmocka_unit_test_setup_teardown(lines_come_together, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_line_too_long_is_lost_alone, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f02_a_worker_that_dies_too_often_fails_its_session, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(f02_a_session_that_failed_is_not_started_again, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_has_its_files_and_leaves_none, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_session_ends_with_its_launcher, setup, world_teardown),
         cmocka_unit_test_setup_teardown(sentinels_are_the_sessions_own, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f01_a_killed_daemon_carries_its_sessions_on, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_second_daemon_is_refused, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f07_a_broken_policy_leaves_the_last_good_one, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(old_days_of_the_record_go, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_new_policy_is_noticed_by_itself, setup, world_teardown),
     };
 

@@ -190,12 +190,32 @@ static void test_start_lines(void **state)
     assert_false(msg_response(&msg, 200, SPAN("O\nK"), &err));
 }
 
+/* What CGI and its kin take for the same name. */
+static void test_doubles(void **state)
+{
+    (void)state;
+    assert_true(msg_name_alike(SPAN("X_Api-KEY"), "x-api-key"));
+    assert_true(msg_name_alike(SPAN("x-api-key"), "X-Api-Key"));
+    assert_false(msg_name_alike(SPAN("x-api_key"), "x-api"));
+    assert_false(msg_name_alike(SPAN("x-api-key"), "x_api_key")); /* '-' is never read as '_' */
+    add("X_Api_Key", "1");
+    add("x-api-key", "2");
+    add("X-Api_key", "3");
+    add("Other", "4");
+    add("x-API_KEY", "5");
+    assert_true(msg_has_double(&msg, "X-Api-Key"));
+    msg_remove_doubles(&msg, "X-Api-Key");
+    assert_string_equal(dump(), "x-api-key=2;Other=4;");
+    assert_false(msg_has_double(&msg, "X-Api-Key"));
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_fields), TEST(test_copies), TEST(test_refused),       TEST(test_bounds),
         TEST(test_lists),  TEST(test_strip),  TEST(test_strip_upgrade), TEST(test_start_lines),
+        TEST(test_doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,6 +143,85 @@ static void test_what_is_none_passes_at_once(void **state)
     needle_scan_clear(&scan);
 }
 
+/* The last bytes of a message, which begin a needle by chance, go on; where it is none, the rest of it is masked. */
+static void test_shown(void **state)
+{
+    (void)state;
+    struct needle_scan scan;
+    struct span out;
+    needle_scan_init(&scan, needles);
+    assert_false(needle_scan_can_show(&scan));
+    needle_scan_next(&scan, SPAN("plain\n"), &out); /* no needle begins so */
+    assert_int_equal(out.len, 6);
+    assert_false(needle_scan_can_show(&scan));
+    needle_scan_next(&scan, SPAN("a g"), &out);
+    assert_true(span_eqs(out, "a ") && needle_scan_can_show(&scan));
+    needle_scan_show(&scan, &out);
+    assert_true(span_eqs(out, "g") && !needle_scan_can_show(&scan));
+    needle_scan_next(&scan, SPAN("h"), &out);
+    assert_int_equal(out.len, 0);
+    needle_scan_show(&scan, &out);
+    assert_true(span_eqs(out, "h"));
+    needle_scan_next(&scan, SPAN("ost"), &out);
+    assert_true(span_eqs(out, "ost") && needle_scan_held(&scan) == 0);
+    /* The needle comes after all: its first bytes are out, and no more of it ever is. */
+    needle_scan_next(&scan, SPAN("ghp"), &out);
+    needle_scan_show(&scan, &out);
+    assert_true(span_eqs(out, "ghp"));
+    needle_scan_next(&scan, (struct span){secret + 3, 1}, &out);
+    assert_true(out.len == 0 && !needle_scan_can_show(&scan));
+    needle_scan_next(&scan, (struct span){secret + 4, sizeof(secret) - 5}, &out);
+    assert_int_equal(out.len, sizeof(secret) - 4);
+    for (size_t i = 0; i < out.len; i++)
+        assert_int_equal(out.p[i], '*');
+    assert_int_equal(scan.found, 1);
+    needle_scan_next(&scan, SPAN("gh"), &out);
+    needle_scan_show(&scan, &out);
+    needle_scan_end(&scan, &out); /* nothing comes twice */
+    assert_int_equal(out.len, 0);
+    needle_scan_clear(&scan);
+}
+
+/* Every way to cut a text in three, with what can be shown shown at each cut: the length is the same, both are found,
+ * and but for the first bytes of either nothing of it is given. */
+static void test_shown_anywhere(void **state)
+{
+    (void)state;
+    char text[256], want[256], got[512];
+    int len = snprintf(text, sizeof(text), "before gh%s between ghp_ %s", secret, secret);
+    memcpy(want, text, sizeof(text));
+    assert_int_equal(needles_mask(needles, want, (size_t)len), 2);
+    for (int first = 0; first <= len; first++)
+        for (int second = first; second <= len; second++) {
+            int ends[] = {first, second, len}, from = 0, other = 0;
+            size_t at = 0;
+            struct needle_scan scan;
+            struct span out;
+            needle_scan_init(&scan, needles);
+            for (int i = 0; i < 4; i++) {
+                if (i < 3)
+                    needle_scan_next(&scan, (struct span){text + from, (size_t)(ends[i] - from)}, &out);
+                else
+                    needle_scan_end(&scan, &out);
+                if (out.len)
+                    memcpy(got + at, out.p, out.len);
+                at += out.len;
+                from = i < 3 ? ends[i] : len;
+                if (i < 3 && needle_scan_can_show(&scan)) {
+                    needle_scan_show(&scan, &out);
+                    memcpy(got + at, out.p, out.len);
+                    at += out.len;
+                }
+            }
+            assert_int_equal(at, len);
+            for (int i = 0; i < len; i++)
+                other += got[i] != want[i];
+            assert_in_range(other, 0, NEEDLE_SHOWN_MAX * 2);
+            assert_int_equal(scan.found, 2);
+            needle_scan_clear(&scan);
+        }
+}
+
 static void test_long_texts_are_found_in_pieces(void **state)
 {
     (void)state;
@@ -201,6 +280,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cut_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_byte_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_none_passes_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shown, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shown_anywhere, setup, teardown),
         cmocka_unit_test(test_long_texts_are_found_in_pieces),
         cmocka_unit_test(test_agrees_with_the_simple_search),
     };

@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include "core/data/catalogue.h"
 #include "tests/unit/monitor_world.h"
 
@@ -349,6 +352,84 @@ static void f01_what_ran_is_unknown_after_death(void **state)
     record_is_whole(world);
 }
 
+/* However much of a denial is escaped, it is an operation's error; one byte above the bound is no denial. */
+static void an_error_is_kept_up_to_its_bound(void **state)
+{
+    enum { FRAME = sizeof "{\"message\":\"\"}" - 1 };
+    struct world *world = *state;
+    static char text[MESSAGE_ERROR_BYTES + 2];
+    AUTOFREE char *one = begin(world, 1, "x", NULL);
+    AUTOFREE char *two = begin(world, 2, "y", NULL);
+
+    memset(text, 'a', MESSAGE_ERROR_BYTES - FRAME);
+    tell_json(world, MESSAGE_OP_DONE, 1,
+              json_pack("{s:s, s:s, s:{s:s}}", "id", one, "state", "failed", "error", "message", text));
+    expect_state(world, 3, one, "failed");
+    text[MESSAGE_ERROR_BYTES - FRAME] = 'a';
+    tell_json(world, MESSAGE_OP_DONE, 2,
+              json_pack("{s:s, s:s, s:{s:s}}", "id", two, "state", "failed", "error", "message", text));
+    for (int i = 0; i < 500 && count_lines(world, "worker.protocol", NULL, NULL) == 0; i++)
+        pause_ms(10);
+    assert_int_equal(count_lines(world, "worker.protocol", NULL, NULL), 1);
+}
+
+/* The fake worker has taken all that it was told. */
+static void wait_until_taken(const struct world *world)
+{
+    int left = 1;
+
+    for (int i = 0; i < 1000 && left > 0; i++) {
+        assert_int_equal(ioctl(world->worker, SIOCOUTQ, &left), 0);
+        pause_ms(5);
+    }
+    assert_int_equal(left, 0);
+    pause_ms(50); /* the last one is passed on */
+}
+
+/* Fairness: whoever floods has one turn a round, as everybody else. Both have asked while the daemon stood still. */
+static void a_flood_waits_its_turn(void **state)
+{
+    enum { FLOOD = 60 };
+    struct world *world = *state;
+    AUTOFREE char *dir = file_join(world->home, "audit");
+    struct err err = {0};
+    struct span text;
+    json_t *line;
+    size_t before = 0, after = 0;
+
+    int flooding = world->worker;
+    start_session(world);
+    run_op(world, 1, "get", "y", NULL);
+    json_decref(hear_json(world, MESSAGE_OP_START, 1));
+    int other = world->worker;
+    kill(world->monitor, SIGSTOP);
+    world->worker = flooding;
+    for (uint32_t i = 0; i < FLOOD; i++)
+        run_op(world, 100 + i, "get", "z", NULL);
+    wait_until_taken(world);
+    world->worker = other;
+    run_op(world, 2, "get", "late", NULL);
+    wait_until_taken(world);
+    kill(world->monitor, SIGCONT);
+    json_decref(hear_json(world, MESSAGE_OP_START, 2));
+    world->worker = flooding;
+    for (uint32_t i = 0; i < FLOOD; i++)
+        json_decref(hear_json(world, MESSAGE_OP_START, 100 + i));
+    close(other);
+    struct audit_filter filter = {.event = "operation"};
+    struct audit_reader *reader = audit_reader_open(dir, &filter, false, &err);
+    assert_non_null(reader);
+    bool late = false;
+    while (audit_reader_next(reader, &text, &line, &err) == AUDIT_LINE) {
+        late = late || strcmp(text_at(line, "path"), "/items/late") == 0;
+        if (strcmp(text_at(line, "path"), "/items/z") == 0)
+            (*(late ? &after : &before))++;
+    }
+    audit_reader_close(reader);
+    assert_int_equal(before + after, FLOOD);
+    assert_in_range(before, 0, 2);
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
@@ -364,6 +445,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(c13_a_credential_is_for_its_own_request, setup, world_teardown),
         cmocka_unit_test_setup_teardown(another_sessions_operation_is_not_there, setup, world_teardown),
         cmocka_unit_test_setup_teardown(results_stay_until_they_are_collected, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(an_error_is_kept_up_to_its_bound, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_flood_waits_its_turn, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f01_what_ran_is_unknown_after_death, setup, world_teardown),
     };
 

@@ -131,7 +131,7 @@ static void write_line(struct recent *recent, uint64_t seq, const char *session,
     json_put(line, "message", message);
     buf_init(&text, 1 << 20);
     assert_true(json_write(line, &text));
-    recent_line(recent, (struct span){(const char *)text.data, text.len}, line);
+    recent_line(recent, seq, (struct span){(const char *)text.data, text.len}, line);
 }
 
 /* The lines after `after`, as a document; *after goes on. */

@@ -291,13 +291,15 @@ static void test_operation_body_is_bounded(void **state)
 static void test_operation_bodies_wait(void **state)
 {
     enum { CALLS = 12, LEN = 1024 * 1024 };
-    struct peer *clients[CALLS];
+    struct peer *clients[CALLS], *upstreams[CALLS];
     (void)state;
     make_deaf();
-    for (size_t i = 0; i < CALLS; i++) {
+    for (size_t i = 0; i < CALLS; i++) { /* all of them begin: a later call would wait as well */
         clients[i] = client_open(&world, "c", "AILERON " WORLD_TOKEN " api\r\n");
-        answer_with(start_operation(clients[i]), LEN);
+        upstreams[i] = start_operation(clients[i]);
     }
+    for (size_t i = 0; i < CALLS; i++)
+        answer_with(upstreams[i], LEN);
     world_wait(&world, 300);
     assert_false(channel_ended);
     assert_false(hears_all(clients, CALLS, LEN));
@@ -324,15 +326,66 @@ static void test_requests_wait_for_the_record(void **state)
     world_wait(&world, 1000);
     assert_false(channel_ended);
     assert_true(client->said.len > 0);
-    for (uint64_t end = clock_mono_ms() + 4 * WORLD_MS; heard_lines < 2 * REQUESTS && clock_mono_ms() < end;) {
+    for (uint64_t end = clock_mono_ms() + 4 * WORLD_MS; heard_lines < 3 * REQUESTS && clock_mono_ms() < end;) {
         deaf_hears();
         world_turn(&world);
         answers_len += client->heard.len;
         buf_clear(&client->heard);
     }
-    assert_int_equal(heard_lines, 2 * REQUESTS); /* the decision and the end of each */
+    assert_int_equal(heard_lines, 3 * REQUESTS); /* of each: allowed by the rules, denied for its address, its end */
     assert_true(answers_len > REQUESTS * 100);
     close(deaf_fd);
+}
+
+/* So does whatever is refused before any rule is asked. One kind of connection after another, until it waits. */
+static void refusals_wait(const char *first, const char *more)
+{
+    enum { ROUNDS = 60000, MANY = 200 };
+    struct peer *peers[MANY];
+    size_t opened = 0, heard = 0;
+    make_deaf();
+    for (size_t round = 0; round < ROUNDS && ipc_queued(world.plane.ipc) < IPC_QUEUE_BYTES / 2; round += MANY) {
+        for (opened = 0; opened < MANY; opened++) {
+            peers[opened] = client_open(&world, "c", first);
+            peer_say(peers[opened], more, strlen(more));
+        }
+        heard = 0;
+        for (uint64_t end = clock_mono_ms() + 2000; heard < opened && clock_mono_ms() < end;) {
+            world_turn(&world);
+            heard = 0;
+            for (size_t i = 0; i < opened; i++)
+                heard += peers[i]->heard.len > 0;
+        }
+        if (heard < opened)
+            break; /* they wait */
+        peers_free(&world.peers);
+    }
+    assert_false(channel_ended);
+    assert_true(heard < opened);
+    assert_in_range(ipc_queued(world.plane.ipc), IPC_QUEUE_BYTES / 8, IPC_QUEUE_BYTES / 4);
+    for (uint64_t end = clock_mono_ms() + WORLD_MS; heard < opened && clock_mono_ms() < end;) {
+        deaf_hears();
+        world_turn(&world);
+        heard = 0;
+        for (size_t i = 0; i < opened; i++)
+            heard += peers[i]->heard.len > 0;
+    }
+    assert_int_equal(heard, opened);
+    assert_false(channel_ended);
+    peers_free(&world.peers);
+    close(deaf_fd);
+}
+
+static void test_wrong_tokens_wait_for_the_record(void **state)
+{
+    (void)state;
+    refusals_wait("AILERON 00000000000000000000000000000000 proxy\r\n", "");
+}
+
+static void test_calls_that_are_not_there_wait_for_the_record(void **state)
+{
+    (void)state;
+    refusals_wait("AILERON " WORLD_TOKEN " api\r\n", "GET /v1/vault HTTP/1.1\r\nHost: aileron.internal\r\n\r\n");
 }
 
 int main(void)
@@ -346,6 +399,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_operation_body_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_operation_bodies_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_requests_wait_for_the_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_tokens_wait_for_the_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_calls_that_are_not_there_wait_for_the_record, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

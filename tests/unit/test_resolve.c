@@ -289,6 +289,18 @@ static void test_silence(void **state)
     assert_in_range(clock_mono_ms() - before, 3000, RESOLVE_TIMEOUT_MS + 500);
 }
 
+static void limit_resolve_ms(void **state)
+{
+    (void)state;
+    resolver_timeout(resolver, 400);
+    uint64_t before = clock_mono_ms();
+    struct result result = resolve("silent.test");
+    assert_int_equal(result.code, ERR_TIMEOUT);
+    uint64_t took = clock_mono_ms() - before;
+    resolver_timeout(resolver, RESOLVE_TIMEOUT_MS);
+    assert_in_range(took, 300, 2500);
+}
+
 static void test_many_addresses(void **state)
 {
     (void)state;
@@ -382,6 +394,7 @@ int main(void)
         T(test_unknown_name),
         T(test_one_family_is_silent),
         T(test_silence),
+        T(limit_resolve_ms),
         T(test_many_addresses),
         T(test_bad_names),
         T(test_cancel),

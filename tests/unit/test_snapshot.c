@@ -263,6 +263,9 @@ static void bad_ca_files(void **state)
     assert_int_equal(err.code, ERR_CONFIG);
     assert_non_null(strstr(err.message, "ca_file"));
     assert_non_null(snapshot->roots_pem); /* what was there stays */
+    assert_null(rules_load(home, &err)); /* and no session is made to find out */
+    assert_int_equal(err.code, ERR_CONFIG);
+    assert_non_null(strstr(err.message, "ca_file"));
     snapshot_free(snapshot);
 }
 

@@ -170,6 +170,34 @@ static void lists_and_sweeps(void **state)
     store_close(store);
 }
 
+static bool add_one(void *arg, const struct store_session *row)
+{
+    (void)row;
+    (*(size_t *)arg)++;
+    return true;
+}
+
+/* Of a session that has ended, what nobody collected goes too, and then the session; a live one keeps everything. */
+static void what_nobody_can_collect_goes(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store *store = open_good();
+    size_t count, sessions = 0;
+    assert_true(store_session_add(store, "s1", 1, "{}", &err) && store_session_add(store, "s2", 1, "{}", &err));
+    assert_true(add(store, "op_1", NULL, &err));
+    assert_true(store_prune(store, 100, &count, &err));
+    assert_int_equal(count, 0);
+    assert_true(store_session_end(store, "s1", 50, &err));
+    assert_true(store_prune(store, 50, &count, &err));
+    assert_int_equal(count, 0);
+    assert_true(store_prune(store, 51, &count, &err));
+    assert_int_equal(count, 1);
+    assert_true(store_sessions(store, false, add_one, &sessions, &err));
+    assert_int_equal(sessions, 1);
+    store_close(store);
+}
+
 static void sizes_are_bounded(void **state)
 {
     (void)state;
@@ -280,13 +308,40 @@ static void F04_damage_is_told(void **state)
     buf_clear(&after);
 }
 
+/* What shows only when it is read: told then, and remembered for whoever asks how things are. */
+static void F04_damage_that_is_found_later_is_remembered(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store_operation row;
+    struct buf file;
+    struct store *store = open_good();
+    assert_true(add(store, "op_1", NULL, &err));
+    assert_int_equal(store_trouble(store)->code, ERR_NONE);
+    store_close(store);
+    assert_true(file_read(path, 1024 * 1024, &file, &err));
+    assert_true(file.len > 4096);
+    memset(file.data + 4096, 0x5a, file.len - 4096); /* all but the page that is read to open it */
+    assert_true(file_write_atomic(path, 0600, file.data, file.len, &err));
+    buf_clear(&file);
+    store = store_open(path, &err);
+    assert_non_null(store);
+    assert_int_equal(store_trouble(store)->code, ERR_NONE);
+    assert_false(store_operation_get(store, "op_1", &row, &err));
+    assert_int_equal(store_trouble(store)->code, ERR_DATA);
+    assert_non_null(strstr(store_trouble(store)->message, "damaged"));
+    store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sessions), TEST(operations_move_once), TEST(lists_and_sweeps), TEST(sizes_are_bounded),
-        TEST(transactions), TEST(F01_what_was_committed_survives_a_kill),
+        TEST(sessions), TEST(operations_move_once), TEST(lists_and_sweeps),
+        TEST(what_nobody_can_collect_goes), TEST(sizes_are_bounded), TEST(transactions),
+        TEST(F01_what_was_committed_survives_a_kill),
         TEST(F03_a_full_disk_is_told_and_passes), TEST(F04_damage_is_told),
+        TEST(F04_damage_that_is_found_later_is_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
