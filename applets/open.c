@@ -19,8 +19,8 @@ static const struct opt_spec spec = {
     .command = "aileron open",
     .synopsis = "[--print]",
     .summary = "Open the page: what waits, the sessions, the live record",
-    .details = "Prints a link that works once, within a minute, in a browser on this machine. It is opened with $BROWSER, "
-               "or with xdg-open where a display is there.",
+    .details = "Prints a link that works once, within a minute, in a browser on this machine. It is opened with "
+               "$BROWSER, or with xdg-open where a display is there.",
     .rows = rows,
     .row_count = COUNT(rows)};
 static const struct opt_spec *const specs[] = {&spec};
@@ -32,8 +32,8 @@ static bool has_text(const char *name)
     return value != NULL && value[0] != 0;
 }
 
-/* The browser's command line is for everybody on the machine to read, so the link goes into a file of our own that leads
- * to it, as the link has nothing that HTML would have to quote. */
+/* The browser's command line is for everybody on the machine to read, so the link goes into a file of our own that
+ * leads to it; nothing in a link needs to be quoted there. */
 static bool write_page(const char *link, char **path, struct err *err)
 {
     AUTOFREE char *home = client_home(err);

@@ -32,6 +32,7 @@ json_t *control_health(struct monitor *monitor)
     json_put(answer, "version", monitor->version);
     json_put_int(answer, "pid", getpid());
     json_put(answer, "home", monitor->home);
+    json_put(answer, "page", page_address(monitor));
     json_put_int(answer, "uptime_ms", (int64_t)(clock_mono_ms() - monitor->started_ms));
     json_put_int(answer, "sessions", (int64_t)monitor->session_count);
     json_put_int(answer, "rules", (int64_t)policy_rule_count(monitor->rules->policy));

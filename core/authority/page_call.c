@@ -199,7 +199,7 @@ static void call_hosts(struct page *page, const struct page_ask *ask)
     page_reply(page, ask->id, 200, json_pack("{s:o}", "hosts", hosts != NULL ? hosts : json_array()), NULL);
 }
 
-/* Unlocking needs the passphrase, which has no business in a process that reads a browser's bytes (HACKING 9). */
+/* Unlocking needs the passphrase, which has no business in a process that reads a browser's bytes (HACKING 4). */
 static void call_lock(struct page *page, const struct page_ask *ask)
 {
     struct monitor *monitor = page->monitor;

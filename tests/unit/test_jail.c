@@ -40,8 +40,6 @@ static void not_under_valgrind(void)
         skip();
 }
 
-static enum jail_profile profile = JAIL_WORKER;
-
 /* The child's status when it ran fn in the jail. fn's result is the exit status. */
 static int in_jail(int (*fn)(void))
 {
@@ -49,7 +47,7 @@ static int in_jail(int (*fn)(void))
     assert_true(pid >= 0);
     if (pid == 0) {
         alarm(20);
-        if (!jail_enter(profile, &err)) {
+        if (!jail_enter(JAIL_WORKER, &err)) {
             fprintf(stderr, "%s\n", err.message);
             _exit(99);
         }
@@ -130,32 +128,6 @@ static void test_killed(void **state)
                                   change_identity,  unlink_file,      kill_other};
     for (size_t i = 0; i < COUNT(calls); i++)
         assert_killed(calls[i]);
-}
-
-/* The page's has no connection of its own to make, to nowhere. */
-static int make_tcp_socket(void)
-{
-    return socket(AF_INET, SOCK_STREAM, 0) >= 0;
-}
-static int make_udp_socket(void)
-{
-    return socket(AF_INET6, SOCK_DGRAM, 0) >= 0;
-}
-static int connect_somewhere(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    return connect(0, (struct sockaddr *)&at, sizeof(at)) == 0;
-}
-
-static void test_page_makes_no_socket(void **state)
-{
-    (void)state;
-    not_under_valgrind();
-    int (*const calls[])(void) = {make_unix_socket, make_tcp_socket, make_udp_socket, connect_somewhere, execute};
-    profile = JAIL_PAGE;
-    for (size_t i = 0; i < COUNT(calls); i++)
-        assert_killed(calls[i]);
-    profile = JAIL_WORKER;
 }
 
 #if !defined(__SANITIZE_ADDRESS__)
@@ -506,7 +478,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_page_makes_no_socket),
 #if !defined(__SANITIZE_ADDRESS__)
         cmocka_unit_test(test_killed_outside_sanitizers),
         cmocka_unit_test(test_no_look_at_files),
