@@ -1,5 +1,5 @@
-/* What page.c (socket, worker, messages), page_call.c (what is asked) and page_stream.c (what is told) share; for nobody
- * else. */
+/* What page.c (socket, worker, messages), page_call.c (what is asked) and page_stream.c (what is told) share; for
+ * nobody else. */
 #ifndef AILERON_AUTHORITY_PAGE_PRIVATE_H
 #define AILERON_AUTHORITY_PAGE_PRIVATE_H
 
@@ -58,14 +58,16 @@ struct page_ask {
 /* Drops the reference. cookie: NULL, or what the browser is to keep. */
 void page_reply(struct page *page, uint32_t id, int status, json_t *answer, const char *cookie) NONNULL_AT(1, 4);
 void page_fail(struct page *page, uint32_t id, const struct err *err) NONNULL;
-void page_send(struct page *page, enum page_message type, unsigned flags, uint32_t id, const struct buf *payload) NONNULL;
+void page_send(struct page *page, enum page_message type, unsigned flags, uint32_t id, const struct buf *payload)
+    NONNULL;
 void page_note(struct page *page, const char *action) NONNULL; /* on the record */
 /* Counts it, and writes it down; false: no such reason. */
 bool page_refused(struct page *page, const char *reason) NONNULL;
 
 /* ---- page_call.c ---- */
 /* False: the worker broke the protocol. */
-bool page_ask(struct page *page, uint32_t id, const void *payload, size_t len, struct err *err) MUSTUSE NONNULL_AT(1, 5);
+bool page_ask(struct page *page, uint32_t id, const void *payload, size_t len, struct err *err)
+    MUSTUSE NONNULL_AT(1, 5);
 
 /* ---- page_stream.c ---- */
 void page_stream_open(struct page *page, const struct page_ask *ask) NONNULL;

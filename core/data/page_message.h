@@ -8,11 +8,11 @@
 
 enum page_message {
     /* ---- monitor to worker ---- */
-    /* Answer to PAGE_ASK. Payload: {"status": 200, "cookie"?: "<64 hex>"}, one NUL byte, the first bytes of the answer's
-     * JSON; PAGE_LAST where they are all. Flag PAGE_SECRET with a cookie. "" ends the cookie. */
+    /* Answer to PAGE_ASK. Payload: {"status": 200, "cookie"?: "<64 hex>"}, one NUL byte, the first bytes of the
+     * answer's JSON; PAGE_LAST where they are all. Flag PAGE_SECRET with a cookie. "" ends the cookie. */
     PAGE_ANSWER = 32,
-    /* More bytes, in order; flag PAGE_LAST on the last. Those of a stream (the answer to "events") are whole server-sent
-     * events, and the next come after PAGE_MORE. */
+    /* More bytes, in order; flag PAGE_LAST on the last. Those of a stream (the answer to "events") are whole
+     * server-sent events, and the next come after PAGE_MORE. */
     PAGE_DATA = 33,
     /* ---- worker to monitor ---- */
     /* The first message, after the jail was entered. No payload. */

@@ -371,7 +371,8 @@ void page_request(struct page_worker *page, struct service_request *req)
     if (file != NULL) {
         reply_file(req, file);
     } else if (route == NULL) {
-        err_set(&err, path_known ? ERR_USAGE : ERR_NOT_FOUND, "the page has no such %s", path_known ? "method" : "path");
+        const char *what = path_known ? "method" : "path";
+        err_set(&err, path_known ? ERR_USAGE : ERR_NOT_FOUND, "the page has no such %s", what);
         reply_error(req, path_known ? 405 : 404, &err);
     } else if (span_eqs(service_method(req), "POST") && (type.p == NULL || !span_eqs(type, "application/json"))) {
         err_set(&err, ERR_DATA, "a call has application/json"); /* which no form of another page can send */

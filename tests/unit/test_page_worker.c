@@ -4,13 +4,17 @@
 
 #include "core/base/mem.h"
 #include "core/data/json.h"
+#include "core/loop/jail.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -302,6 +306,59 @@ static void nonsense_of_the_monitor_cuts_one_request_off(void **state)
     assert_null(service);
 }
 
+/* ---- the jail: it has no connection of its own to make, to nowhere ---- */
+
+static int make_unix_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+static int make_tcp_socket(void)
+{
+    return socket(AF_INET, SOCK_STREAM, 0);
+}
+static int make_udp_socket(void)
+{
+    return socket(AF_INET6, SOCK_DGRAM, 0);
+}
+static int connect_somewhere(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    return connect(0, (struct sockaddr *)&at, sizeof at);
+}
+static int ask_who_one_is(void)
+{
+    return getpid() > 0 ? 0 : 1;
+}
+
+static int in_jail(int (*fn)(void))
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (!jail_enter(JAIL_PAGE, &err))
+            _exit(99);
+        _exit(fn() < 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void in_its_jail_it_makes_no_socket(void **state)
+{
+    int (*const calls[])(void) = {make_unix_socket, make_tcp_socket, make_udp_socket, connect_somewhere};
+    const char *preload = getenv("LD_PRELOAD");
+
+    (void)state;
+    if (preload != NULL && strstr(preload, "vgpreload") != NULL)
+        skip(); /* it makes calls of its own in our name */
+    assert_int_equal(in_jail(ask_who_one_is), 0);
+    for (size_t i = 0; i < COUNT(calls); i++) {
+        int status = in_jail(calls[i]);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stream_goes_piece_by_piece, setup, teardown),
         cmocka_unit_test_setup_teardown(who_does_not_read_is_told_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(a_browser_that_goes_is_told_of, setup, teardown),
+        cmocka_unit_test(in_its_jail_it_makes_no_socket),
         cmocka_unit_test_setup_teardown(nonsense_of_the_monitor_cuts_one_request_off, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
