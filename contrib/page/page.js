@@ -210,11 +210,16 @@ function block(name, value) {
   return [element('p', { class: 'note' }, name), show(element('pre', { tabindex: '0', 'aria-label': name }), value, true)];
 }
 
+// What it would be decided about is on the screen, also a field that this script has no name for.
+const NAMED = ['kind', 'preview', 'tool', 'operation', 'connector', 'host', 'port', 'method', 'override', 'scheme', 'path',
+  'query', 'type', 'binding', 'rule', 'reason', 'args', 'body', 'body_base64'];
+const others = (shown) => Object.keys(shown).filter((key) => !NAMED.includes(key)).map((key) => [key, JSON.stringify(shown[key])]);
+
 function fill(one, whole) {
   const shown = whole.shown || {}, parts = [facts([
-    ['Host', place(shown)], ['Method', shown.method], ['Method by', shown.override],
+    ['Connector', shown.connector], ['Host', place(shown)], ['Method', shown.method], ['Method by', shown.override],
     ['Scheme', shown.scheme === 'https' ? '' : shown.scheme], ['Path', shown.path], ['Query', shown.query],
-    ['Type', shown.type], ['Credential', shown.binding || 'none'], ['Rule', whole.rule], ['Why', shown.reason],
+    ['Type', shown.type], ...others(shown), ['Credential', shown.binding || 'none'], ['Rule', whole.rule], ['Why', shown.reason],
     ['Session', sessionName(whole.session)], ['Asked', new Date(whole.created).toLocaleString()],
     ['Expires', new Date(whole.expires).toLocaleString()]])];
   if (whole.args_text) parts.push(...block('Arguments', whole.args_text));
@@ -232,16 +237,17 @@ function fill(one, whole) {
 
 // args: the text that the person wrote, as it is; numbers would not survive being parsed here.
 async function decide(one, decision, scope, reason, args) {
-  if (!one.whole || one.busy) return false;
+  if (!one.whole || one.busy) return;
   const body = JSON.stringify({ decision, scope, reason: reason || undefined, digest: one.whole.digest });
   one.busy = true;
   one.inside.querySelectorAll('button').forEach((button) => { button.disabled = true; });
   try {
     await call('POST', 'decide?id=' + one.row.id, args === undefined ? body : `${body.slice(0, -1)},"args":${args}}`);
-    say((decision === 'approve' ? 'Approved: ' : 'Denied: ') + plain(one.row.shown));
+    now.dialog = null;
+    $('edit').close();
     drop(one.row.id, one);
+    say((decision === 'approve' ? 'Approved: ' : 'Denied: ') + plain(one.row.shown));
     loadApprovals();
-    return true;
   } catch (error) {
     const place = one.inside.querySelector('.error');
     if (place) place.textContent = visible(error.message);
@@ -286,7 +292,7 @@ async function edited() {
   try {
     const value = JSON.parse(written);
     if (Object.prototype.toString.call(value) !== '[object Object]') throw new Error('The arguments are one JSON object');
-    if (await decide(now.dialog.one, 'approve', 'once', '', written)) $('edit').close();
+    await decide(now.dialog.one, 'approve', 'once', '', written);
   } catch (error) { $('edit-error').textContent = visible(error.message); }
 }
 

@@ -110,6 +110,8 @@ const scenarios = {
     await area.fill(before.replace('dear', 'cheap'));
     await page.locator('#edit-go').click();
     await cards(page, 0);
+    assert.match(await page.locator('#said').textContent(), /^Approved/);
+    assert.equal(await page.locator('dialog[open]').count(), 0);
   },
 
   // Two decide: the page that comes second is told, and goes on.
