@@ -146,7 +146,7 @@ $(B)/embed.c: $(EMBED) contrib/embed Makefile
 $(B)/embed.o: $(B)/embed.c $(EMBED) | deps-libs
 	@$(COMPILE)
 
--include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) tests/lib/replay.c)
+-include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(wildcard tests/lib/*.c))
 
 # ---- tests (tests/lib/run prints failures in full, then "N passed, N failed")
 RUN := tests/lib/run

@@ -53,6 +53,11 @@ json_t *control_health(struct monitor *monitor)
         json_array_append_new(problems, error_json(quotas_trouble(monitor->quotas)));
     if (monitor->state_trouble.code != ERR_NONE)
         json_array_append_new(problems, error_json(&monitor->state_trouble));
+    for (const struct session *s = monitor->sessions; s != NULL; s = s->next)
+        if (s->quota.halted) {
+            quota_why(s, &why);
+            json_array_append_new(problems, error_json(&why));
+        }
     for (size_t i = 0; i < catalogue->problem_count; i++)
         json_array_append_new(problems, json_pack("{s:s, s:s}", "code", "bad_config", "message",
                                                   catalogue->problems[i]));

@@ -54,6 +54,14 @@ static void why_halted(const struct session *session, struct err *err)
                   "to raise these limits in config.yaml");
 }
 
+void quota_why(const struct session *session, struct err *err)
+{
+    err_set(err, ERR_LIMIT, "session %s is halted: it has written to the record what limits.record_bytes (%llu) allows",
+            session->id, (unsigned long long)limit_of(session->monitor, LIMIT_RECORD_BYTES));
+    err_hint(err, "It goes on when room has come back (limits.record_rate). Look at what it does: aileron audit list "
+                  "--session=%s", session->id);
+}
+
 bool quota_open(const struct session *session, struct err *err)
 {
     const struct quotas *quotas = session->monitor->quotas;

@@ -45,6 +45,8 @@ bool quota_load(struct session *session, struct err *err) MUSTUSE NONNULL;
 void quota_tell(struct session *session) NONNULL;
 /* What the session still had to tell, before its end is told. */
 void quota_end(struct session *session) NONNULL;
+/* Of a session that is halted: for the person. */
+void quota_why(const struct session *session, struct err *err) NONNULL;
 /* False: the session is halted, and gets nothing that would need a line (ERR_LIMIT, or ERR_IO: the disk). */
 bool quota_open(const struct session *session, struct err *err) MUSTUSE NONNULL;
 /* Records a line that something depends on; false: nothing was written, and it must not happen. Takes event. */

@@ -412,10 +412,12 @@ static bool update(struct session *session, struct err *err)
     struct snapshot *snapshot = session_make_snapshot(session, session->monitor->rules, err);
     if (snapshot == NULL)
         return false;
+    bool same_roots = strcmp(snapshot->roots_pem, session->snapshot->roots_pem) == 0;
     snapshot_free(session->snapshot);
     session->snapshot = snapshot;
     struct session_folder folder = folder_of(session, NULL);
-    return session_folder_tools(&folder, err) && session_folder_trust(&folder, err) && worker_update(session, err);
+    return session_folder_tools(&folder, err) && (same_roots || session_folder_trust(&folder, err)) &&
+           worker_update(session, err);
 }
 
 bool session_update_all(struct monitor *monitor, struct err *err)

@@ -280,6 +280,8 @@ static void decide(struct flow *flow)
                                 .ambiguous = target->ambiguous};
     snapshot_decide(flow->epoch->snapshot, &query, &flow->decision);
     flow_decide_overrides(flow, &query);
+    if (strcmp(target->path, "*") == 0) /* about the server: nothing that a credential is for */
+        flow->decision.binding = NULL;
     if (flow->operation) { /* the monitor has decided and named the credential; a denial still holds */
         flow->decision.binding = flow->binding_name
                                      ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)
@@ -287,6 +289,22 @@ static void decide(struct flow *flow)
         if (flow->decision.action == POLICY_APPROVE)
             flow->decision.action = POLICY_ALLOW;
     }
+}
+
+/* The monitor ends a worker that asks with more than it takes: what is too long for it is refused here. */
+static bool askable(const struct flow *flow, struct err *err)
+{
+    const struct target *target = flow->target;
+    bool person = flow->decision.action == POLICY_APPROVE;
+    if (!person && !flow->decision.binding)
+        return true;
+    if (flow->request->method.len > FLOW_ASKED_METHOD_BYTES)
+        return err_set(err, ERR_LIMIT, "a method of more than %d bytes cannot be sent %s", FLOW_ASKED_METHOD_BYTES,
+                       person ? "with a person's approval" : "with a credential");
+    return (strlen(target->path) <= FLOW_ASKED_PATH_BYTES &&
+            (!person || !target->query || strlen(target->query) <= FLOW_ASKED_PATH_BYTES)) ||
+           err_set(err, ERR_LIMIT, "a path%s of more than %d bytes cannot be sent %s", person ? " or a query" : "",
+                   FLOW_ASKED_PATH_BYTES, person ? "with a person's approval" : "with a credential");
 }
 
 static bool allowed(struct flow *flow, struct err *err, int *status)
@@ -306,11 +324,9 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
     case POLICY_ALLOW:
         break;
     }
-    if (decision->binding && (strlen(flow->target->path) > FLOW_CREDENTIAL_PATH_BYTES ||
-                              flow->request->method.len > FLOW_CREDENTIAL_METHOD_BYTES)) {
+    if (!askable(flow, err)) {
         *status = 414;
-        return err_set(err, ERR_LIMIT, "a path of more than %d bytes cannot be sent with a credential",
-                       FLOW_CREDENTIAL_PATH_BYTES);
+        return false;
     }
     bool tls = flow->target->scheme == TARGET_HTTPS;
     const char *bar = decision_bar(decision, tls, flow->request->method);

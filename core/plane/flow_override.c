@@ -43,7 +43,7 @@ static void consider_methods(struct flow *flow, struct match_query query, bool o
     if (!own_path)
         consider(flow, &query, own_path, SPAN(""));
     for (size_t i = 0; i < fields->count; i++) {
-        char method[FLOW_CREDENTIAL_METHOD_BYTES];
+        char method[FLOW_ASKED_METHOD_BYTES];
         struct span value = fields->items[i].value;
         if (!is_one_of(fields->items[i].name, method_fields, COUNT(method_fields)))
             continue;

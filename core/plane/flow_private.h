@@ -9,8 +9,8 @@
 #include "core/plane/trunk.h"
 #include "core/plane/websocket.h"
 
-/* What the monitor records before it hands a credential out. */
-enum { FLOW_CREDENTIAL_PATH_BYTES = 16 * 1024, FLOW_CREDENTIAL_METHOD_BYTES = 32 };
+/* What the monitor takes of a request for a credential or for a person's approval. */
+enum { FLOW_ASKED_PATH_BYTES = 16 * 1024, FLOW_ASKED_METHOD_BYTES = 32 };
 enum { FLOW_REFUSALS_MAX = 3 };
 /* The next piece of what is on its way comes sooner; who waits for the last bytes of a message does not feel it. */
 enum { FLOW_SHOW_MS = 20 };
@@ -50,7 +50,7 @@ struct flow {
     struct buf held;      /* the body that a person was shown; empty where nobody is asked */
     size_t held_sent;
     char approval[32];    /* by which it went; "": none was needed */
-    char override[FLOW_CREDENTIAL_METHOD_BYTES]; /* the method of a field that asks for a person; "": none does */
+    char override[FLOW_ASKED_METHOD_BYTES]; /* the method of a field that asks for a person; "": none does */
 
     enum flow_state state;
     struct task task;

@@ -130,7 +130,10 @@ static void take_preamble(struct front *front, struct span line)
         err_set(&err, ERR_DATA, "the preamble names no mode that this daemon knows");
         refuse(front, &err, 400);
     } else if (!parse_capture(rest, &host, &port, &err)) {
-        front_close(front); /* a captured program would not understand the answer */
+        struct denial denial; /* for the record: a captured program would not understand the answer */
+        denial_from_err(&denial, &err, 400);
+        denial_record(&denial, plane);
+        front_close(front);
     } else {
         front_free(front);
         tunnel_start(plane, conn, &host, port, TUNNEL_CAPTURED);

@@ -154,6 +154,31 @@ SH
     there audit verify
 }
 
+# A sandbox that does nothing but ask is halted at its share of the record; the others have theirs.
+@test "F03 a flood of requests is halted, counted and told, and another sandbox goes on" {
+    in_there sed -i 's/disk_free: 0/disk_free: 0, record_bytes: 65536, record_rate: 0/' "$AILERON_HOME/config.yaml"
+    there policy reload
+    mkfifo "$WORLD/ws/go"
+    before=$(record | wc -c)
+    sandbox sh -c 'curl -sS -o /dev/null -w "%{http_code}\n" "http://open.test/open?[1-400]"; touch flooded; read -r x < go' \
+        > "$WORLD/out" 2>&1 3>&- &
+    launcher=$!
+    wait_for test -e "$WORLD/ws/flooded"
+    grep -q '^200$' "$WORLD/out"
+    [ "$(tail -n 1 "$WORLD/out")" = 429 ]
+    run there status
+    [ "$status" -eq 1 ]
+    grep -q 'is halted' <<< "$output"
+    IN=$WORLD/ws there launch --sandbox=bwrap -- curl -sS https://api.test/user > "$WORLD/other" 3>&-
+    grep -q octo "$WORLD/other"
+    echo > "$WORLD/ws/go"
+    wait $launcher
+    [ "$(record | grep -c '"event":"session.flooded","session":"[^"]*","state":"halted"')" -eq 1 ]
+    [ "$(record | grep '"event":"session.flooded".*"state":"ended"' | jq .lost_lines)" -gt 0 ]
+    [ "$(($(record | wc -c) - before))" -lt 80000 ]
+    there audit verify
+}
+
 @test "F03 no space when the daemon starts: it says so in one line, and starts when there is" {
     there daemon stop
     fill

@@ -51,7 +51,8 @@ static void write_files(const struct world *world, uint16_t upstream_port)
 {
     struct err err;
     AUTOFREE char *config = mem_printf(
-        "version: 1\nupstreams:\n  - { host: plain.test, address: \"127.0.0.1:%u\" }\n"
+        "version: 1\nlimits: { disk_free: 0, record_bytes: 1099511627776 }\n"
+        "upstreams:\n  - { host: plain.test, address: \"127.0.0.1:%u\" }\n"
         "  - { host: api.test, address: \"127.0.0.1:%u\" }\n", upstream_port, upstream_port);
     write_file(world, "config.yaml", config);
     write_file(world, "policy.yaml",
@@ -129,10 +130,10 @@ static void world_close(struct world *world)
     struct audit_report report = {0};
     struct err err;
     AUTOFREE char *dir = file_join(world->home, "audit");
+    approvals_free(monitor->approvals); /* who waits names the session */
     world->session->worker = NULL;
     session_free(world->session);
     operations_close(monitor->operations);
-    approvals_free(monitor->approvals);
     quotas_close(monitor->quotas);
     vault_close(monitor->vault);
     rules_unref(monitor->rules);

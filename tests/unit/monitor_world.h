@@ -211,7 +211,7 @@ static void make_vault(struct world *world)
     secret_free(kek);
 }
 
-static void put_secret(struct world *world, const char *path, const char *kind, const char *username,
+UNUSED static void put_secret(struct world *world, const char *path, const char *kind, const char *username,
                        const char *secret)
 {
     struct err err = {0};
@@ -255,7 +255,7 @@ static void tell(struct world *world, enum message_type type, uint32_t id, const
     assert_true(file_write_all(world->worker, payload, len, &err));
 }
 
-static void tell_json(struct world *world, enum message_type type, uint32_t id, json_t *payload)
+UNUSED static void tell_json(struct world *world, enum message_type type, uint32_t id, json_t *payload)
 {
     char *text = json_dumps(payload, JSON_COMPACT);
 
@@ -283,7 +283,7 @@ static struct frame_head hear(struct world *world, char *payload, size_t cap, si
 }
 
 /* The next message must be this answer to this question; its JSON. */
-static json_t *hear_json(struct world *world, enum message_type type, uint32_t id)
+UNUSED static json_t *hear_json(struct world *world, enum message_type type, uint32_t id)
 {
     static char payload[FRAME_BYTES];
     size_t len;
@@ -304,7 +304,7 @@ static inline void pause_ms(long ms)
 }
 
 /* Lines of the record with this event and, where value is not NULL, this field. */
-static size_t count_lines(const struct world *world, const char *event, const char *key, const char *value)
+UNUSED static size_t count_lines(const struct world *world, const char *event, const char *key, const char *value)
 {
     AUTOFREE char *dir = file_join(world->home, "audit");
     struct audit_filter filter = {.event = event};

@@ -124,8 +124,13 @@ static inline void step_take(struct script *script, const struct step *step)
 {
     struct peer *peer = step_peer(script, step);
     size_t len = step_number(script, step, 2);
-    for (uint64_t end = clock_mono_ms() + WORLD_MS; peer->heard.len < len && !over(peer) && clock_mono_ms() < end;)
+    uint64_t end = clock_mono_ms() + WORLD_MS;
+    while (peer->heard.len < len && !over(peer) && clock_mono_ms() < end) {
+        size_t had = peer->heard.len;
         world_turn(script->world);
+        if (peer->heard.len != had) /* what comes slowly, comes */
+            end = clock_mono_ms() + WORLD_MS;
+    }
     if (peer->heard.len < len)
         STEP_FAIL(script, "%zu bytes came instead of %zu", peer->heard.len, len);
     for (size_t i = 0; i < len; i++)

@@ -121,11 +121,38 @@ static void test_the_users_own_wins(void **state)
     assert_true(file_remove_tree(home, &err));
 }
 
+static void test_bounds(void **state)
+{
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        char home[] = "/tmp/aileron-agent.XXXXXX";
+        struct buf text;
+        struct err err = {0};
+        assert_non_null(mkdtemp(home));
+        AUTOFREE char *agents = mem_printf("%s/agents", home);
+        AUTOFREE char *path = mem_printf("%s/own.yaml", agents);
+        assert_true(file_mkdirs(agents, 0700, &err));
+        buf_init(&text, AGENT_FILE_BYTES + 1);
+        assert_true(buf_adds(&text, "version: 1\nname: own\ncommand: [own]\n#"));
+        while (text.len < AGENT_FILE_BYTES + more)
+            assert_true(buf_adds(&text, "x"));
+        assert_true(file_write_atomic(path, 0600, (const char *)text.data, text.len, &err));
+        buf_clear(&text);
+        struct agent *agent = agent_load(home, "own", &err);
+        assert_int_equal(agent != NULL, more == 0);
+        if (more)
+            assert_int_equal(err.code, ERR_LIMIT);
+        agent_free(agent);
+        assert_true(file_remove_tree(home, &err));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_file), cmocka_unit_test(test_refused), cmocka_unit_test(test_names),
         cmocka_unit_test(test_embedded),   cmocka_unit_test(test_the_users_own_wins),
+        cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

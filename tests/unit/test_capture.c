@@ -322,12 +322,42 @@ static void test_ports(void **state)
     assert_false(capture_parse_ports("a", ports, 3, &count));
 }
 
+/* So many at once; one more is closed, and the others go on. */
+static void test_names_over_tcp_are_bounded(void **state)
+{
+    uint8_t message[2 + 512], answer[1024];
+    int fds[65];
+
+    (void)state;
+    if (!ready)
+        skip();
+    size_t len = query(message + 2, "tcp.example.com", 1);
+    message[0] = 0;
+    message[1] = (uint8_t)len;
+    for (size_t i = 0; i < COUNT(fds); i++) {
+        fds[i] = reach(SOCK_STREAM, "127.0.0.1", 53);
+        assert_true(fds[i] >= 0);
+        for (int turn = 0; turn < 3; turn++)
+            loop_turn(loop, false);
+    }
+    assert_int_equal(read(fds[64], answer, 1), 0); /* its end, not only silence */
+    for (size_t i = 0; i < 64; i++) {
+        assert_int_equal(write(fds[i], message, len + 2), len + 2);
+        assert_int_equal(get(fds[i], answer, sizeof(answer)), 2 + len + 16);
+    }
+    for (size_t i = 0; i < COUNT(fds); i++)
+        close(fds[i]);
+    for (int turn = 0; turn < 5; turn++)
+        loop_turn(loop, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names), cmocka_unit_test(test_names_over_tcp),
         cmocka_unit_test(test_captured), cmocka_unit_test(test_handed_over),
         cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_names_over_tcp_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

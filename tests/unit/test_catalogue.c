@@ -152,11 +152,60 @@ static void what_is_broken_is_left_out(void **state)
     assert_true(file_remove_tree(home, &err));
 }
 
+static void a_catalogue_is_bounded(void **state)
+{
+    (void)state;
+    struct err err;
+    struct catalogue *catalogue = catalogue_new();
+    for (int i = 0; i <= CATALOGUE_CONNECTORS_MAX; i++) {
+        AUTOFREE char *name = mem_printf("t%d", i), *fqn = mem_printf("a.t%d", i);
+        struct connector *connector = make(fqn, "1", name);
+        bool added = catalogue_add(catalogue, connector, &err);
+        assert_int_equal(added, i < CATALOGUE_CONNECTORS_MAX);
+        if (!added)
+            connector_free(connector);
+    }
+    assert_int_equal(err.code, ERR_LIMIT);
+    catalogue_free(catalogue);
+}
+
+/* Installed ones: the 65th is refused, one that is there may be replaced. What cannot be read is told of, 64 at most. */
+static void what_is_installed_is_bounded(void **state)
+{
+    (void)state;
+    char home[] = "/tmp/aileron-catalogue.XXXXXX";
+    struct err err;
+    assert_non_null(mkdtemp(home));
+    for (int i = 0; i <= CATALOGUE_CONNECTORS_MAX; i++) {
+        AUTOFREE char *name = mem_printf("t%d", i), *fqn = mem_printf("a.t%d", i);
+        struct connector *connector = make(fqn, "1", name);
+        if (catalogue_install(home, connector, &err) != (i < CATALOGUE_CONNECTORS_MAX))
+            fail_msg("%d: %s", i, err.message);
+        connector_free(connector);
+    }
+    assert_int_equal(err.code, ERR_LIMIT);
+    struct connector *newer = make("a.t7", "2", "t7");
+    assert_true(catalogue_install(home, newer, &err));
+    connector_free(newer);
+    for (int i = 0; i < CATALOGUE_PROBLEMS_MAX + 1; i++) {
+        AUTOFREE char *folder = mem_printf("%s/store/connectors/sha256/%064x", home, i);
+        assert_true(file_mkdirs(folder, 0700, &err));
+    }
+    struct catalogue *catalogue = catalogue_load(home, &err);
+    assert_non_null(catalogue);
+    assert_int_equal(catalogue->count, CATALOGUE_CONNECTORS_MAX);
+    assert_int_equal(catalogue->problem_count, CATALOGUE_PROBLEMS_MAX);
+    catalogue_free(catalogue);
+    assert_true(file_remove_tree(home, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conflicts_name_both), cmocka_unit_test(finds), cmocka_unit_test(renders),
         cmocka_unit_test(installs_replaces_removes), cmocka_unit_test(what_is_broken_is_left_out),
+        cmocka_unit_test(a_catalogue_is_bounded),
+        cmocka_unit_test(what_is_installed_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -275,6 +275,34 @@ static void each_limit_has_bounds(void **state)
     }
 }
 
+/* A list of `count` entries behind a key of network. */
+static bool list_loads(const char *key, size_t count, const char *entry)
+{
+    struct buf text;
+    struct err err;
+    buf_init(&text, 64 * 1024);
+    assert_true(buf_printf(&text, "version: 1\nnetwork: { %s: [", key));
+    for (size_t i = 0; i < count; i++)
+        assert_true(buf_printf(&text, "%s%s%zu", i ? ", " : "", entry, i + 1));
+    assert_true(buf_adds(&text, "] }\n"));
+    struct config *config = load(buf_cstr(&text), &err);
+    buf_clear(&text);
+    bool loaded = config != NULL;
+    if (!loaded && !strstr(err.message, "has more than"))
+        fail_msg("%s", err.message);
+    config_free(config);
+    return loaded;
+}
+
+static void lists_are_bounded(void **state)
+{
+    (void)state;
+    assert_true(list_loads("no_proxy", CONFIG_NO_PROXY_MAX, "a.test"));
+    assert_false(list_loads("no_proxy", CONFIG_NO_PROXY_MAX + 1, "a.test"));
+    assert_true(list_loads("capture_ports", CONFIG_PORTS_MAX, "10"));
+    assert_false(list_loads("capture_ports", CONFIG_PORTS_MAX + 1, "10"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +312,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(each_limit_is_told_and_tested),
         cmocka_unit_test(each_limit_has_bounds),
+        cmocka_unit_test(lists_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

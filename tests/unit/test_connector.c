@@ -237,6 +237,75 @@ static void bad_manifests(void **state)
     refused("\"summary\":", "\"sumary\":", "sumary: unknown key");
 }
 
+/* Builds get-repo with an owner of so many bytes, or with a tag of them in the query. */
+static bool builds(const struct connector *connector, bool query, size_t len, size_t *out, struct err *err)
+{
+    struct connector_request request;
+    AUTOFREE char *text = mem_alloc(len + 1);
+    memset(text, 'o', len);
+    AUTOFREE char *args = mem_printf(query ? "{"owner":"a","repo":"b","tags":["%s"]}"
+                                           : "{"owner":"%s","repo":"b"}", text);
+    if (!build(connector, "get-repo", args, &request, err))
+        return false;
+    *out = strlen(query ? request.query : request.path);
+    connector_request_clear(&request);
+    return true;
+}
+
+static void what_is_built_is_bounded(void **state)
+{
+    (void)state;
+    struct err err;
+    size_t len, fixed;
+    struct connector *connector = load(example, &err);
+    for (int query = 0; query < 2; query++) {
+        assert_true(builds(connector, query, 1, &fixed, &err));
+        assert_true(builds(connector, query, CONNECTOR_PATH_MAX - fixed + 1, &len, &err));
+        assert_int_equal(len, CONNECTOR_PATH_MAX);
+        assert_false(builds(connector, query, CONNECTOR_PATH_MAX - fixed + 2, &len, &err));
+        assert_int_equal(err.code, ERR_LIMIT);
+    }
+    /* Arguments: names and values as they are sent. */
+    for (size_t more = 0; more < 2; more++) {
+        size_t rest = CONNECTOR_ARGS_MAX - strlen("kind"k"title""") + more;
+        AUTOFREE char *text = mem_alloc(rest + 1);
+        memset(text, 't', rest);
+        AUTOFREE char *args = mem_printf("{"kind":"k","title":"%s"}", text);
+        json_t *good = checked(operation(connector, "create"), args, &err);
+        assert_int_equal(good != NULL, more == 0);
+        if (more)
+            assert_int_equal(err.code, ERR_LIMIT);
+        json_decref(good);
+    }
+    /* What a person is shown is cut. */
+    AUTOFREE char *title = mem_alloc(1000);
+    memset(title, 'o', 999);
+    json_t *args = json_pack("{s:s, s:s}", "owner", title, "repo", "b");
+    char shown[512];
+    connector_preview(operation(connector, "get-repo"), args, shown, sizeof shown);
+    assert_int_equal(strlen(shown), sizeof shown - 1);
+    json_decref(args);
+    connector_free(connector);
+}
+
+/* A manifest of just so many bytes. */
+static void a_manifest_is_bounded(void **state)
+{
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        struct err err = {0};
+        size_t size = CONNECTOR_FILE_MAX + more;
+        AUTOFREE char *text = mem_alloc(size + 1);
+        memset(text, ' ', size);
+        memcpy(text, example, sizeof example - 1);
+        struct connector *connector = connector_parse(text, size, "c.json", &err);
+        assert_int_equal(connector != NULL, more == 0);
+        if (more)
+            assert_int_equal(err.code, ERR_LIMIT);
+        connector_free(connector);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +315,8 @@ int main(void)
         cmocka_unit_test(C07_C10_values_stay_values),
         cmocka_unit_test(previews),
         cmocka_unit_test(bad_manifests),
+        cmocka_unit_test(what_is_built_is_bounded),
+        cmocka_unit_test(a_manifest_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

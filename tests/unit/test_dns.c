@@ -206,6 +206,19 @@ static void test_malformed(void **state)
     memset(in + 12, 0, sizeof(in) - 12);
     dns_parse(in, DNS_MESSAGE_BYTES + 1, &q);
     assert_int_equal(q.rcode, 1);
+    /* The largest query that is read, padded as RFC 7830 has it, and one byte more. */
+    for (size_t more = 0; more < 2; more++) {
+        len = query(in, "a.example", 1, 1);
+        size_t rest = DNS_MESSAGE_BYTES + more - len - 11;
+        const uint8_t opt[11] = {0, 0, 41, 4, 208, 0, 0, 0, 0, (uint8_t)(rest >> 8), (uint8_t)rest};
+        const uint8_t padding[4] = {0, 12, (uint8_t)((rest - 4) >> 8), (uint8_t)(rest - 4)};
+        in[11] = 1;
+        memcpy(in + len, opt, sizeof(opt));
+        memcpy(in + len + sizeof(opt), padding, sizeof(padding));
+        memset(in + len + sizeof(opt) + sizeof(padding), 0, rest - sizeof(padding));
+        dns_parse(in, DNS_MESSAGE_BYTES + more, &q);
+        assert_int_equal(q.kind, more ? DNS_REFUSE : DNS_A);
+    }
 }
 
 int main(void)

@@ -217,16 +217,32 @@ static void test_bad_images(void **state)
 {
     static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb"};
     struct err err = {0};
+    char name[257] = "";
 
     (void)state;
-    for (size_t i = 0; i < COUNT(bad); i++) {
+    memset(name, 'i', 256);
+    for (size_t i = 0; i <= COUNT(bad); i++) {
         struct plan plan;
         plan_init(&plan);
-        plan.image = mem_strdup(bad[i]);
+        plan.image = mem_strdup(i < COUNT(bad) ? bad[i] : name);
         assert_false(engine_docker.prepare(&plan, &err));
         assert_int_equal(err.code, ERR_USAGE);
         plan_clear(&plan);
     }
+    /* At the bound it is a name, which is asked for where no docker is. */
+    struct plan plan;
+    const char *host = getenv("DOCKER_HOST");
+    AUTOFREE char *before = host != NULL ? mem_strdup(host) : NULL;
+    setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock", 1);
+    plan_init(&plan);
+    plan.image = mem_strndup(name, 255);
+    assert_false(engine_docker.prepare(&plan, &err));
+    assert_int_not_equal(err.code, ERR_USAGE);
+    plan_clear(&plan);
+    if (before != NULL)
+        setenv("DOCKER_HOST", before, 1);
+    else
+        unsetenv("DOCKER_HOST");
 }
 
 int main(void)

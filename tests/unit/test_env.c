@@ -38,6 +38,13 @@ static void test_bounds(void **state)
     (void)state;
     memset(big, 'x', ENV_VALUE_MAX);
     assert_false(env_set(&env, "A", big));
+    big[ENV_VALUE_MAX - 3 + 1] = '\0'; /* "A=" and the NUL are counted: this is one more than there is room for */
+    big[ENV_VALUE_MAX - 3] = 'x';
+    assert_false(env_set(&env, "A", big));
+    big[ENV_VALUE_MAX - 3] = '\0';
+    assert_true(env_set(&env, "A", big));
+    env_clear(&env);
+    env = (struct env){0};
     for (int i = 0; i < ENV_COUNT_MAX; i++) {
         AUTOFREE char *name = mem_printf("V%d", i);
         assert_true(env_set(&env, name, ""));
@@ -172,6 +179,10 @@ static void test_git_config(void **state)
     assert_string_equal(env_get(&env, "GIT_CONFIG_COUNT"), "2");
     assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_0"), "user.name");
     assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_1"), "http.version");
+    env_set(&env, "GIT_CONFIG_COUNT", "1000");
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_string_equal(env_get(&env, "GIT_CONFIG_COUNT"), "1001");
+    assert_string_equal(env_get(&env, "GIT_CONFIG_KEY_1000"), "http.version");
     static const char *const odd[] = {"", "-1", "1001", "x"};
     for (size_t i = 0; i < COUNT(odd); i++) {
         env_set(&env, "GIT_CONFIG_COUNT", odd[i]);

@@ -4,6 +4,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -193,9 +194,51 @@ static void test_path(void **state)
     assert_string_equal(none, "");
 }
 
+/* A root of its own, with so many directories below each other in /etc, and so many files in the last one. */
+static bool etc_builds(size_t deep, size_t files)
+{
+    char other[64] = "/tmp/hostroot-etc.XXXXXX";
+    struct err err = {0};
+    struct buf args, path;
+
+    assert_non_null(mkdtemp(other));
+    buf_init(&path, 4096);
+    assert_true(buf_printf(&path, "%s/etc", other));
+    assert_int_equal(mkdir(buf_cstr(&path), 0755), 0);
+    for (size_t i = 0; i < deep; i++) {
+        assert_true(buf_adds(&path, "/d"));
+        assert_int_equal(mkdir(buf_cstr(&path), 0755), 0);
+    }
+    for (size_t i = 0; i < files; i++) {
+        AUTOFREE char *file = mem_printf("%s/%zu", buf_cstr(&path), i);
+        int fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    buf_init(&args, 1024 * 1024);
+    bool built = hostroot_build(other, &args, &err);
+    if (!built)
+        assert_int_equal(err.code, ERR_LAUNCH);
+    buf_clear(&args);
+    buf_clear(&path);
+    assert_true(file_remove_tree(other, &err));
+    return built;
+}
+
+static void test_etc_bounds(void **state)
+{
+    (void)state;
+    assert_true(etc_builds(12, 1));
+    assert_false(etc_builds(13, 1));
+    assert_true(etc_builds(1, 19999)); /* and the directory */
+    assert_false(etc_builds(1, 20000));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_root), cmocka_unit_test(test_too_deep),
-                                       cmocka_unit_test(test_path)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_root), cmocka_unit_test(test_too_deep), cmocka_unit_test(test_path),
+        cmocka_unit_test(test_etc_bounds),
+    };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

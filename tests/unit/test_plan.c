@@ -247,10 +247,36 @@ static void test_command_bounds(void **state)
     (void)state;
     plan_init(&plan);
     assert_false(plan_set_command(&plan, words, 0, &err));
-    assert_false(plan_set_command(&plan, words, PLAN_COMMAND_MAX + 1, &err));
+    static char *many[PLAN_COMMAND_MAX + 2];
+    for (size_t i = 0; i <= PLAN_COMMAND_MAX; i++)
+        many[i] = words[0];
+    assert_false(plan_set_command(&plan, many, PLAN_COMMAND_MAX + 1, &err));
+    assert_true(plan_set_command(&plan, many, PLAN_COMMAND_MAX, &err));
+    plan_clear(&plan);
+    plan_init(&plan);
     assert_true(plan_set_command(&plan, words, 2, &err));
     assert_string_equal(plan.command[1], "b");
     assert_null(plan.command[2]);
+    plan_clear(&plan);
+}
+
+static void test_expose_bound(void **state)
+{
+    struct plan plan;
+    struct err err = {0};
+
+    (void)state;
+    plan_here(&plan);
+    for (int i = 0; i <= PLAN_EXPOSE_MAX; i++) {
+        AUTOFREE char *below = mem_printf("user/tool%d", i);
+        AUTOFREE char *path = place(below);
+        AUTOFREE char *shown = mem_printf("~/tool%d", i);
+        assert_int_equal(mkdir(path, 0755), 0);
+        if (plan_add_expose(&plan, shown, &err) != (i < PLAN_EXPOSE_MAX))
+            fail_msg("%d: %s", i, err.message);
+    }
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_int_equal(plan.expose_count, PLAN_EXPOSE_MAX);
     plan_clear(&plan);
 }
 
@@ -261,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_home_behind_a_symlink), cmocka_unit_test(test_expose),
         cmocka_unit_test(test_engine_sockets), cmocka_unit_test(test_within),
         cmocka_unit_test(test_command_bounds),
+        cmocka_unit_test(test_expose_bound),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -80,6 +80,9 @@ static bool answer_for(const char *name, int type, struct reply *reply, int *rco
     } else if (strcasecmp(name, "many.test") == 0) {
         for (int i = 0; i < 20; i++)
             put_address(reply, type, 60, type == TYPE_A ? "192.0.2.7" : "2001:db8::7");
+    } else if (strncasecmp(name, "kept", 4) == 0) {
+        if (type == TYPE_A)
+            put_address(reply, type, 60, "192.0.2.8");
     } else if (strcasecmp(name, "silent.test") == 0) {
         return false;
     } else {
@@ -261,6 +264,31 @@ static void test_cache(void **state)
     assert_int_equal(asked, 10);
 }
 
+/* So many names are kept, and one more takes another's place. */
+static void test_cache_is_bounded(void **state)
+{
+    (void)state;
+    char name[32];
+    for (int i = 0; i < RESOLVE_CACHE_NAMES; i++) {
+        snprintf(name, sizeof(name), "kept%d.test", i);
+        resolve(name);
+    }
+    assert_int_equal(asked, 2 * RESOLVE_CACHE_NAMES);
+    for (int i = 0; i < RESOLVE_CACHE_NAMES; i++) {
+        snprintf(name, sizeof(name), "kept%d.test", i);
+        resolve(name);
+    }
+    assert_int_equal(asked, 2 * RESOLVE_CACHE_NAMES); /* all of them were there */
+    resolve("kept-more.test");
+    resolve("kept-more.test");
+    assert_int_equal(asked, 2 * RESOLVE_CACHE_NAMES + 2);
+    for (int i = RESOLVE_CACHE_NAMES; i-- > 0;) {
+        snprintf(name, sizeof(name), "kept%d.test", i);
+        resolve(name);
+    }
+    assert_true(asked > 2 * RESOLVE_CACHE_NAMES + 2);
+}
+
 static void test_unknown_name(void **state)
 {
     (void)state;
@@ -391,6 +419,7 @@ int main(void)
         T(test_literals),
         T(test_hosts_table),
         T(test_cache),
+        T(test_cache_is_bounded),
         T(test_unknown_name),
         T(test_one_family_is_silent),
         T(test_silence),

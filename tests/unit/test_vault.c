@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/authority/vault.h"
+#include "core/authority/vault_file.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "tls/crypto.h"
@@ -395,6 +396,93 @@ static void keyring_cache_survives_a_restart(void **state)
     assert_false(vault_cache_load(world->vault));
 }
 
+static bool puts_at(struct world *world, const char *path, enum vault_kind kind, const char *username)
+{
+    struct err err = {0};
+    return vault_put(world->vault, path, kind, username, "x", 1, &err);
+}
+
+static void texts_are_bounded(void **state)
+{
+    struct world *world = *state;
+    char text[VAULT_USERNAME_BYTES + 2];
+
+    init(world);
+    memset(text, 'p', sizeof text);
+    text[VAULT_PATH_BYTES + 1] = '\0';
+    assert_false(puts_at(world, text, VAULT_TOKEN, NULL));
+    text[VAULT_PATH_BYTES] = '\0';
+    assert_true(puts_at(world, text, VAULT_TOKEN, NULL));
+    memset(text, 'u', sizeof text);
+    text[VAULT_USERNAME_BYTES + 1] = '\0';
+    assert_false(puts_at(world, "a", VAULT_BASIC, text));
+    text[VAULT_USERNAME_BYTES] = '\0';
+    assert_true(puts_at(world, "a", VAULT_BASIC, text));
+}
+
+/* A file of these members and entries, padded to a size: is it taken? */
+static bool parses(json_t *doc, size_t size)
+{
+    uint8_t sum[CRYPTO_HASH_LEN];
+    char checksum[64];
+    struct err err = {0};
+
+    json_object_del(doc, "checksum");
+    AUTOFREE char *canonical = json_canonical(doc);
+    crypto_sha256(canonical, strlen(canonical), sum);
+    text_base64(sum, sizeof sum, checksum);
+    json_object_set_new(doc, "checksum", json_string(checksum));
+    AUTOFREE char *text = json_dumps(doc, 0);
+    size_t len = strlen(text);
+    AUTOFREE char *padded = mem_alloc((size > len ? size : len) + 1);
+    memset(padded, ' ', size > len ? size : len);
+    memcpy(padded, text, len);
+    json_t *parsed = vault_file_parse(padded, size > len ? size : len, &err);
+    json_decref(parsed);
+    if (parsed == NULL)
+        assert_int_equal(err.code, ERR_DATA);
+    return parsed != NULL;
+}
+
+static void entries_and_members_are_bounded(void **state)
+{
+    struct world *world = *state;
+    struct err err = {0};
+
+    init(world);
+    json_t *doc = load(world->path), *entries = json_object_get(doc, "entries");
+    json_t *members = json_object_get(doc, "members");
+    struct secret *key = vault_file_unwrap(doc, NULL, world->kek, &err);
+    assert_non_null(key);
+    for (int i = 0; i < VAULT_ENTRIES; i++) {
+        AUTOFREE char *path = mem_printf("n%d", i);
+        assert_true(vault_file_put(doc, key, path, VAULT_TOKEN, NULL, "x", 1, &err));
+    }
+    assert_false(vault_file_put(doc, key, "more", VAULT_TOKEN, NULL, "x", 1, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_true(vault_file_put(doc, key, "n7", VAULT_TOKEN, NULL, "y", 1, &err)); /* one that is there */
+    for (int i = 1; i < VAULT_MEMBERS; i++) {
+        json_t *member = json_deep_copy(json_array_get(members, 0));
+        AUTOFREE char *name = mem_printf("m%d", i);
+        json_object_set_new(member, "name", json_string(name));
+        json_array_append_new(members, member);
+    }
+    assert_true(parses(doc, VAULT_FILE_BYTES));
+    assert_false(parses(doc, VAULT_FILE_BYTES + 1));
+    json_object_set(entries, "more", json_object_get(entries, "n0"));
+    assert_false(parses(doc, 0));
+    json_object_del(entries, "more");
+    json_array_append_new(members, json_deep_copy(json_array_get(members, 0)));
+    assert_false(parses(doc, 0));
+    json_array_remove(members, VAULT_MEMBERS);
+    json_object_set_new(json_array_get(members, 1), "m_kib", json_integer(VAULT_KDF_M_KIB_MAX));
+    assert_true(parses(doc, 0));
+    json_object_set_new(json_array_get(members, 1), "m_kib", json_integer(VAULT_KDF_M_KIB_MAX + 1));
+    assert_false(parses(doc, 0));
+    secret_free(key);
+    json_decref(doc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +496,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds_a_rolled_back_file, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_the_old_file_when_writing_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(keyring_cache_survives_a_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(texts_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(entries_and_members_are_bounded, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

