@@ -79,7 +79,7 @@ CORE_SRC := $(filter-out core/base/absent.c $(if $(filter mbedtls-own,$(DEPS)),,
 APPLET_SRC := $(sort $(wildcard applets/*.c $(PROGRAM_ONLY)))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-EMBED := $(sort $(wildcard contrib/agents/*.yaml contrib/bindings/*.yaml))
+EMBED := $(sort $(wildcard contrib/agents/*.yaml contrib/bindings/*.yaml contrib/page/*))
 MAN := $(sort $(wildcard man/*.[1-9]))
 STORIES_e2e := $(patsubst %,bats:%,$(sort $(wildcard tests/e2e/*.bats)))
 STORIES_attack := $(patsubst %,bats:%,$(sort $(wildcard tests/attack/*.bats)))
@@ -146,7 +146,7 @@ $(B)/%.o: %.c Makefile $(D)/config.mk $(M_CONFIG) | deps-libs
 
 $(B)/embed.c: $(EMBED) contrib/embed Makefile
 	@mkdir -p $(@D)
-	@contrib/embed $(EMBED) > $@
+	@contrib/embed $(@D) $(EMBED) > $@
 $(B)/embed.o: $(B)/embed.c $(EMBED) | deps-libs
 	@$(COMPILE)
 -include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(wildcard tests/lib/*.c))
@@ -196,7 +196,7 @@ demo: all
 	@tests/lib/demo
 bench: all
 	@contrib/deps bench
-	@tests/lib/with-docker tests/bench/run
+	@tests/lib/with-docker tests/bench/run && tests/bench/page
 
 .PHONY: fuzz fuzz-replay asan valgrind coverage analyze
 fuzz:

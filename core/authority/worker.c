@@ -42,8 +42,7 @@ static void kill_process(struct worker *worker)
 
 /* ---- start ---- */
 
-/* Nothing of the daemon's environment reaches a worker but what the sanitizers of a test build read. */
-static void worker_environment(char *env[4])
+void worker_environment(char *env[4])
 {
     static const char *const names[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
     size_t count = 0;
