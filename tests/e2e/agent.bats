@@ -68,14 +68,17 @@ teardown_file() { world_stop; }
 setup() {
     world_skip
     world_clean_environment
+    : > "$WORLD/up/requests.log"
+    : > "$WORLD/up/model.log"
+    rm -f "$WORLD/ws/key"
     cd "$WORLD/ws"
 }
 teardown() { [ -z "${SANDBOX:-}" ] || { kill "$SANDBOX" 2> /dev/null; wait "$SANDBOX" 2> /dev/null; } || true; }
 
 # The person's side starts it by its name; nothing of it outlives its bound.
-agent() {
+agent() { # NAME ARGUMENT...
     HOME=$WORLD/person PATH=$WORLD/person/.claude/local/node_modules/.bin:$PATH timeout 110 aileron launch \
-        --sandbox=bwrap claude "$@" > "$WORLD/out" 2> "$WORLD/stderr" < /dev/null 3>&- &
+        --sandbox=bwrap "$@" > "$WORLD/out" 2> "$WORLD/stderr" < /dev/null 3>&- &
     SANDBOX=$!
 }
 agent_ends() { local status=0; wait "$SANDBOX" || status=$?; SANDBOX=; [ "$status" -eq "$1" ]; }
@@ -95,8 +98,8 @@ waits() { # the agent's shell runs what the model asked for when it had read the
     pgrep -f "^([^ ]*/)?$asked\$" > /dev/null
 }
 
-@test "a real agent calls a tool, is told that it is pending, waits for the person, and goes on" {
-    agent -p "remove the user" --allowedTools Bash
+story() { # AGENT
+    agent "$1" -p "remove the user" --allowedTools Bash
     became waits
     one_waits
     id=$(waiting)
@@ -115,7 +118,19 @@ waits() { # the agent's shell runs what the model asked for when it had read the
     [ "$(told .key | sort -u)" = true ]
     grep -qE '^sk-ant-api03-[A-Za-z0-9]{36}$' "$WORLD/ws/key"
     absent -rqF -e "$MODEL_KEY" -e "$SECRET" "$WORLD/ws" "$WORLD/out" "$WORLD/stderr"
-    # These hosts were enough.
-    run -0 aileron audit list --event=network --json
-    [ "$(jq -r 'select(.decision == "allow").host' <<< "$output" | sort -u)" = $'api.anthropic.com\napi.test' ]
+}
+
+@test "a real agent calls a tool, is told that it is pending, waits for the person, and goes on" {
+    story claude
+    run -0 aileron audit list --event=network --decision=allow --json
+    [ "$(jq -r .host <<< "$output" | sort -u)" = $'api.anthropic.com\napi.test' ]
+}
+
+@test "what it sends home besides is denied, and hinders nothing" {
+    mkdir -p "$AILERON_HOME/agents"
+    sed -e 's/^name: .*/name: chatty/' -e '/^env:/,/^hosts:/{/^hosts:/!d}' "$ROOT/contrib/agents/claude.yaml" \
+        > "$AILERON_HOME/agents/chatty.yaml"
+    story chatty
+    run -0 aileron audit list --event=network --decision=deny --json
+    [ -n "$output" ]
 }
