@@ -160,7 +160,8 @@ static void ask_daemon(struct client *client, struct finding *finding)
     }
     json_t *problem = json_array_get(json_object_get(health, "problems"), 0);
     if (problem == NULL) {
-        found(finding, GOOD, "runs", "");
+        bool page = json_is_string(json_object_get(health, "page"));
+        found(finding, GOOD, page ? "runs, with a page for browsers (aileron open)" : "runs, without a page", "");
         return;
     }
     json_t *wrapped JSON_AUTO = json_pack("{s:O}", "error", problem);

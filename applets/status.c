@@ -69,6 +69,7 @@ static int run(int argc, char **argv)
     line("daemon", health, "version");
     line("pid", health, "pid");
     line("home", health, "home");
+    line("page", health, "page");
     line("sessions", health, "sessions");
     line("vault", health, "vault");
     line("rules", health, "rules");

@@ -11,6 +11,7 @@
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
 #if defined(MBEDTLS_GCM_ALT)
+#include <gmp.h>
 #include <nettle/version.h>
 #endif
 #include <psa/crypto.h>
@@ -71,7 +72,8 @@ const char *crypto_mbedtls_version(void)
         mbedtls_version_get_string_full(text);
 #if defined(MBEDTLS_GCM_ALT)
         size_t len = strlen(text);
-        snprintf(text + len, sizeof text - len, ", nettle %d.%d", nettle_version_major(), nettle_version_minor());
+        snprintf(text + len, sizeof text - len, ", nettle %d.%d, GMP %s", nettle_version_major(),
+                 nettle_version_minor(), gmp_version);
 #endif
     }
     return text;

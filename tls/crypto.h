@@ -18,7 +18,7 @@
 
 /* Idempotent. ERR_INTERNAL where the library cannot start (no randomness). */
 bool tls_init(struct err *err) MUSTUSE NONNULL;
-/* "Mbed TLS 3.6.6, nettle 3.8" (nettle where its AES-GCM is used) and "argon2 1.3"; static. */
+/* "Mbed TLS 3.6.6, nettle 3.8, GMP 6.2.1" (the last two where they are linked) and "argon2 1.3"; static. */
 const char *crypto_mbedtls_version(void);
 const char *crypto_argon2_version(void);
 

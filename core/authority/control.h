@@ -6,6 +6,8 @@
 #include "core/authority/session.h"
 #include "core/loop/service.h"
 
+struct approval_decision;
+
 struct control;
 /* Listens; connections are answered from the loop. */
 struct control *control_open(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
@@ -34,5 +36,12 @@ struct control_route {
 extern const struct control_route control_vault_routes[]; /* ends with a NULL method */
 extern const struct control_route control_session_routes[];
 extern const struct control_route control_approval_routes[];
+
+/* ---- shared with the page ---- */
+/* Who we are, and everything that is wrong. Caller's reference. */
+json_t *control_health(struct monitor *monitor) MUSTUSE NONNULL;
+/* {"decision", "digest", "scope"?, "args"?, "reason"?}: borrowed from the document. */
+bool control_read_decision(const struct json_at *at, struct approval_decision *decision, struct err *err)
+    MUSTUSE NONNULL;
 
 #endif

@@ -98,7 +98,7 @@ static bool show(struct monitor *monitor, const char *id, json_t **answer, struc
     bool good = store_approval_get(monitor->store, id, &row, err);
 
     if (good)
-        *answer = approval_json(&row);
+        *answer = approval_json_full(monitor, &row);
     store_approval_clear(&row);
     return good || err_hint(err, "See aileron approvals list");
 }
@@ -115,7 +115,7 @@ static void get_approval(struct monitor *monitor, struct service_request *req, s
         control_fail(req, &err);
 }
 
-static bool read_decision(const struct json_at *at, struct approval_decision *decision, struct err *err)
+bool control_read_decision(const struct json_at *at, struct approval_decision *decision, struct err *err)
 {
     static const char *const verbs[] = {"approve", "deny"}, *const scopes[] = {"once", "session"};
     static const char *const keys[] = {"decision", "digest", "scope", "args", "reason", NULL};
@@ -149,7 +149,7 @@ static void post_decision(struct monitor *monitor, struct service_request *req, 
     if (!control_body(req, &doc))
         return;
     struct json_at at = json_root(&doc);
-    if (read_decision(&at, &decision, &err) && approval_decide(monitor, name, &decision, &err) &&
+    if (control_read_decision(&at, &decision, &err) && approval_decide(monitor, name, &decision, &err) &&
         show(monitor, name, &answer, &err))
         control_reply(req, 200, answer);
     else

@@ -2,6 +2,8 @@
 #include "core/authority/control.h"
 
 #include "core/authority/operation.h"
+#include "core/authority/page.h"
+#include "core/authority/page_login.h"
 #include "core/authority/reload.h"
 #include "core/authority/worker.h"
 #include "core/base/id.h"
@@ -21,17 +23,16 @@ static json_t *error_json(const struct err *err)
     return shown;
 }
 
-/* What GET /v1/health says: who we are, and everything that is wrong. */
-static void get_health(struct monitor *monitor, struct service_request *req, struct span id)
+json_t *control_health(struct monitor *monitor)
 {
     struct err why = {0};
     json_t *answer = json_object(), *problems = json_array();
     const struct catalogue *catalogue = monitor->rules->catalogue;
 
-    (void)id;
     json_put(answer, "version", monitor->version);
     json_put_int(answer, "pid", getpid());
     json_put(answer, "home", monitor->home);
+    json_put(answer, "page", page_address(monitor));
     json_put_int(answer, "uptime_ms", (int64_t)(clock_mono_ms() - monitor->started_ms));
     json_put_int(answer, "sessions", (int64_t)monitor->session_count);
     json_put_int(answer, "rules", (int64_t)policy_rule_count(monitor->rules->policy));
@@ -44,6 +45,8 @@ static void get_health(struct monitor *monitor, struct service_request *req, str
         json_array_append_new(problems, error_json(&monitor->rules_error));
     if (record_trouble(monitor->record)->code != ERR_NONE)
         json_array_append_new(problems, error_json(record_trouble(monitor->record)));
+    if (monitor->page_trouble.code != ERR_NONE)
+        json_array_append_new(problems, error_json(&monitor->page_trouble));
     if (store_trouble(monitor->store)->code != ERR_NONE)
         json_array_append_new(problems, error_json(store_trouble(monitor->store)));
     if (quotas_trouble(monitor->quotas)->code != ERR_NONE)
@@ -59,7 +62,30 @@ static void get_health(struct monitor *monitor, struct service_request *req, str
         json_array_append_new(problems, json_pack("{s:s, s:s}", "code", "bad_config", "message",
                                                   catalogue->problems[i]));
     json_object_set_new(answer, "problems", problems);
-    control_reply(req, 200, answer);
+    return answer;
+}
+
+static void get_health(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    (void)id;
+    control_reply(req, 200, control_health(monitor));
+}
+
+/* ---- the page ---- */
+
+static void post_link(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    struct err err = {0};
+    char *link = page_link(monitor, &err);
+
+    (void)id;
+    if (link == NULL) {
+        control_fail(req, &err);
+        return;
+    }
+    control_reply(req, 201, json_pack("{s:s, s:i}", "link", link, "seconds", PAGE_LINK_MS / 1000));
+    secret_wipe(link, strlen(link));
+    free(link);
 }
 
 /* ---- sessions ---- */
@@ -258,6 +284,7 @@ static void post_stop(struct monitor *monitor, struct service_request *req, stru
 
 const struct control_route control_session_routes[] = {
     {"GET", "/v1/health", get_health},
+    {"POST", "/v1/page/link", post_link},
     {"POST", "/v1/sessions", post_session},
     {"GET", "/v1/sessions", list_sessions},
     {"GET", "/v1/sessions/{id}", get_session},

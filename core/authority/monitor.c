@@ -5,6 +5,7 @@
 #include "core/authority/approval.h"
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
+#include "core/authority/page.h"
 #include "core/authority/quota.h"
 #include "core/authority/reload.h"
 #include "core/authority/session.h"
@@ -38,6 +39,22 @@ struct process { /* the monitor, and what only this file needs */
     unsigned rounds;
 };
 
+/* ---- marks ---- */
+
+/* daemon.pid for people and scripts, daemon.json for the command line. */
+static bool write_marks(struct monitor *monitor, struct err *err)
+{
+    AUTOFREE char *pid_path = file_join(monitor->home, "run/daemon.pid");
+    AUTOFREE char *json_path = file_join(monitor->home, "run/daemon.json");
+    AUTOFREE char *pid = mem_printf("%ld\n", (long)getpid());
+    json_t *mark JSON_AUTO = json_pack("{s:s, s:i}", "version", monitor->version, "pid", (int)getpid());
+    json_put(mark, "page", page_address(monitor));
+    AUTOFREE char *text = json_canonical(mark);
+
+    return file_write_atomic(pid_path, 0600, pid, strlen(pid), err) &&
+           file_write_atomic(json_path, 0600, text, strlen(text), err);
+}
+
 /* ---- rules ---- */
 
 static void record_rules(struct monitor *monitor, const struct err *failed)
@@ -70,8 +87,11 @@ bool monitor_reload(struct monitor *monitor, struct err *err)
     monitor->rules_error = why;
     record_rules(monitor, &why);
     quotas_look(monitor->quotas);
+    page_follow(monitor);
+    if (!write_marks(monitor, &why)) /* where the page is now */
+        log_error("%s", why.message);
     if (!good)
-        *err = why;
+        *err = monitor->rules_error;
     return good;
 }
 
@@ -96,7 +116,8 @@ static void on_signal(int signo, void *arg)
         break;
     case SIGCHLD:
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-            worker_reaped(monitor, pid, status);
+            if (!worker_reaped(monitor, pid, status))
+                page_reaped(monitor, pid, status);
         break;
     default:
         log_info("signal %d: stopping", signo);
@@ -135,6 +156,10 @@ static void keep_house(void *arg)
         record_retire(monitor->record, monitor->rules->config->audit.retention_days);
     }
     approval_expire(monitor);
+    operation_sweep_lost(monitor);
+    operation_kick_all(monitor); /* what could not be stored or recorded when it was approved */
+    if (store_sealing(monitor->store) != STORE_UNLOCKED) /* it had no space for it, say */
+        state_follow_vault(monitor);
     quotas_look(monitor->quotas);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
@@ -178,19 +203,6 @@ static bool lock(struct monitor *monitor, struct err *err)
     return false;
 }
 
-/* daemon.pid for people and scripts, daemon.json for the command line. */
-static bool write_marks(struct monitor *monitor, struct err *err)
-{
-    AUTOFREE char *pid_path = file_join(monitor->home, "run/daemon.pid");
-    AUTOFREE char *json_path = file_join(monitor->home, "run/daemon.json");
-    AUTOFREE char *pid = mem_printf("%ld\n", (long)getpid());
-    json_t *mark JSON_AUTO = json_pack("{s:s, s:i}", "version", monitor->version, "pid", (int)getpid());
-    AUTOFREE char *text = json_canonical(mark);
-
-    return file_write_atomic(pid_path, 0600, pid, strlen(pid), err) &&
-           file_write_atomic(json_path, 0600, text, strlen(text), err);
-}
-
 static bool open_state(struct monitor *monitor, struct err *err)
 {
     monitor->rules = rules_load(monitor->home, err);
@@ -210,6 +222,7 @@ static bool open_state(struct monitor *monitor, struct err *err)
     monitor->vault = vault_open(monitor->home);
     if (vault_cache_load(monitor->vault))
         log_info("the vault was unlocked from the kernel's keyring");
+    state_follow_vault(monitor);
     return true;
 }
 
@@ -223,6 +236,7 @@ static bool start(struct monitor *monitor, struct err *err)
     if (!session_restore_all(monitor, err))
         return false;
     monitor->reload = reload_open(monitor);
+    page_follow(monitor);
     if (!write_marks(monitor, err)) /* before the socket: who connects reads our version there */
         return false;
     monitor->control = control_open(monitor, err);
@@ -244,6 +258,7 @@ static void finish(struct monitor *monitor)
     static const char *const marks[] = {"run/daemon.pid", "run/daemon.json"};
 
     control_close(monitor->control);
+    page_close(monitor);
     reload_close(monitor->reload);
     operations_close(monitor->operations); /* who waits names a session: before those go */
     approvals_free(monitor->approvals);

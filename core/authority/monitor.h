@@ -13,6 +13,7 @@ struct session;
 struct operations;
 struct approvals;
 struct control;
+struct page;
 struct reload;
 struct quotas;
 
@@ -32,6 +33,8 @@ struct monitor {
     struct operations *operations;
     struct approvals *approvals;
     struct control *control;
+    struct page *page;       /* NULL: config.yaml wants none, or it cannot be had */
+    struct err page_trouble; /* why it cannot */
     struct reload *reload;
     struct quotas *quotas; /* of the sessions, and of the disk */
     uint64_t started_ms;

@@ -89,6 +89,11 @@ bool record_from_worker(const char *session, json_t *event, struct err *err)
     return true;
 }
 
+void record_on_line(struct record *record, audit_line_fn fn, void *arg)
+{
+    audit_on_line(record->audit, fn, arg);
+}
+
 void record_note_all(struct record *record, json_t *const *events, size_t count)
 {
     struct err err = {0};

@@ -27,6 +27,8 @@ uint64_t record_bytes(const struct record *record) NONNULL;
 bool record_from_worker(const char *session, json_t *event, struct err *err) MUSTUSE NONNULL;
 /* As record_note for lines that come together; borrowed. */
 void record_note_all(struct record *record, json_t *const *events, size_t count) NONNULL;
+/* As audit_on_line; fn NULL: nobody is called any more. */
+void record_on_line(struct record *record, audit_line_fn fn, void *arg) NONNULL_AT(1);
 /* Why the last line could not be written; code ERR_NONE while all is well. For status. */
 const struct err *record_trouble(const struct record *record) NONNULL;
 

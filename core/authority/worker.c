@@ -42,8 +42,7 @@ static void kill_process(struct worker *worker)
 
 /* ---- start ---- */
 
-/* Nothing of the daemon's environment reaches a worker but what the sanitizers of a test build read. */
-static void worker_environment(char *env[4])
+void worker_environment(char *env[4])
 {
     static const char *const names[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
     size_t count = 0;
@@ -252,7 +251,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         session_set_state(session, SESSION_READY);
         if (!quota_open(session, &(struct err){0}))
             quota_tell(session);
-        operation_worker_ready(session);
+        operation_kick(session);
         return true;
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);

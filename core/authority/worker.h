@@ -23,6 +23,9 @@ void worker_stop(struct worker *worker, uint64_t drain_ms) NONNULL;
 void worker_free(struct worker *worker); /* NULL is fine */
 /* A child of ours ended (SIGCHLD). False: it is no worker. */
 bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status) NONNULL;
+/* Nothing of the daemon's environment reaches a worker but what the sanitizers of a test build read. Caller frees each;
+ * ended by NULL. */
+void worker_environment(char *env[4]) NONNULL;
 pid_t worker_pid(const struct worker *worker) NONNULL;
 
 /* Answers to a worker's question; false where it is gone (which needs no care). */

@@ -1,4 +1,5 @@
-/* Data files that are part of the program: contrib/agents and contrib/bindings. The build writes the table
+/* Data files that are part of the program: contrib/agents, contrib/bindings, contrib/page (.gz). The build writes the
+ * table
  * (its file is made under build/); it is sorted by path and constant. */
 #ifndef AILERON_BASE_EMBED_H
 #define AILERON_BASE_EMBED_H

@@ -25,6 +25,8 @@ struct audit {
     off_t size; /* of the file, as the line under way finds it */
     off_t keep; /* where a line that could not be taken back begins; -1: none */
     bool dirty;
+    audit_line_fn line_fn; /* NULL: nobody listens */
+    void *line_arg;
     struct buf text; /* of the lines under way; kept, as there will be more */
 };
 
@@ -274,6 +276,13 @@ static bool write_lines(struct audit *audit, const struct buf *text, struct err 
     return cannot_write(err, error, "the record cannot be written");
 }
 
+static void tell_lines(struct audit *audit, json_t *const *events, size_t count)
+{
+    struct span rest = {(const char *)audit->text.data, audit->text.len}, line;
+    for (size_t i = 0; i < count && span_cut(&rest, '\n', &line); i++)
+        audit->line_fn(audit->line_arg, audit->seq + 1 + i, line, events[i]);
+}
+
 bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, bool durable, struct err *err)
 {
     char ts[32], name[AUDIT_NAME_LEN + 1], head[AUDIT_HASH_HEX + 1];
@@ -301,11 +310,19 @@ bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, 
     }
     if (!write_lines(audit, text, err))
         return false;
+    if (audit->line_fn)
+        tell_lines(audit, events, count);
     audit->seq = seq;
     audit->written_bytes += text->len;
     memcpy(audit->head, head, sizeof audit->head);
     audit->dirty = true;
     return !durable || audit_sync(audit, err);
+}
+
+void audit_on_line(struct audit *audit, audit_line_fn fn, void *arg)
+{
+    audit->line_fn = fn;
+    audit->line_arg = arg;
 }
 
 bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)

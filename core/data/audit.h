@@ -44,6 +44,9 @@ void audit_close(struct audit *audit); /* syncs */
  * must not happen (ERR_IO, with the next step). */
 bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
     MUSTUSE NONNULL;
+/* Called with each line that has been written (without its newline) and what it was made of; all borrowed. */
+typedef void (*audit_line_fn)(void *arg, uint64_t seq, struct span line, const json_t *event);
+void audit_on_line(struct audit *audit, audit_line_fn fn, void *arg) NONNULL_AT(1);
 /* The same for lines that come together, by one write(2): all of them, or none. */
 bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, bool durable, struct err *err)
     MUSTUSE NONNULL;

@@ -56,6 +56,7 @@ static const struct audit_event events[] = {
     {"vault", FIELDS("action", "entry", "kind", "ok", "code", "message", "member", "pid"), false},
     {"connector", FIELDS("action", "connector", "version", "hash", "tools", "ok", "message"), false},
     {"control.denied", FIELDS("uid", "pid", "method", "path", "reason", "message"), false},
+    {"page", FIELDS("action", "reason", "count", "message"), false}, /* logins, and what was refused before one */
     {NULL, NULL, false},
 };
 

@@ -99,13 +99,16 @@ static const struct row common_rows[] = {
     {SCMP_SYS(prctl), EQUAL, 0, PR_GET_DUMPABLE},
 };
 
-static const struct row worker_rows[] = {
+static const struct row page_rows[] = {
     CALL(accept4),
-    CALL(connect),
     CALL(getsockopt),
     CALL(setsockopt),
     CALL(getsockname),
     CALL(getpeername),
+};
+
+static const struct row worker_rows[] = { /* besides those of a page */
+    CALL(connect),
     {SCMP_SYS(socket), SOCKET_TYPE, 0, AF_INET},
     {SCMP_SYS(socket), SOCKET_TYPE, 0, AF_INET6},
 };
@@ -206,10 +209,14 @@ static int fill(scmp_filter_ctx filter, enum jail_profile profile)
     if (result == 0)
         result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
                                   SCMP_CMP64(0, SCMP_CMP_EQ, (uint64_t)getpid()));
+    if (result == 0)
+        result = add_rows(filter, page_rows, COUNT(page_rows));
     switch (profile) {
     case JAIL_WORKER:
         if (result == 0)
             result = add_rows(filter, worker_rows, COUNT(worker_rows));
+        break;
+    case JAIL_PAGE:
         break;
     case JAIL_PROFILES:
         return -EINVAL;

@@ -12,6 +12,7 @@
 
 enum jail_profile {
     JAIL_WORKER, /* event loop, accepted Unix sockets, TCP out, DNS over UDP; no new Unix socket */
+    JAIL_PAGE,   /* event loop, accepted sockets; none of its own, in no direction */
     JAIL_PROFILES
 };
 enum { JAIL_FILES_MAX = 20000 }; /* RLIMIT_NOFILE is raised to the hard limit, this at most */

@@ -63,10 +63,24 @@ static void a_yes_is_for_one_request_and_these_bytes(void **state)
     ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "one");
     AUTOFREE char *first = the_pending(world);
     tell(world, MESSAGE_CANCEL, 1, "", 0); /* its client has gone: the yes waits for a retry */
+    tell_json(world, MESSAGE_OP_GET, 9, json_pack("{s:s}", "id", "op_none")); /* the answer comes after that */
+    expect_refusal(world, 9, "not_found");
     decide(world, first, "approve", "once");
     ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "other");
     AUTOFREE char *second = the_pending(world);
     assert_string_not_equal(first, second);
+    /* A field may carry what is done: with another one it is another request. */
+    json_t *with_field = request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZD");
+    json_object_set_new(with_field, "fields", json_pack("[s]", "destination: /elsewhere"));
+    ask_request(world, 4, with_field, "one");
+    json_t *waits = NULL;
+    for (int i = 0; i < 500 && json_array_size(json_object_get(waits, "approvals")) != 2; i++) {
+        json_decref(waits);
+        pause_ms(10);
+        waits = ask(world, "GET", "/v1/approvals?state=pending", NULL);
+    }
+    assert_int_equal(json_array_size(json_object_get(waits, "approvals")), 2);
+    json_decref(waits);
     ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC"), "one");
     json_decref(hear_json(world, MESSAGE_APPROVED, 3));
     expect_approval(world, first, "used");
@@ -148,7 +162,7 @@ static void c13_a_worker_cannot_decide_or_lie(void **state)
     assert_int_equal(count_lines(world, "worker.protocol", "reason", NULL), 1);
 }
 
-/* As many are held or wait as may; one more is answered at once, as pending. */
+/* As many are held or wait as may; one more wait is refused, one more request answered at once as pending. */
 static void so_many_are_held(void **state)
 {
     struct world *world = *state;
@@ -160,7 +174,7 @@ static void so_many_are_held(void **state)
     for (uint32_t id = 2; id <= 256; id++)
         tell_json(world, MESSAGE_OP_GET, id, json_pack("{s:s, s:i}", "id", approval, "wait_ms", 60000));
     tell_json(world, MESSAGE_OP_GET, 1000, json_pack("{s:s, s:i}", "id", approval, "wait_ms", 60000));
-    json_decref(hear_json(world, MESSAGE_OP_STATE, 1000)); /* the first answer of all */
+    json_decref(hear_json(world, MESSAGE_REFUSED, 1000)); /* the first answer of all */
     ask_request(world, 1001, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
     json_t *answer JSON_AUTO = hear_json(world, MESSAGE_REFUSED, 1001);
     assert_string_equal(text_at(answer, "code"), "pending");
@@ -184,6 +198,7 @@ static void decided_ago(struct world *world, const char *approval, int64_t ago_m
         fail_msg("%s", err.message);
     store_close(store);
     start_monitor(world);
+    unlock_vault(world);
     connect_worker(world);
 }
 
