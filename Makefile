@@ -123,8 +123,12 @@ deps:
 
 all: $(BIN)/aileron
 
-$(B)/aileron: $(call objects,$(APPLET_SRC)) $(B)/embed.o $(B)/libaileron.a
+# crash/aileron: the same with tests/lib/crash.c around it, for the tests of F01. It is never installed.
+$(B)/crash/aileron: $(B)/tests/lib/crash.o
+$(B)/crash/aileron: PROGRAM_LDFLAGS += -Wl,--wrap=store_done,--wrap=store_commit,--wrap=audit_append,--wrap=ipc_send
+$(B)/aileron $(B)/crash/aileron: $(call objects,$(APPLET_SRC)) $(B)/embed.o $(B)/libaileron.a
 	@echo "  LINK $@"
+	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(PROGRAM_LIBS)
 
 $(BIN)/aileron: $(B)/aileron
@@ -145,9 +149,7 @@ $(B)/embed.c: $(EMBED) contrib/embed Makefile
 	@contrib/embed $(@D) $(EMBED) > $@
 $(B)/embed.o: $(B)/embed.c $(EMBED) | deps-libs
 	@$(COMPILE)
-
 -include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(wildcard tests/lib/*.c))
-
 # ---- tests (tests/lib/run prints failures in full, then "N passed, N failed")
 RUN := tests/lib/run
 export CC_LINT := $(CC) $(CPPFLAGS) $(CFLAGS)
@@ -176,7 +178,7 @@ $(FUZZ): $(B)/%: $(B)/%.o $(B)/embed.o $(B)/libaileron.a
 .PHONY: check unit unit-programs fuzz-programs replay-programs lint e2e attack clients demo bench
 check:
 	@contrib/deps test
-	@$(MAKE) --no-print-directory all unit-programs replay-programs
+	@$(MAKE) --no-print-directory all $(B)/crash/aileron unit-programs replay-programs
 	@tests/lib/with-docker $(RUN) -j2 lint:tests/lib/lint $(UNIT:%=unit:%) $(replays) $(STORIES)
 
 unit-programs: $(UNIT)
@@ -187,7 +189,7 @@ unit: unit-programs
 	@$(RUN) -j2 $(UNIT:%=unit:%)
 lint: | deps-libs
 	@tests/lib/lint
-e2e attack clients: all
+e2e attack clients: all $(B)/crash/aileron
 	@tests/lib/with-docker $(RUN) $(STORIES_$@)
 demo: all
 	@contrib/deps test
@@ -209,7 +211,7 @@ fuzz-replay: replay-programs
 	@$(RUN) -j2 $(replays)
 asan:
 	@contrib/deps test
-	@$(MAKE) --no-print-directory CONFIG=asan all unit-programs fuzz-programs
+	@$(MAKE) --no-print-directory CONFIG=asan all build/asan/crash/aileron unit-programs fuzz-programs
 	@TEST_BIN=build/asan/bin tests/lib/with-docker $(RUN) -j2 -t 3 $(UNIT_SRC:%.c=unit:build/asan/%) $(replays) \
 		$(STORIES)
 valgrind:
@@ -221,7 +223,6 @@ coverage:
 	@tests/lib/coverage $(CORE_SRC)
 analyze: | deps-libs
 	@clang --analyze --analyzer-output text -Xclang -analyzer-werror $(CPPFLAGS) -std=gnu11 $(CORE_SRC) $(APPLET_SRC)
-
 # ---- the rest
 
 .PHONY: format man install repro size fresh clean help
@@ -231,8 +232,7 @@ man: all
 	@tests/clients/page > man/aileron-clients.7
 	@tests/lib/lint man clients
 install: all
-	@install -d $(DESTDIR)$(PREFIX)/bin
-	@build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
+	@install -d $(DESTDIR)$(PREFIX)/bin && build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
 	@for page in $(MAN); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/aileron README COPYING contrib/dependencies

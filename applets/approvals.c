@@ -126,7 +126,8 @@ void approvals_print(const json_t *approval)
       asked[] = {{"Host", "host"},      {"Method", "method"}, {"Path", "path"}, {"Query", "query"},
                  {"Method by", "override"}, {"Type", "type"}, {"Credential", "binding"}, {"Rule", "rule"},
                  {"Why", "reason"}};
-    const json_t *shown = json_object_get(approval, "shown"), *args = json_object_get(shown, "args");
+    const json_t *shown = json_object_get(approval, "shown"), *args = json_object_get(shown, "args"), *field;
+    size_t n;
 
     print_field("Approval", text_of(approval, "id"));
     print_field("State", text_of(approval, "state"));
@@ -140,6 +141,10 @@ void approvals_print(const json_t *approval)
     print_field("Expires", text_of(approval, "expires"));
     for (size_t i = 0; i < COUNT(decided); i++)
         print_field(decided[i].name, text_of(approval, decided[i].key));
+    if (json_is_true(json_object_get(approval, "sealed")))
+        puts("The vault is locked: arguments and body are sealed. Unlock it to see them: aileron vault unlock");
+    json_array_foreach(json_object_get(shown, "fields"), n, field)
+        print_field("Field", json_string_value(field));
     if (json_object_size(args) > 0) {
         AUTOFREE char *text = json_dumps(args, JSON_INDENT(2));
         puts("Arguments");

@@ -10,9 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SHOWN_BYTES = 2048, POLL_S = 60, ID_BYTES = 40 };
+enum {
+    SHOWN_BYTES = 2048,
+    ID_BYTES = 40,
+    POLL_S = 600,          /* of one question, the most that the API waits */
+    AWAY_MS = 60 * 1000,   /* that the daemon may be gone while somebody waits */
+    PAUSE_MS = 500
+};
 
 struct client *outcome_connect(struct err *err)
 {
@@ -169,7 +176,8 @@ static int show_approval(const json_t *state, bool json)
         printf("%s was approved, and the request has been sent\n", id);
         return 0;
     }
-    err_set(&err, ERR_DENIED, "%s is %s%s%s", id, word, reason[0] != 0 ? ": " : "", reason);
+    err_set(&err, strcmp(word, "expired") == 0 ? ERR_EXPIRED : ERR_DENIED, "%s is %s%s%s", id, word,
+            reason[0] != 0 ? ": " : "", reason);
     err_hint(&err, "Do not send the request again. Ask the user what to do instead");
     return outcome_error(&err, json);
 }
@@ -183,10 +191,13 @@ static int print_open(const json_t *state, bool json)
         return err_exit(ERR_PENDING);
     }
     if (strcmp(text_of(state, "state"), "pending") == 0)
-        err_set(&err, ERR_PENDING, "%s waits for a person's approval; nothing has been sent yet", text_of(state, "id"));
+        err_set(&err, ERR_PENDING, "%s waits for a person's approval", text_of(state, "id"));
     else
         err_set(&err, ERR_PENDING, "operation %s is %s", text_of(state, "id"), text_of(state, "state"));
-    err_hint(&err, "Go on with other work, or wait for it: aileron-wait %s", text_of(state, "id"));
+    if (text_of(state, "next")[0] != 0)
+        err_hint(&err, "%s", text_of(state, "next"));
+    else
+        err_hint(&err, "Go on with other work, then collect the result: aileron-wait %s", text_of(state, "id"));
     return err_print(&err, "aileron");
 }
 
@@ -217,14 +228,37 @@ int outcome_state(const json_t *state, bool json)
     }
     if (strcmp(word, "failed") == 0)
         return outcome_upstream(text_of(state, "id"), status, result, len, json);
-    err_set(&err, strcmp(word, "denied") == 0 || strcmp(word, "expired") == 0 ? ERR_DENIED : ERR_FAILED,
-            "operation %s: %s", text_of(state, "id"), word);
-    if (strcmp(word, "unknown") == 0)
+    bool unknown = strcmp(word, "unknown") == 0;
+    err_set(&err, unknown ? ERR_UNKNOWN : strcmp(word, "expired") == 0 ? ERR_EXPIRED : ERR_DENIED, "operation %s: %s",
+            text_of(state, "id"), word);
+    if (unknown)
         err_hint(&err, "It may or may not have happened: look at the service before you run it again");
     return outcome_error(&err, json);
 }
 
+int outcome_show(struct client *client, const json_t *state, bool json)
+{
+    int status = outcome_state(state, json);
+
+    if (fflush(stdout) != 0 || ferror(stdout)) { /* what was not written is not collected */
+        struct err err = {0};
+        err_set(&err, ERR_IO, "the result cannot be written to standard output");
+        err_hint(&err, "It is kept: aileron-wait %s", text_of(state, "id"));
+        return outcome_error(&err, json);
+    }
+    if (!is_approval(state))
+        outcome_ack(client, text_of(state, "id"));
+    return status;
+}
+
 /* ---- asking ---- */
+
+void outcome_pause(uint64_t ms)
+{
+    const struct timespec pause = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    nanosleep(&pause, NULL);
+}
 
 json_t *outcome_get(struct client *client, const char *id, uint64_t wait_s, bool json, int *status)
 {
@@ -244,29 +278,63 @@ json_t *outcome_get(struct client *client, const char *id, uint64_t wait_s, bool
     return NULL;
 }
 
-int outcome_wait(struct client *client, const char *id, uint64_t timeout_ms, bool json)
+/* What passes by itself while one waits: a daemon that is started again, and more waiters than may be. */
+bool outcome_passes(enum err_code code)
 {
-    uint64_t end_ms = timeout_ms > UINT64_MAX / 2 ? UINT64_MAX : clock_mono_ms() + timeout_ms;
-    struct err err = {0};
-    int status = 0;
+    return code == ERR_UNAVAILABLE || code == ERR_IO || code == ERR_UPSTREAM || code == ERR_TIMEOUT ||
+           code == ERR_LIMIT;
+}
+
+/* One question; NULL and err where there is no state. */
+static json_t *ask_state(struct client **client, const char *id, uint64_t wait_s, json_t **refusal, int *http,
+                         struct err *err)
+{
+    AUTOFREE char *path = mem_printf("/v1/operations/%.*s?wait=%llu", ID_BYTES, id, (unsigned long long)wait_s);
+    json_t *answer = NULL;
+
+    *refusal = NULL;
+    if (*client == NULL)
+        *client = outcome_connect(err);
+    if (*client == NULL)
+        return NULL;
+    if (!client_call(*client, "GET", path, NULL, http, &answer, err)) {
+        client_close(*client);
+        *client = NULL;
+        return NULL;
+    }
+    if (*http < 400 && answer != NULL)
+        return answer;
+    client_error(*http, answer, err);
+    *refusal = answer;
+    return NULL;
+}
+
+int outcome_wait(struct client **client, const char *id, uint64_t timeout_ms, bool json)
+{
+    uint64_t end_ms = timeout_ms > UINT64_MAX / 2 ? UINT64_MAX : clock_mono_ms() + timeout_ms, away_ms = 0;
 
     for (;;) {
         uint64_t now = clock_mono_ms(), left = now < end_ms ? end_ms - now : 0;
         uint64_t wait_s = left / 1000 + (left % 1000 != 0);
-        json_t *state JSON_AUTO = outcome_get(client, id, wait_s < POLL_S ? wait_s : POLL_S, json, &status);
-        if (state == NULL)
-            return status;
-        if (outcome_final(state)) {
-            status = outcome_state(state, json);
-            if (fflush(stdout) == 0 && !is_approval(state))
-                outcome_ack(client, id);
-            return status;
-        }
-        if (clock_mono_ms() >= end_ms) {
-            err_set(&err, ERR_TIMEOUT, "operation %s is still %s", id, text_of(state, "state"));
+        struct err err = {0};
+        int http = 0;
+        json_t *refusal JSON_AUTO = NULL;
+        json_t *state JSON_AUTO = ask_state(client, id, wait_s < POLL_S ? wait_s : POLL_S, &refusal, &http, &err);
+        if (state != NULL && outcome_final(state))
+            return outcome_show(*client, state, json);
+        now = clock_mono_ms();
+        away_ms = state != NULL || err.code == ERR_LIMIT ? 0 : away_ms != 0 ? away_ms : now;
+        bool again = state != NULL || (outcome_passes(err.code) && now - away_ms < AWAY_MS);
+        if (!again)
+            return refusal != NULL ? outcome_denied(http, refusal, json) : outcome_error(&err, json);
+        if (now >= end_ms) {
+            err_set(&err, ERR_TIMEOUT, "operation %s is still %s", id,
+                    state != NULL ? text_of(state, "state") : "open");
             err_hint(&err, "Wait longer: aileron-wait %s", id);
             return outcome_error(&err, json);
         }
+        if (state == NULL)
+            outcome_pause(PAUSE_MS < end_ms - now ? PAUSE_MS : end_ms - now);
     }
 }
 

@@ -23,8 +23,14 @@ bool outcome_final(const json_t *state) NONNULL;
 /* GET /v1/operations/{id}?wait=seconds. NULL and *status where the answer is an error that has been shown. */
 json_t *outcome_get(struct client *client, const char *id, uint64_t wait_s, bool json, int *status) MUSTUSE
     NONNULL;
-/* Waits until it is final, for at most timeout_ms, and shows it. 124 where the time is up. */
-int outcome_wait(struct client *client, const char *id, uint64_t timeout_ms, bool json) NONNULL;
+/* A final state, as outcome_state shows it, and marked as collected once it is written. */
+int outcome_show(struct client *client, const json_t *state, bool json) NONNULL;
+/* Waits until it is final, for at most timeout_ms, and shows it. 124 where the time is up. A daemon that dies meanwhile
+ * is waited for, too: *client is another one then, or NULL. */
+int outcome_wait(struct client **client, const char *id, uint64_t timeout_ms, bool json) NONNULL_AT(1, 2);
+/* Whether an answer that failed so may be asked for again. */
+bool outcome_passes(enum err_code code);
+void outcome_pause(uint64_t ms);
 /* Tells the daemon that the result has arrived; failing is harmless (it is shown as uncollected again). */
 void outcome_ack(struct client *client, const char *id) NONNULL;
 

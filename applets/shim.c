@@ -23,7 +23,7 @@ static const struct opt_spec spec = {
     .details = "A link of any other name to this program is the tool of that name. Without TOOL the tools are "
                "listed. The answer's body goes to standard output; errors go to standard error, with --json as "
                "an object. Exit status: 0 done, 1 failed, 64 usage, 65 bad data, 69 no session, 75 waits for a "
-               "person, 77 denied."};
+               "person, 77 denied, 79 nobody decided in time, 80 it may or may not have happened."};
 static const struct opt_spec *const specs[] = {&spec};
 
 /* ---- the catalogue ---- */
@@ -119,7 +119,7 @@ static json_t *read_json(struct client *client, bool json, int *status)
 }
 
 /* 202: waits for a person, or an idempotency key that is known. */
-static int show_pending(struct client *client, const struct shim_call *call, const json_t *state)
+static int show_pending(struct client **client, const struct shim_call *call, const json_t *state)
 {
     const char *id = json_string_value(json_object_get(state, "id"));
 
@@ -130,8 +130,9 @@ static int show_pending(struct client *client, const struct shim_call *call, con
     return outcome_state(state, call->json);
 }
 
-static int show_answer(struct client *client, const struct shim_call *call)
+static int show_answer(struct client **connection, const struct shim_call *call)
 {
+    struct client *client = *connection;
     struct err err = {0};
     int http, status = 0;
 
@@ -148,7 +149,7 @@ static int show_answer(struct client *client, const struct shim_call *call)
     json_t *answer JSON_AUTO = read_json(client, call->json, &status);
     if (answer == NULL)
         return status;
-    return http >= 400 ? outcome_denied(http, answer, call->json) : show_pending(client, call, answer);
+    return http >= 400 ? outcome_denied(http, answer, call->json) : show_pending(connection, call, answer);
 }
 
 /* ---- the call ---- */
@@ -168,7 +169,7 @@ static int call_tool(const json_t *tool, const struct shim_call *call)
         !client_send(client, "POST", "/v1/connector-operations/run", text, strlen(text), &err))
         status = outcome_error(&err, call->json);
     else
-        status = show_answer(client, call);
+        status = show_answer(&client, call);
     client_close(client);
     return status;
 }

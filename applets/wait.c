@@ -5,13 +5,12 @@
 #include "applets/outcome.h"
 #include "core/base/id.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDS_MAX = 64, ANY_WAIT_S = 600 };
+enum { IDS_MAX = 64, ANY_WAIT_S = 600, AGAIN_MS = 500, AWAY_MS = 60 * 1000 };
 
 struct wait_options {
     uint64_t timeout_ms;
@@ -29,7 +28,8 @@ static const struct opt_spec spec = {
     .command = "aileron-wait",
     .synopsis = "[OPTION...] ID... | --drain",
     .summary = "Wait for operations and print their results",
-    .details = "Exits as the tool itself would have: 0 done, 1 failed, 75 still waiting, 77 denied, 124 timed out. "
+    .details = "Exits as the tool itself would have: 0 done, 1 failed, 77 denied, 79 expired (nobody decided in time), "
+               "80 unknown (it may or may not have happened); and 124 where --timeout is over and it is still open. "
                "With several ids the first status that is not 0 counts.",
     .rows = rows,
     .row_count = COUNT(rows)};
@@ -48,7 +48,7 @@ static int wait_all(char **ids, size_t count, const struct wait_options *options
         uint64_t spent = clock_mono_ms() - start_ms, left = UINT64_MAX;
         if (options->timeout_ms > 0)
             left = options->timeout_ms > spent ? options->timeout_ms - spent : 0;
-        int status = outcome_wait(client, ids[i], left, options->json);
+        int status = outcome_wait(&client, ids[i], left, options->json);
         if (first == 0)
             first = status;
     }
@@ -59,73 +59,108 @@ static int wait_all(char **ids, size_t count, const struct wait_options *options
 /* ---- --any: one connection for each, and poll(2) ---- */
 
 struct race {
-    struct client *clients[IDS_MAX];
-    struct pollfd fds[IDS_MAX];
+    const struct wait_options *options;
+    char **ids;
     size_t count;
+    struct client *clients[IDS_MAX]; /* NULL: to be asked anew at again_ms */
+    uint64_t again_ms, end_ms, away_ms; /* away: since when nothing answers; 0: it does */
+    int status;
+    bool over;
 };
 
-static bool race_start(struct race *race, char **ids, size_t count, struct err *err)
+static void race_ask(struct race *race, size_t i)
 {
-    for (; race->count < count; race->count++) {
-        AUTOFREE char *path = mem_printf("/v1/operations/%s?wait=%d", ids[race->count], ANY_WAIT_S);
-        struct client *client = outcome_connect(err);
-        if (client == NULL)
-            return false;
-        race->clients[race->count] = client;
-        race->fds[race->count] = (struct pollfd){.fd = client_fd(client), .events = POLLIN};
-        if (!client_send(client, "GET", path, NULL, 0, err)) {
-            race->count++;
-            return false;
-        }
+    AUTOFREE char *path = mem_printf("/v1/operations/%s?wait=%d", race->ids[i], ANY_WAIT_S);
+    struct err err = {0};
+
+    if (race->clients[i] == NULL)
+        race->clients[i] = outcome_connect(&err);
+    if (race->clients[i] != NULL && client_send(race->clients[i], "GET", path, NULL, 0, &err))
+        return;
+    client_close(race->clients[i]);
+    race->clients[i] = NULL;
+    race->again_ms = clock_mono_ms() + AGAIN_MS;
+    race->away_ms = race->away_ms != 0 ? race->away_ms : clock_mono_ms();
+    if (clock_mono_ms() - race->away_ms >= AWAY_MS) {
+        race->status = outcome_error(&err, race->options->json);
+        race->over = true;
     }
-    return true;
 }
 
-/* Reads the answer that is there; shows it. */
-static int race_finish(struct client *client, const char *id, const struct wait_options *options)
+/* Reads the answer that is there: the first final state ends it; what is open, or passes, is asked for again. */
+static void race_read(struct race *race, size_t i)
 {
+    struct client *client = race->clients[i];
+    bool json = race->options->json;
     struct doc doc = {0};
     struct err err = {0};
     struct buf text;
-    int http, status;
+    int http = 0;
 
-    if (!client_head(client, &http, &err) || !client_read_all(client, &text, &err))
-        return outcome_error(&err, options->json);
-    if (!json_parse(text.data, text.len, CLIENT_BODY_BYTES, "answer", ERR_INTERNAL, &doc, &err)) {
-        buf_clear(&text);
-        return outcome_error(&err, options->json);
-    }
+    buf_init(&text, 0);
+    bool good = client_head(client, &http, &err) && client_read_all(client, &text, &err) &&
+                json_parse(text.data, text.len, CLIENT_BODY_BYTES, "answer", ERR_INTERNAL, &doc, &err);
     buf_clear(&text);
-    status = http < 400 ? outcome_state(doc.root, options->json) : outcome_denied(http, doc.root, options->json);
-    if (http < 400 && outcome_final(doc.root) && fflush(stdout) == 0)
-        outcome_ack(client, id);
+    if (good && http >= 400)
+        client_error(http, doc.root, &err);
+    if (good && http < 400 && outcome_final(doc.root)) {
+        race->status = outcome_show(client, doc.root, json);
+        race->over = true;
+    } else if (good && http < 400) {
+        race->away_ms = 0;
+        race_ask(race, i);
+    } else if (outcome_passes(err.code)) {
+        client_close(client);
+        race->clients[i] = NULL;
+        race->again_ms = clock_mono_ms() + AGAIN_MS;
+    } else {
+        race->status = good ? outcome_denied(http, doc.root, json) : outcome_error(&err, json);
+        race->over = true;
+    }
     doc_clear(&doc);
-    return status;
+}
+
+/* Until an answer can be read, or something is due. */
+static void race_turn(struct race *race)
+{
+    struct pollfd fds[IDS_MAX];
+    uint64_t now = clock_mono_ms(), until = race->end_ms;
+
+    for (size_t i = 0; i < race->count; i++) {
+        if (race->clients[i] == NULL && race->again_ms <= now && !race->over)
+            race_ask(race, i);
+        if (race->clients[i] == NULL && race->again_ms < until)
+            until = race->again_ms;
+        fds[i] = (struct pollfd){.fd = race->clients[i] != NULL ? client_fd(race->clients[i]) : -1, .events = POLLIN};
+    }
+    uint64_t left = until > now ? until - now : 0;
+    if (!race->over && poll(fds, race->count, until == UINT64_MAX ? -1 : left < INT32_MAX ? (int)left : INT32_MAX) > 0)
+        for (size_t i = 0; i < race->count && !race->over; i++)
+            if (fds[i].revents != 0)
+                race_read(race, i);
 }
 
 static int wait_any(char **ids, size_t count, const struct wait_options *options)
 {
-    struct race race = {.count = 0};
+    struct race race = {.options = options, .ids = ids, .count = count, .end_ms = UINT64_MAX};
     struct err err = {0};
-    int status = 0, ready;
 
-    if (race_start(&race, ids, count, &err)) {
-        do
-            ready = poll(race.fds, race.count, options->timeout_ms > 0 ? (int)options->timeout_ms : -1);
-        while (ready < 0 && errno == EINTR);
-        if (ready == 0)
-            err_set(&err, ERR_TIMEOUT, "none of the operations has ended");
-        size_t winner = 0;
-        while (ready > 0 && winner < race.count && race.fds[winner].revents == 0)
-            winner++;
-        if (ready > 0 && winner < race.count)
-            status = race_finish(race.clients[winner], ids[winner], options);
+    if (options->timeout_ms > 0)
+        race.end_ms = clock_mono_ms() + options->timeout_ms;
+    if ((race.clients[0] = outcome_connect(&err)) == NULL)
+        return outcome_error(&err, options->json);
+    for (size_t i = 0; i < count && !race.over; i++)
+        race_ask(&race, i);
+    while (!race.over && clock_mono_ms() < race.end_ms)
+        race_turn(&race);
+    if (!race.over) {
+        err_set(&err, ERR_TIMEOUT, "none of the operations has ended");
+        err_hint(&err, "Wait longer, or go on with other work");
+        race.status = outcome_error(&err, options->json);
     }
-    if (err.code != ERR_NONE)
-        status = outcome_error(&err, options->json);
     for (size_t i = 0; i < race.count; i++)
         client_close(race.clients[i]);
-    return status;
+    return race.status;
 }
 
 /* ---- --drain ---- */

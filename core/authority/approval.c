@@ -2,6 +2,7 @@
  * deciding is approval_decide.c's. */
 #include "core/authority/approval_private.h"
 
+#include "core/authority/operation.h"
 #include "core/authority/worker.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -58,7 +59,6 @@ void approval_waiter_free(struct approval_waiter *waiter)
         at = &(*at)->next;
     *at = waiter->next;
     timer_stop(&waiter->timer);
-    free(waiter->shown);
     free(waiter->rule);
     free(waiter);
 }
@@ -68,7 +68,6 @@ void approval_used_drop(struct approval_used **at)
     struct approval_used *used = *at;
 
     *at = used->next;
-    json_decref(used->shown);
     free(used);
 }
 
@@ -119,13 +118,38 @@ char *approval_digest(const json_t *shown, char digest[65])
     return text;
 }
 
+json_t *approval_summary(const json_t *shown)
+{
+    static const char *const sealed[] = {"args", "query", "type", "fields", "body", "body_base64"};
+    json_t *summary = json_copy((json_t *)(uintptr_t)shown);
+
+    for (size_t i = 0; i < COUNT(sealed); i++)
+        json_object_del(summary, sealed[i]);
+    return summary;
+}
+
+/* What a yes for the session was said under: the same name may be another rule after a reload, or another
+ * connector's. */
+static void basis_of(const struct session *session, char digest[65])
+{
+    const struct rules *rules = session->snapshot->rules;
+    json_t *all JSON_AUTO = json_array(), *catalogue JSON_AUTO = catalogue_json(rules->catalogue);
+
+    json_array_append(all, policy_json(rules->policy));
+    json_array_append(all, session->snapshot->project != NULL ? policy_json(session->snapshot->project) : json_null());
+    json_array_append(all, catalogue);
+    AUTOFREE char *text = approval_digest(all, digest);
+}
+
 bool approval_granted(struct session *session, const char *rule)
 {
+    char basis[65];
     struct store_approval_filter filter = {.session = session->id, .state = words[APPROVAL_APPROVED],
-                                           .rule = rule, .scope = "session", .limit = 1};
+                                           .rule = rule, .scope = "session", .basis = basis, .limit = 1};
     struct err err = {0};
     size_t count = 0;
 
+    basis_of(session, basis);
     if (!store_approval_count(session->monitor->store, &filter, &count, &err))
         log_error("approvals: %s", err.message);
     return count > 0;
@@ -151,16 +175,19 @@ bool approval_add(struct session *session, const char *operation, const char *ru
 {
     struct monitor *monitor = session->monitor;
     int64_t now = (int64_t)clock_wall_ms();
-    char digest[65];
-    AUTOFREE char *text = approval_digest(shown, digest);
+    char digest[65], basis[65];
+    json_t *summary JSON_AUTO = approval_summary(shown);
+    AUTOFREE char *text = json_canonical(summary), *full = approval_digest(shown, digest);
     AUTOFREE char *rule_copy = mem_strdup(rule), *op_copy = operation != NULL ? mem_strdup(operation) : NULL;
     struct store_approval row = {
         .id = id, .session = session->id, .operation = op_copy, .digest = digest, .rule = rule_copy, .shown = text,
+        .full = full, .basis = basis,
         .state = (char *)(uintptr_t)words[APPROVAL_PENDING], .created_ms = now,
         .expires_ms = now + (int64_t)session->snapshot->rules->config->approvals.expire_ms};
 
     if (!quota_open(session, err) || !room_for_more(session, err))
         return false;
+    basis_of(session, basis);
     snprintf(id, APPROVAL_ID_BYTES, "%s", id_new("apr_").text);
     return store_approval_add(monitor->store, &row, err) &&
            quota_write(session, approval_event(&row, APPROVAL_PENDING), err);
@@ -204,13 +231,17 @@ void approval_get(struct session *session, uint32_t id, const char *approval, in
         store_approval_clear(&row);
         return;
     }
-    struct approval_waiter *waiter = approval_waiter_new(session, id, approval, question_over);
-    bool room = approval_count_waiters(session) <= APPROVAL_WAITERS;
-    if (approval_state_of(&row) == APPROVAL_PENDING && wait_ms > 0 && room) {
-        timer_start(&waiter->timer, (uint64_t)wait_ms);
+    bool waits = approval_state_of(&row) == APPROVAL_PENDING && wait_ms > 0;
+    if (waits && approval_count_waiters(session) >= APPROVAL_WAITERS) {
+        operation_refuse_waiter(session, id, APPROVAL_WAITERS);
     } else {
-        answer_state(waiter, &row);
-        approval_waiter_free(waiter);
+        struct approval_waiter *waiter = approval_waiter_new(session, id, approval, question_over);
+        if (waits) {
+            timer_start(&waiter->timer, (uint64_t)wait_ms);
+        } else {
+            answer_state(waiter, &row);
+            approval_waiter_free(waiter);
+        }
     }
     store_approval_clear(&row);
 }
@@ -230,8 +261,7 @@ void approval_wake(struct approvals *approvals, const char *id)
         if (again && !waiter->request) {
             question_over(waiter);
         } else if (again && approval_state_of(&row) == APPROVAL_USED_UP) { /* by another like it: this one asks anew */
-            json_t *shown JSON_AUTO = json_loads(waiter->shown, 0, NULL);
-            approval_ask_person(waiter, shown);
+            approval_ask_again(waiter);
         } else if (again && approval_settle(waiter, &row)) {
             approval_waiter_free(waiter);
         }

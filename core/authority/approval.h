@@ -43,7 +43,7 @@ void approvals_free(struct approvals *approvals); /* NULL is fine */
  * what asks. operation NULL: a request. ERR_LIMIT above limits.approvals. id gets its name. */
 bool approval_add(struct session *session, const char *operation, const char *rule, const json_t *shown,
                   char id[APPROVAL_ID_BYTES], struct err *err) MUSTUSE NONNULL_AT(1, 3, 4, 6);
-/* Whether the person has said yes to this rule for the whole session. */
+/* Whether the person has said yes to this rule for the whole session, under the rules as they are now. */
 bool approval_granted(struct session *session, const char *rule) MUSTUSE NONNULL;
 /* SHA-256 of the canonical text, in hex; and the text (caller frees). */
 char *approval_digest(const json_t *shown, char digest[65]) MUSTUSE NONNULL;
@@ -60,11 +60,11 @@ void approval_get(struct session *session, uint32_t id, const char *approval, in
 void approval_cancel(struct session *session, uint32_t id) NONNULL;
 void approval_forget(struct session *session) NONNULL; /* its worker is gone */
 /* Whether a yes has let this request of the session go: its credential may be asked for. request: the ULID. */
-bool approval_covers(const struct session *session, const char *request, const struct match_query *query)
-    MUSTUSE NONNULL_AT(1, 3);
+bool approval_covers(const struct session *session, const char *request, const struct match_query *query,
+                     const char *binding) MUSTUSE NONNULL_AT(1, 3, 4);
 
 /* ---- the session's and the time's end ---- */
-void approval_session_over(struct session *session) NONNULL;
+void approval_session_over(struct monitor *monitor, const char *session) NONNULL;
 void approval_expire(struct monitor *monitor) NONNULL; /* from the housekeeping */
 
 /* ---- deciding, for control.sock and the page alone (A01) ---- */
@@ -79,8 +79,10 @@ struct approval_decision {
  * could not be stored or recorded (A06). */
 bool approval_decide(struct monitor *monitor, const char *id, const struct approval_decision *decision,
                      struct err *err) MUSTUSE NONNULL;
-/* As people and programs see it. Caller's reference. */
+/* As a list shows it: without what is sealed. Caller's reference. */
 json_t *approval_json(const struct store_approval *row) MUSTUSE NONNULL;
+/* With all that would be done; "sealed": true instead, where the vault is locked. Caller's reference. */
+json_t *approval_json_full(struct monitor *monitor, const struct store_approval *row) MUSTUSE NONNULL;
 /* Oldest first, without arguments and bodies. Caller's reference. */
 json_t *approval_rows(struct monitor *monitor, const struct store_approval_filter *filter, struct err *err)
     MUSTUSE NONNULL;

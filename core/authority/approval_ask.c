@@ -11,17 +11,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOST_BYTES = 255, METHOD_BYTES = 32, PATH_BYTES = 16 * 1024, TYPE_BYTES = 255 };
+enum {
+    HOST_BYTES = 255,
+    METHOD_BYTES = 32,
+    PATH_BYTES = 16 * 1024,
+    TYPE_BYTES = 255,
+    FIELD_BYTES = 64 * 1024,
+    FIELDS = 128
+};
 
 struct request { /* MESSAGE_APPROVAL_ASK, checked */
     const char *method, *override, *scheme, *host, *path, *query, *type, *name;
     int64_t port;
     struct span body;
+    const json_t *fields; /* NULL: none */
 };
+
+static bool read_fields(const struct json_at *at, struct request *request, struct err *err)
+{
+    struct json_at list;
+    const char *text;
+    size_t count;
+
+    if (!json_get_list(at, "fields", JSON_MAY, FIELDS, &list, &count, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct json_at field = json_element(&list, i);
+        if (!json_text_of(&field, FIELD_BYTES, &text, err))
+            return false;
+    }
+    request->fields = count > 0 ? list.node : NULL;
+    return true;
+}
 
 static bool read_request(const struct json_at *at, struct request *request, struct err *err)
 {
-    return json_get_text(at, "method", JSON_NEED, METHOD_BYTES, &request->method, err) &&
+    return read_fields(at, request, err) &&
+           json_get_text(at, "method", JSON_NEED, METHOD_BYTES, &request->method, err) &&
            json_get_text(at, "override", JSON_MAY, METHOD_BYTES, &request->override, err) &&
            json_get_text(at, "scheme", JSON_NEED, METHOD_BYTES, &request->scheme, err) &&
            json_get_text(at, "host", JSON_NEED, HOST_BYTES, &request->host, err) &&
@@ -47,6 +73,8 @@ static json_t *shown_of(const struct request *request, const struct decision *de
     json_put(shown, "path", request->path);
     json_put(shown, "query", request->query);
     json_put(shown, "type", request->type);
+    if (request->fields != NULL)
+        json_object_set(shown, "fields", (json_t *)(uintptr_t)request->fields);
     json_put(shown, "rule", decision->rule);
     json_put(shown, "reason", decision->reason);
     if (decision->binding != NULL)
@@ -63,6 +91,18 @@ static json_t *shown_of(const struct request *request, const struct decision *de
     return shown;
 }
 
+void approval_what(const struct match_query *query, const char *binding, char what[65])
+{
+    json_t *parts JSON_AUTO = json_object();
+
+    json_put_span(parts, "host", query->host);
+    json_put_int(parts, "port", query->port);
+    json_put_span(parts, "method", query->method);
+    json_put_span(parts, "path", query->path);
+    json_put(parts, "binding", binding);
+    AUTOFREE char *text = approval_digest(parts, what);
+}
+
 static void let_go(struct approval_waiter *waiter)
 {
     struct approvals *approvals = waiter->session->monitor->approvals;
@@ -72,7 +112,7 @@ static void let_go(struct approval_waiter *waiter)
 
     used->session = waiter->session;
     used->request = waiter->name;
-    used->shown = json_loads(waiter->shown, 0, NULL);
+    memcpy(used->what, waiter->what, sizeof used->what);
     used->next = approvals->used;
     approvals->used = used;
     while (*at != NULL) {
@@ -146,7 +186,7 @@ bool approval_settle(struct approval_waiter *waiter, const struct store_approval
     case APPROVAL_STATES:
         break;
     }
-    err_set(&err, ERR_DENIED, "nobody decided about this request in time");
+    err_set(&err, ERR_EXPIRED, "nobody decided about this request in time");
     err_hint(&err, "Send it again, and ask the user to look at aileron approvals");
     refuse(waiter, &err);
     return true;
@@ -219,6 +259,20 @@ void approval_ask_person(struct approval_waiter *waiter, const json_t *shown)
         approval_waiter_free(waiter);
 }
 
+void approval_ask_again(struct approval_waiter *waiter)
+{
+    struct err err = {0};
+    AUTOFREE char *full = store_approval_full(waiter->session->monitor->store, waiter->approval, &err);
+    json_t *shown JSON_AUTO = full != NULL ? json_loads(full, 0, NULL) : NULL;
+
+    if (shown != NULL) {
+        approval_ask_person(waiter, shown);
+        return;
+    }
+    refuse(waiter, &err);
+    approval_waiter_free(waiter);
+}
+
 /* The stricter of what the rules say of the method, and of the one that a field asks for (C08). */
 static void decide(const struct session *session, const struct request *request, bool ambiguous,
                    struct decision *decision)
@@ -258,7 +312,10 @@ static void answer_request(struct session *session, uint32_t id, const struct re
     struct approval_waiter *waiter = approval_waiter_new(session, id, "", hold_over);
     waiter->request = true;
     waiter->rule = mem_strdup(decision.rule);
-    waiter->shown = approval_digest(shown, waiter->digest);
+    AUTOFREE char *text = approval_digest(shown, waiter->digest);
+    struct match_query query = {.host = span_of(request->host), .port = (uint16_t)request->port,
+                                .method = span_of(request->method), .path = span_of(request->path)};
+    approval_what(&query, decision.binding != NULL ? decision.binding->name : NULL, waiter->what);
     snprintf(waiter->name.text, sizeof waiter->name.text, "%s", request->name);
     if (decision.action == POLICY_ALLOW) {
         let_go(waiter);
@@ -291,18 +348,16 @@ bool approval_ask(struct session *session, uint32_t id, const void *payload, siz
 }
 
 /* The credential of a request that a person has let go: it is the same request. */
-bool approval_covers(const struct session *session, const char *request, const struct match_query *query)
+bool approval_covers(const struct session *session, const char *request, const struct match_query *query,
+                     const char *binding)
 {
+    char what[65];
     const struct approval_used *used = session->monitor->approvals->used;
 
     while (used != NULL && (used->session != session || request == NULL || strcmp(used->request.text, request) != 0))
         used = used->next;
     if (used == NULL)
         return false;
-    const char *host = json_string_value(json_object_get(used->shown, "host"));
-    const char *method = json_string_value(json_object_get(used->shown, "method"));
-    const char *path = json_string_value(json_object_get(used->shown, "path"));
-    return host != NULL && method != NULL && path != NULL && span_eqs(query->host, host) &&
-           span_eqs(query->method, method) && span_eqs(query->path, path) &&
-           query->port == json_integer_value(json_object_get(used->shown, "port"));
+    approval_what(query, binding, what);
+    return strcmp(what, used->what) == 0;
 }

@@ -23,17 +23,34 @@ static void put_time(json_t *object, const char *key, int64_t ms)
         json_put(object, key, text);
 }
 
+/* In one line, for a list or a notification. */
+static char *summary_line(const json_t *what)
+{
+    const char *words[6];
+    static const char *const keys[] = {"preview", "tool", "operation", "method", "host", "path"};
+
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        words[i] = json_string_value(json_object_get(what, keys[i]));
+        words[i] = words[i] != NULL ? words[i] : "";
+    }
+    return words[0][0] != 0 ? mem_printf("%s %s: %s", words[1], words[2], words[0])
+                            : mem_printf("%s %s%s", words[3], words[4], words[5]);
+}
+
 json_t *approval_json(const struct store_approval *row)
 {
-    json_t *shown = json_object();
+    json_t *shown = json_object(), *what = json_loads(row->shown, 0, NULL);
+    AUTOFREE char *summary = summary_line(what);
 
     json_put(shown, "id", row->id);
+    json_put(shown, "summary", summary);
+    json_put(shown, "host", json_string_value(json_object_get(what, "host")));
     json_put(shown, "session", row->session);
     json_put(shown, "operation", row->operation);
     json_put(shown, "state", row->state);
     json_put(shown, "rule", row->rule);
     json_put(shown, "digest", row->digest);
-    json_object_set_new(shown, "shown", json_loads(row->shown, 0, NULL));
+    json_object_set_new(shown, "shown", what);
     put_time(shown, "created", row->created_ms);
     put_time(shown, "expires", row->expires_ms);
     put_time(shown, "decided", row->decided_ms);
@@ -45,15 +62,22 @@ json_t *approval_json(const struct store_approval *row)
     return shown;
 }
 
-/* In a list without what may be long. */
+json_t *approval_json_full(struct monitor *monitor, const struct store_approval *row)
+{
+    json_t *shown = approval_json(row);
+    struct err err = {0};
+    AUTOFREE char *full = store_approval_full(monitor->store, row->id, &err);
+
+    if (full != NULL)
+        json_object_set_new(shown, "shown", json_loads(full, 0, NULL));
+    else
+        json_put_bool(shown, "sealed", true);
+    return shown;
+}
+
 static bool add_row(void *arg, const struct store_approval *row)
 {
-    static const char *const parts[] = {"args", "body", "body_base64"};
-    json_t *one = approval_json(row);
-
-    for (size_t i = 0; i < COUNT(parts); i++)
-        json_object_del(json_object_get(one, "shown"), parts[i]);
-    json_array_append_new(arg, one);
+    json_array_append_new(arg, approval_json(row));
     return true;
 }
 
@@ -117,7 +141,7 @@ static void notify(struct monitor *monitor, const char *id)
         log_error("approvals.notify: %s", err.message);
         return;
     }
-    json_t *shown JSON_AUTO = approval_json(&row);
+    json_t *shown JSON_AUTO = approval_json_full(monitor, &row);
     AUTOFREE char *text = json_canonical(shown);
     store_approval_clear(&row);
     AUTOFREE char *program = proc_which(command[0], getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
@@ -147,21 +171,40 @@ void approval_changed(struct monitor *monitor, const char *new_id)
 
 /* ---- changes that are no decisions ---- */
 
-bool approval_move(struct monitor *monitor, const struct store_approval *row, enum approval_state from,
-                   enum approval_state to, const char *reason, struct err *err)
+/* With its line on the record, within a transaction. */
+static bool move(struct monitor *monitor, const struct store_approval *row, enum approval_state from,
+                 enum approval_state to, const char *reason, struct err *err)
 {
     struct store_decision decision = {.state = approval_word(to), .reason = reason};
 
-    if (!store_begin(monitor->store, err))
+    if (!store_approval_decide(monitor->store, row->id, approval_word(from), &decision, (int64_t)clock_wall_ms(), err))
         return false;
     json_t *event = approval_event(row, to);
     json_put(event, "reason", reason);
-    if (store_approval_decide(monitor->store, row->id, approval_word(from), &decision, (int64_t)clock_wall_ms(), err)) {
-        if (record_write(monitor->record, event, err))
-            return store_commit(monitor->store, err);
-    } else {
-        json_decref(event);
-    }
+    return record_write(monitor->record, event, err);
+}
+
+bool approval_move(struct monitor *monitor, const struct store_approval *row, enum approval_state from,
+                   enum approval_state to, const char *reason, struct err *err)
+{
+    if (!store_begin(monitor->store, err))
+        return false;
+    if (move(monitor, row, from, to, reason, err) && store_commit(monitor->store, err))
+        return true;
+    store_rollback(monitor->store);
+    return false;
+}
+
+/* The approval and its operation at once: a crash between two commits would leave one of them waiting for ever. */
+static bool expire(struct monitor *monitor, const struct store_approval *row, enum approval_state from,
+                   const char *reason, struct err *err)
+{
+    if (!store_begin(monitor->store, err))
+        return false;
+    if (move(monitor, row, from, APPROVAL_EXPIRED, reason, err) &&
+        (row->operation == NULL || operation_expire(monitor, row->operation, reason, err)) &&
+        store_commit(monitor->store, err))
+        return true;
     store_rollback(monitor->store);
     return false;
 }
@@ -191,10 +234,10 @@ static void expire_all(struct monitor *monitor, const struct store_approval_filt
     for (size_t i = 0; i < expiry.count; i++) {
         struct store_approval row = {0};
         if (!store_approval_get(monitor->store, expiry.ids[i], &row, &err) ||
-            !approval_move(monitor, &row, from, APPROVAL_EXPIRED, reason, &err))
+            !expire(monitor, &row, from, reason, &err))
             log_error("approval %s: %s", expiry.ids[i], err.message);
         else if (row.operation != NULL)
-            operation_expire(monitor, row.operation, reason);
+            operation_told(monitor, row.operation);
         approval_wake(monitor->approvals, expiry.ids[i]);
         store_approval_clear(&row);
         free(expiry.ids[i]);
@@ -204,11 +247,11 @@ static void expire_all(struct monitor *monitor, const struct store_approval_filt
         approval_changed(monitor, NULL);
 }
 
-void approval_session_over(struct session *session)
+void approval_session_over(struct monitor *monitor, const char *session)
 {
-    struct store_approval_filter filter = {.session = session->id, .state = approval_word(APPROVAL_PENDING)};
+    struct store_approval_filter filter = {.session = session, .state = approval_word(APPROVAL_PENDING)};
 
-    expire_all(session->monitor, &filter, APPROVAL_PENDING, "the session has ended");
+    expire_all(monitor, &filter, APPROVAL_PENDING, "the session has ended");
 }
 
 void approval_expire(struct monitor *monitor)
@@ -236,6 +279,10 @@ static bool may_decide(struct monitor *monitor, const char *id, const struct app
         err_set(err, ERR_CONFLICT, "approval %s is not what you have seen", id);
         return err_hint(err, "Look at it again: aileron approvals show %s", id);
     }
+    if (decision->approve && store_sealing(monitor->store) == STORE_LOCKED) {
+        err_set(err, ERR_LOCKED, "the vault is locked: what would be done cannot be shown, nor done");
+        return err_hint(err, "Unlock it first: aileron vault unlock. To deny needs no vault");
+    }
     *session = session_find(monitor, span_of(row->session));
     if (*session == NULL || (*session)->state == SESSION_ENDING)
         return err_set(err, ERR_CONFLICT, "the session of approval %s has ended", id);
@@ -256,13 +303,15 @@ static bool store_decision_of(struct session *session, const struct store_approv
                                              : decision->for_session ? "session"
                                                                      : "once"};
     char digest[65];
-    AUTOFREE char *shown = NULL;
+    AUTOFREE char *shown = NULL, *full = NULL;
 
     if (decision->args != NULL) {
         json_t *edited JSON_AUTO = operation_edit(session, row->operation, decision->args, err);
         if (edited == NULL)
             return false;
-        stored.shown = shown = approval_digest(edited, digest);
+        json_t *summary JSON_AUTO = approval_summary(edited);
+        stored.full = full = approval_digest(edited, digest);
+        stored.shown = shown = json_canonical(summary);
         stored.digest = digest;
     }
     json_t *event = approval_event(row, state);

@@ -11,9 +11,9 @@ struct approval_waiter {
     struct session *session;
     uint32_t id;    /* of the worker's message */
     char approval[APPROVAL_ID_BYTES];
-    bool request;   /* held; else a question */
+    bool request;   /* held; else a question, and what follows is not set */
     char digest[65];
-    char *shown;    /* canonical; NULL for a question, as are the next */
+    char what[65];  /* approval_what */
     char *rule;
     struct id name; /* the request's on the record */
     struct timer timer;
@@ -23,7 +23,7 @@ struct approval_used {
     struct approval_used *next;
     struct session *session;
     struct id request;
-    json_t *shown;
+    char what[65];
 };
 struct approvals {
     struct monitor *monitor;
@@ -42,6 +42,12 @@ size_t approval_count_waiters(const struct session *session) NONNULL;
 void approval_used_drop(struct approval_used **at) NONNULL;
 /* A held request: answered by what stands, or by a new approval; the waiter is freed where it is answered. */
 void approval_ask_person(struct approval_waiter *waiter, const json_t *shown) NONNULL;
+/* As approval_ask_person, where another one like it has taken the yes that this one waited for. */
+void approval_ask_again(struct approval_waiter *waiter) NONNULL;
+/* What a credential goes by: a hash of host, port, method, path and binding. */
+void approval_what(const struct match_query *query, const char *binding, char what[65]) NONNULL_AT(1, 3);
+/* What a list shows of it, in clear: all but what agents write at length. Caller's reference. */
+json_t *approval_summary(const json_t *shown) MUSTUSE NONNULL;
 /* Answers it if there is something to say; false: it waits on. */
 bool approval_settle(struct approval_waiter *waiter, const struct store_approval *row) MUSTUSE NONNULL;
 

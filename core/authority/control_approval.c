@@ -98,7 +98,7 @@ static bool show(struct monitor *monitor, const char *id, json_t **answer, struc
     bool good = store_approval_get(monitor->store, id, &row, err);
 
     if (good)
-        *answer = approval_json(&row);
+        *answer = approval_json_full(monitor, &row);
     store_approval_clear(&row);
     return good || err_hint(err, "See aileron approvals list");
 }

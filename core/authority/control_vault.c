@@ -2,6 +2,7 @@
  * JSON, so that every copy can be wiped. Each access is on the record, by entry and never by content. */
 #include "core/authority/control.h"
 
+#include "core/authority/state.h"
 #include "core/base/proc.h"
 
 #include <string.h>
@@ -97,6 +98,7 @@ static void post_init(struct monitor *monitor, struct service_request *req, stru
     if (kek != NULL && json_get_text(&at, "member", JSON_NEED, MEMBER_BYTES, &member, &err) &&
         vault_kdf_from_json(at.node, &kdf, &err) && !vault_init(monitor->vault, member, &kdf, kek, &err))
         err_wrap(&err, "vault init");
+    state_follow_vault(monitor);
     secret_free(kek);
     if (on_record(monitor, req, "init", NULL, &err))
         done(req, &err);
@@ -126,6 +128,7 @@ static void post_unlock(struct monitor *monitor, struct service_request *req, st
         vault_unlock(monitor->vault, member, kek, &err) && cache == 1 &&
         !vault_cache_store(monitor->vault, (uint64_t)timeout_ms / 1000, &err))
         err_wrap(&err, "vault unlock");
+    state_follow_vault(monitor);
     secret_free(kek);
     if (on_record(monitor, req, "unlock", NULL, &err))
         done(req, &err);
@@ -138,6 +141,7 @@ static void post_lock(struct monitor *monitor, struct service_request *req, stru
 
     (void)id;
     vault_lock(monitor->vault);
+    state_follow_vault(monitor);
     vault_cache_forget(monitor->vault);
     if (on_record(monitor, req, "lock", NULL, &err))
         done(req, &err);

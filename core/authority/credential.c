@@ -58,7 +58,7 @@ static const struct binding *decide(struct session *session, const struct ask *a
             return NULL;
     } else {
         snapshot_decide(session->snapshot, &query, decision);
-        if (decision->action == POLICY_APPROVE && approval_covers(session, ask->request, &query))
+        if (decision->action == POLICY_APPROVE && approval_covers(session, ask->request, &query, ask->binding))
             decision->action = POLICY_ALLOW;
     }
     if (decision->action != POLICY_ALLOW) {

@@ -156,6 +156,10 @@ static void keep_house(void *arg)
         record_retire(monitor->record, monitor->rules->config->audit.retention_days);
     }
     approval_expire(monitor);
+    operation_sweep_lost(monitor);
+    operation_kick_all(monitor); /* what could not be stored or recorded when it was approved */
+    if (store_sealing(monitor->store) != STORE_UNLOCKED) /* it had no space for it, say */
+        state_follow_vault(monitor);
     quotas_look(monitor->quotas);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
@@ -218,6 +222,7 @@ static bool open_state(struct monitor *monitor, struct err *err)
     monitor->vault = vault_open(monitor->home);
     if (vault_cache_load(monitor->vault))
         log_info("the vault was unlocked from the kernel's keyring");
+    state_follow_vault(monitor);
     return true;
 }
 

@@ -75,6 +75,7 @@ static void running_free(struct running *running)
     free(running->operation);
     buf_clear(&running->result);
     json_decref(running->args);
+    secret_free(running->key);
     free(running);
 }
 
@@ -192,13 +193,32 @@ void run_clear(struct run *run)
     store_operation_clear(&run->row);
 }
 
-static size_t count_running(const struct session *session)
+size_t operation_count_running(const struct session *session)
 {
     size_t count = 0;
 
     for (const struct running *r = session->monitor->operations->running; r != NULL; r = r->next)
         count += r->session == session;
     return count;
+}
+
+bool operation_room(const struct session *session, struct err *err)
+{
+    size_t count = operation_count_running(session);
+
+    if (count < session->snapshot->rules->config->limits[LIMIT_OPERATIONS])
+        return true;
+    err_set(err, ERR_LIMIT, "%zu operations of this session are running already", count);
+    return err_hint(err, "Wait for one of them: aileron-wait ID");
+}
+
+bool operation_tracked(const struct operations *operations, const char *op_id)
+{
+    const struct running *running = operations->running;
+
+    while (running != NULL && strcmp(running->op_id, op_id) != 0)
+        running = running->next;
+    return running != NULL;
 }
 
 /* OP_START. Caller's reference. */
@@ -253,14 +273,10 @@ bool operation_prepare(struct session *session, struct run *run, const json_t *a
         return false;
     ask_for(session, run);
     json_t *start JSON_AUTO = start_of(run);
-    if (!worker_fits(start, err)) {
-        err_wrap(err, "the operation's request");
-        return err_hint(err, "Nothing was sent. Call it with less, or in several calls");
-    }
-    if (count_running(session) < rules->config->limits[LIMIT_OPERATIONS])
-        return quota_operation(session, strlen(run->row.args), err);
-    err_set(err, ERR_LIMIT, "%zu operations of this session are running already", count_running(session));
-    return err_hint(err, "Wait for one of them: aileron-wait ID");
+    if (worker_fits(start, err))
+        return true;
+    err_wrap(err, "the operation's request");
+    return err_hint(err, "Nothing was sent. Call it with less, or in several calls");
 }
 
 static void track(struct session *session, uint32_t id, const struct run *run)
@@ -276,16 +292,31 @@ static void track(struct session *session, uint32_t id, const struct run *run)
     running->tool = mem_strdup(run->row.tool);
     running->operation = mem_strdup(run->row.operation);
     running->args = json_incref(run->args);
+    running->key = store_row_key(session->monitor->store, run->row.id);
     buf_init(&running->result, session->snapshot->rules->config->limits[LIMIT_RESULT_BYTES]);
     running->next = operations->running;
     operations->running = running;
 }
 
-static bool commit_running(struct store *store, const struct store_operation *row, bool approved, struct err *err)
+/* State and line hold together, or not at all. Takes event. */
+static bool commit_running(struct session *session, const struct store_operation *row, bool approved, json_t *event,
+                           struct err *err)
 {
-    return approved ? store_operation_move(store, row->id, words[OPERATION_APPROVED], words[OPERATION_RUNNING],
-                                           (int64_t)clock_wall_ms(), err)
-                    : store_operation_add(store, row, err);
+    struct store *store = session->monitor->store;
+
+    bool good = store_begin(store, err);
+    good = good && (approved ? store_operation_move(store, row->id, words[OPERATION_APPROVED],
+                                                    words[OPERATION_RUNNING], (int64_t)clock_wall_ms(), err)
+                             : store_operation_add(store, row, err));
+    if (good && quota_write(session, json_incref(event), err) && store_commit(store, err)) {
+        if (!approved)
+            quota_stored(session, strlen(row->args));
+        json_decref(event);
+        return true;
+    }
+    store_rollback(store);
+    json_decref(event);
+    return false;
 }
 
 bool operation_begin(struct session *session, uint32_t id, struct run *run, struct err *err)
@@ -293,10 +324,6 @@ bool operation_begin(struct session *session, uint32_t id, struct run *run, stru
     char preview[PREVIEW_BYTES];
     bool approved = strcmp(run->row.state, words[OPERATION_APPROVED]) == 0;
 
-    if (!commit_running(session->monitor->store, &run->row, approved, err))
-        return false;
-    if (!approved)
-        quota_stored(session, strlen(run->row.args));
     json_t *event = operation_line(session, &run->row, words[OPERATION_RUNNING],
                                    approved ? words[OPERATION_APPROVED] : NULL);
     connector_preview(run->tool, run->args, preview, sizeof preview);
@@ -307,13 +334,8 @@ bool operation_begin(struct session *session, uint32_t id, struct run *run, stru
     json_put(event, "rule", run->decision.rule);
     if (run->decision.binding != NULL)
         json_put(event, "binding", run->decision.binding->name);
-    if (!quota_write(session, event, err)) {
-        struct err ignored = {0};
-        if (!store_operation_move(session->monitor->store, run->row.id, words[OPERATION_RUNNING],
-                                  words[OPERATION_DENIED], (int64_t)clock_wall_ms(), &ignored))
-            log_error("operation %s: %s", run->row.id, ignored.message);
+    if (!commit_running(session, &run->row, approved, event, err))
         return false;
-    }
     track(session, id, run);
     json_t *start JSON_AUTO = start_of(run);
     worker_send_json(session, MESSAGE_OP_START, id, start);
@@ -353,8 +375,10 @@ bool operation_run(struct session *session, uint32_t id, const struct json_at *a
         .created_ms = (int64_t)clock_wall_ms(), .updated_ms = (int64_t)clock_wall_ms()};
     json_t *given JSON_AUTO = present ? json_incref(args.node) : json_object();
     if (!operation_prepare(session, &run, given, &why) ||
-        !(run.ask != NULL && !run.granted ? operation_hold(session, id, &run, &why)
-                                          : operation_begin(session, id, &run, &why)))
+        !quota_operation(session, strlen(run.row.args), &why) ||
+        !(run.ask != NULL && !run.granted
+              ? operation_hold(session, id, &run, &why)
+              : operation_room(session, &why) && operation_begin(session, id, &run, &why)))
         refuse(session, id, &run.row, &run.decision, &why);
     run_clear(&run);
     return true;
@@ -389,18 +413,24 @@ bool operation_body(struct session *session, uint32_t id, const void *data, size
 static void finish(struct running *running, struct store_outcome *outcome)
 {
     struct session *session = running->session;
-    size_t kept = quota_result(session, outcome->result_len);
+    size_t room = quota_result(session, outcome->result_len);
     struct store_operation row = {.id = running->op_id, .connector = running->connector,
                                   .tool = running->tool, .operation = running->operation};
     struct err err = {0};
 
-    outcome->truncated = outcome->truncated || kept < outcome->result_len;
-    outcome->result_len = kept;
-    session->quota.operation_bytes += kept + (outcome->error != NULL ? strlen(outcome->error) : 0);
-    if (!store_operation_finish(session->monitor->store, running->op_id, words[OPERATION_RUNNING], outcome,
-                                (int64_t)clock_wall_ms(), &err))
+    outcome->truncated = outcome->truncated || room < outcome->result_len;
+    outcome->result_len = room;
+    session->quota.operation_bytes += room + (outcome->error != NULL ? strlen(outcome->error) : 0);
+    bool kept = store_operation_finish(session->monitor->store, running->op_id, words[OPERATION_RUNNING], outcome,
+                                       (int64_t)clock_wall_ms(), &err);
+    if (!kept) {
         log_error("operation %s: its result was not kept: %s", running->op_id, err.message);
-    json_t *event = operation_line(session, &row, outcome->state, words[OPERATION_RUNNING]);
+        session->monitor->operations->lost = true;
+    }
+    json_t *event = operation_line(session, &row, kept ? outcome->state : words[OPERATION_UNKNOWN],
+                                   words[OPERATION_RUNNING]);
+    if (!kept)
+        json_put(event, "reason", err.message);
     json_put_int(event, "status", outcome->status);
     json_put_int(event, "bytes", (int64_t)outcome->result_len);
     if (outcome->truncated)
@@ -436,9 +466,11 @@ bool operation_done(struct session *session, uint32_t id, const struct json_at *
     struct store_outcome outcome = {.state = finals[state], .status = status,
                                     .content_type = type != NULL && type[0] != 0 ? type : NULL,
                                     .error = error_text, .result = running->result.data,
-                                    .result_len = running->result.len, .truncated = running->truncated};
+                                    .result_len = running->result.len, .truncated = running->truncated,
+                                    .key = running->key};
     *place = running->next;
     finish(running, &outcome);
+    operation_kick(session);
     return true;
 }
 
@@ -448,7 +480,7 @@ void operation_worker_gone(struct session *session)
     struct running **place = &operations->running;
     struct store_outcome outcome = {
         .state = words[OPERATION_UNKNOWN],
-        .error = "{\"code\":\"failed\",\"message\":\"the session's worker died while this ran: it may or may not have"
+        .error = "{\"code\":\"unknown\",\"message\":\"the session's worker died while this ran: it may or may not have"
                  " happened\",\"hint\":\"Look at the service itself before you run it again\"}"};
 
     while (*place != NULL) {
@@ -461,6 +493,7 @@ void operation_worker_gone(struct session *session)
         outcome.result = running->result.data;
         outcome.result_len = running->result.len;
         outcome.truncated = true;
+        outcome.key = running->key;
         finish(running, &outcome);
     }
     operation_forget_waiters(session);

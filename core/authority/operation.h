@@ -47,6 +47,8 @@ bool operation_done(struct session *session, uint32_t id, const struct json_at *
     MUSTUSE NONNULL;
 bool operation_get(struct session *session, uint32_t id, const struct json_at *get, struct err *err)
     MUSTUSE NONNULL;
+/* More wait than may: refused, since an answer at once would only be asked for again. */
+void operation_refuse_waiter(struct session *session, uint32_t id, size_t most) NONNULL;
 void operation_cancel(struct session *session, uint32_t id) NONNULL;
 bool operation_list(struct session *session, uint32_t id, const struct json_at *list, struct err *err)
     MUSTUSE NONNULL;
@@ -59,9 +61,18 @@ bool operation_decided(struct session *session, const char *op_id, bool approve,
     MUSTUSE NONNULL_AT(1, 2, 5);
 /* After it: one that is approved runs, if the worker is there; whoever waits for a denied one is told. */
 void operation_follow(struct session *session, const char *op_id) NONNULL;
-void operation_expire(struct monitor *monitor, const char *op_id, const char *reason) NONNULL;
-/* The session's worker answers: what was approved without it runs. */
-void operation_worker_ready(struct session *session) NONNULL;
+/* Within the transaction that expires its approval; whoever waits is told by operation_told, after it. */
+bool operation_expire(struct monitor *monitor, const char *op_id, const char *reason, struct err *err)
+    MUSTUSE NONNULL;
+void operation_told(struct monitor *monitor, const char *op_id) NONNULL;
+/* Runs what a person has approved, the oldest first, as far as worker, vault and limits.operations let it: after a
+ * decision, the end of another one, the start of a worker, an unlocked vault. */
+void operation_kick(struct session *session) NONNULL;
+void operation_kick_all(struct monitor *monitor) NONNULL;
+/* What the session left approved or pending ends. */
+void operation_session_over(struct monitor *monitor, const char *session) NONNULL;
+/* What runs by state.db and by nothing else, since its end could not be stored: unknown. From the housekeeping. */
+void operation_sweep_lost(struct monitor *monitor) NONNULL;
 /* The session's worker is gone: what it ran is `unknown`, nobody waits any more. */
 void operation_worker_gone(struct session *session) NONNULL;
 

@@ -70,10 +70,11 @@ static bool rebuild(struct session *session, const char *op_id, json_t *args, st
 {
     struct doc doc = {0};
 
-    if (!store_operation_get(session->monitor->store, op_id, &run->row, err))
+    AUTOFREE char *kept = NULL;
+    if (!store_operation_get(session->monitor->store, op_id, &run->row, err) ||
+        (args == NULL && (kept = store_operation_args(session->monitor->store, op_id, err)) == NULL))
         return false;
-    if (args == NULL &&
-        !json_parse(run->row.args, strlen(run->row.args), STORE_ARGS_MAX, "arguments", ERR_INTERNAL, &doc, err))
+    if (kept != NULL && !json_parse(kept, strlen(kept), STORE_ARGS_MAX, "arguments", ERR_INTERNAL, &doc, err))
         return false;
     bool good = operation_prepare(session, run, args != NULL ? args : doc.root, err);
     doc_clear(&doc);
@@ -156,9 +157,13 @@ static void fail(struct session *session, const char *op_id, const struct err *w
     struct err err = {0};
     AUTOFREE char *error = error_text(why->code, why->message, why->hint);
 
-    if (!store_operation_get(session->monitor->store, op_id, &row, &err) ||
-        !end(session->monitor, &row, OPERATION_FAILED, error, &err))
-        log_error("operation %s: %s", op_id, err.message);
+    struct store *store = session->monitor->store;
+
+    if (!store_begin(store, &err) || !store_operation_get(store, op_id, &row, &err) ||
+        !end(session->monitor, &row, OPERATION_FAILED, error, &err) || !store_commit(store, &err)) {
+        log_error("operation %s: %s", op_id, err.message); /* it stays approved, and is tried again */
+        store_rollback(store);
+    }
     store_operation_clear(&row);
     operation_wake(session->monitor->operations, op_id);
 }
@@ -170,12 +175,13 @@ static bool same_as_shown(struct session *session, const struct run *run, struct
     json_t *shown JSON_AUTO = operation_shown(run);
     char digest[65];
     AUTOFREE char *text = approval_digest(shown, digest);
-    json_t *rows JSON_AUTO = approval_rows(session->monitor, &filter, err);
-    const char *approved = json_string_value(json_object_get(json_array_get(rows, 0), "digest"));
+    json_t *rows JSON_AUTO = approval_rows(session->monitor, &filter, err), *row = json_array_get(rows, 0);
+    const char *approved = json_string_value(json_object_get(row, "digest"));
+    const char *state = json_string_value(json_object_get(row, "state"));
 
     if (rows == NULL)
         return false;
-    if (approved != NULL && strcmp(approved, digest) == 0)
+    if (approved != NULL && strcmp(approved, digest) == 0 && strcmp(state, approval_word(APPROVAL_APPROVED)) == 0)
         return true;
     err_set(err, ERR_CONFLICT, "what it would send now is not what was approved: connector or rules have changed");
     return err_hint(err, "Call it again");
@@ -187,9 +193,12 @@ static void start(struct session *session, const char *op_id)
     struct err err = {0};
     uint32_t id = MESSAGE_UNASKED | (session->monitor->operations->last_unasked++ & ~MESSAGE_UNASKED);
 
-    if (!rebuild(session, op_id, NULL, &run, &err) || !same_as_shown(session, &run, &err) ||
-        !operation_begin(session, id, &run, &err))
+    bool good = rebuild(session, op_id, NULL, &run, &err) && same_as_shown(session, &run, &err) &&
+                operation_begin(session, id, &run, &err);
+    if (!good && err.code != ERR_LOCKED && err.code != ERR_IO && err.code != ERR_LIMIT) /* these pass */
         fail(session, op_id, &err);
+    else if (!good)
+        log_warn("operation %s waits: %s", op_id, err.message);
     run_clear(&run);
 }
 
@@ -202,33 +211,96 @@ void operation_follow(struct session *session, const char *op_id)
         log_error("operation %s: %s", op_id, err.message);
     else if (strcmp(row.state, operation_word(OPERATION_APPROVED)) != 0)
         operation_wake(session->monitor->operations, op_id);
-    else if (session->state == SESSION_READY)
-        start(session, op_id);
     store_operation_clear(&row);
+    operation_kick(session);
 }
 
-void operation_worker_ready(struct session *session)
+/* What is left in this state of a session, or of all; the newest first. NULL: the log says why. */
+static json_t *rows_in(struct monitor *monitor, const char *session, enum operation_state state)
 {
-    struct store_operation_filter filter = {.session = session->id, .state = operation_word(OPERATION_APPROVED)};
+    struct store_operation_filter filter = {.session = session, .state = operation_word(state)};
     struct err err = {0};
-    json_t *rows JSON_AUTO = operation_rows(session->monitor, &filter, &err), *row;
-    size_t i;
+    json_t *rows = operation_rows(monitor, &filter, &err);
 
     if (rows == NULL)
         log_error("operations: %s", err.message);
-    json_array_foreach(rows, i, row)
-        operation_follow(session, json_string_value(json_object_get(row, "id")));
+    return rows;
 }
 
-void operation_expire(struct monitor *monitor, const char *op_id, const char *reason)
+static const char *id_of(const json_t *rows, size_t i)
+{
+    return json_string_value(json_object_get(json_array_get(rows, i), "id"));
+}
+
+void operation_kick(struct session *session)
+{
+    struct err full = {0};
+
+    if (session->state != SESSION_READY || store_sealing(session->monitor->store) == STORE_LOCKED)
+        return;
+    json_t *rows JSON_AUTO = rows_in(session->monitor, session->id, OPERATION_APPROVED);
+    for (size_t i = json_array_size(rows); i > 0 && operation_room(session, &full); i--)
+        start(session, id_of(rows, i - 1));
+}
+
+void operation_kick_all(struct monitor *monitor)
+{
+    for (struct session *session = monitor->sessions; session != NULL; session = session->next)
+        operation_kick(session);
+}
+
+bool operation_expire(struct monitor *monitor, const char *op_id, const char *reason, struct err *err)
 {
     struct store_operation row = {0};
-    struct err err = {0};
-    AUTOFREE char *error = error_text(ERR_DENIED, reason, "Nothing was sent");
+    AUTOFREE char *error = error_text(ERR_EXPIRED, reason, "Nothing was sent");
 
-    if (!store_operation_get(monitor->store, op_id, &row, &err) ||
-        !end(monitor, &row, OPERATION_EXPIRED, error, &err))
-        log_error("operation %s: %s", op_id, err.message);
+    bool good = store_operation_get(monitor->store, op_id, &row, err) &&
+                end(monitor, &row, OPERATION_EXPIRED, error, err);
     store_operation_clear(&row);
+    return good;
+}
+
+void operation_told(struct monitor *monitor, const char *op_id)
+{
     operation_wake(monitor->operations, op_id);
+}
+
+void operation_session_over(struct monitor *monitor, const char *session)
+{
+    struct store *store = monitor->store;
+    json_t *rows JSON_AUTO = rows_in(monitor, session, OPERATION_APPROVED);
+
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        struct err err = {0};
+        if (!store_begin(store, &err) ||
+            !operation_expire(monitor, id_of(rows, i), "the session has ended before it could run", &err) ||
+            !store_commit(store, &err)) {
+            log_error("operation %s: %s", id_of(rows, i), err.message);
+            store_rollback(store);
+        }
+        operation_wake(monitor->operations, id_of(rows, i));
+    }
+}
+
+void operation_sweep_lost(struct monitor *monitor)
+{
+    struct operations *operations = monitor->operations;
+    struct store_outcome outcome = {
+        .state = operation_word(OPERATION_UNKNOWN),
+        .error = "{\"code\":\"unknown\",\"message\":\"it was sent, and state.db had no room for its result\","
+                 "\"hint\":\"Look at the service itself before you run it again\"}"};
+    struct err err = {0};
+
+    if (!operations->lost)
+        return;
+    json_t *rows JSON_AUTO = rows_in(monitor, NULL, OPERATION_RUNNING);
+    operations->lost = rows == NULL;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const char *op_id = id_of(rows, i);
+        if (operation_tracked(operations, op_id))
+            continue;
+        operations->lost |= !store_operation_finish(monitor->store, op_id, operation_word(OPERATION_RUNNING), &outcome,
+                                                    (int64_t)clock_wall_ms(), &err);
+        operation_wake(operations, op_id);
+    }
 }

@@ -14,6 +14,7 @@ struct running {
     json_t *args;
     struct buf result;
     bool truncated;
+    struct secret *key; /* its row's, for a result that comes after the vault was locked; NULL: no vault */
 };
 /* An OP_GET that waits. */
 struct waiter {
@@ -50,6 +51,7 @@ struct operations {
     struct delivery *deliveries;
     uint32_t last_unasked;
     size_t swept; /* unknown since this daemon's start */
+    bool lost;    /* the end of one could not be stored */
 };
 
 /* operation.c. prepare: everything that can refuse before anything is written; run->row has the names. */
@@ -59,6 +61,10 @@ bool operation_prepare(struct session *session, struct run *run, const json_t *a
  * from there, another one is added. */
 bool operation_begin(struct session *session, uint32_t id, struct run *run, struct err *err) MUSTUSE NONNULL;
 void run_clear(struct run *run) NONNULL;
+size_t operation_count_running(const struct session *session) NONNULL;
+bool operation_room(const struct session *session, struct err *err) MUSTUSE NONNULL; /* for one more that runs */
+/* An operation that this session asked for and nothing tracks any more. */
+bool operation_tracked(const struct operations *operations, const char *op_id) MUSTUSE NONNULL;
 json_t *operation_line(const struct session *session, const struct store_operation *row, const char *state,
                        const char *from) MUSTUSE NONNULL_AT(1, 2, 3);
 /* operation_approve.c: kept as pending, with an approval, and the worker is told so. */

@@ -109,6 +109,10 @@ static void put_approval(struct session *session, const struct store_operation *
         return;
     json_t *rows JSON_AUTO = approval_rows(session->monitor, &filter, &err);
     json_put(shown, "approval", json_string_value(json_object_get(json_array_get(rows, 0), "id")));
+    AUTOFREE char *next =
+        mem_printf("A person on the host decides; nothing has been sent yet, and asking again changes nothing. "
+                   "Go on with other work, then collect the result: aileron-wait %s", row->id);
+    json_put(shown, "next", next);
 }
 
 void operation_answer(struct session *session, uint32_t id, const struct store_operation *row)
@@ -186,6 +190,15 @@ static void wait_over(void *arg)
     waiter_free(waiter);
 }
 
+void operation_refuse_waiter(struct session *session, uint32_t id, size_t most)
+{
+    struct err err = {0};
+
+    err_set(&err, ERR_LIMIT, "%zu questions of this session wait for an answer already", most);
+    err_hint(&err, "Ask again in a while, without wait=, or for fewer at once");
+    worker_refuse(session, id, &err, NULL, NULL);
+}
+
 static size_t count_waiters(const struct session *session)
 {
     size_t count = 0;
@@ -215,7 +228,9 @@ bool operation_get(struct session *session, uint32_t id, const struct json_at *a
         return true;
     }
     bool final = operation_parse(row.state, &state) && operation_final(state);
-    if (!final && wait_ms > 0 && count_waiters(session) < OPERATION_WAITERS) {
+    if (!final && wait_ms > 0 && count_waiters(session) >= OPERATION_WAITERS) {
+        operation_refuse_waiter(session, id, OPERATION_WAITERS);
+    } else if (!final && wait_ms > 0) {
         struct waiter *waiter = mem_alloc(sizeof *waiter);
         waiter->session = session;
         waiter->id = id;

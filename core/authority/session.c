@@ -367,6 +367,8 @@ void session_record_end(struct monitor *monitor, const char *id, const char *rea
 
     json_put(event, "reason", reason);
     json_put_int(event, "duration_ms", (int64_t)clock_wall_ms() - created_ms);
+    approval_session_over(monitor, id);
+    operation_session_over(monitor, id);
     record_note(monitor->record, event);
     if (!store_session_end(monitor->store, id, (int64_t)clock_wall_ms(), &err))
         log_error("session %s: %s", id, err.message);
@@ -395,7 +397,6 @@ void session_end(struct session *session, const char *reason, bool reap)
     watch_stop(&session->launcher);
     timer_stop(&session->renew);
     session_folder_remove(session->dir, session->private_dir);
-    approval_session_over(session);
     quota_end(session);
     session_record_end(session->monitor, session->id, reason, session->created_ms);
     control_session_over(session);

@@ -44,6 +44,20 @@ static void tell(struct monitor *monitor, const char *aside, size_t sessions, co
     err_hint(&monitor->state_trouble, "Check the disk; the new state.db is good, and the next start forgets this");
 }
 
+void state_follow_vault(struct monitor *monitor)
+{
+    CLEANUP(secret_free_ptr) struct secret *key = vault_derive(monitor->vault, "aileron state.db");
+    struct err err = {0};
+
+    if (key == NULL) {
+        store_lock(monitor->store, vault_state(monitor->vault, &err) != VAULT_ABSENT);
+    } else if (store_unlock(monitor->store, key, &err)) {
+        operation_kick_all(monitor);
+    } else {
+        log_error("%s", err.message);
+    }
+}
+
 bool state_open(struct monitor *monitor, struct err *err)
 {
     AUTOFREE char *path = file_join(monitor->home, "state.db");

@@ -7,5 +7,7 @@
 /* Sets monitor->store and monitor->operations; monitor->record and monitor->home are there. A damaged file is put
  * aside and what can be read of its sessions carried over: monitor->state_trouble and the record tell so. */
 bool state_open(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
+/* The vault was made, unlocked or locked: so is what state.db keeps sealed. What was approved meanwhile runs. */
+void state_follow_vault(struct monitor *monitor) NONNULL;
 
 #endif

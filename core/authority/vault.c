@@ -4,6 +4,7 @@
 #include "core/authority/vault_private.h"
 
 #include "core/base/file.h"
+#include "tls/crypto.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -207,6 +208,15 @@ void vault_lock(struct vault *vault)
     vault->key = NULL;
     forget_doc(vault);
     vault->generation = 0;
+}
+
+struct secret *vault_derive(const struct vault *vault, const char *label)
+{
+    if (vault->key == NULL)
+        return NULL;
+    struct secret *made = secret_zeroed(CRYPTO_HASH_LEN);
+    crypto_hmac_sha256(secret_bytes(vault->key), secret_len(vault->key), label, strlen(label), secret_writable(made));
+    return made;
 }
 
 /* Changes are made on a copy, so that a failed write leaves what is held as it is on the disk. */

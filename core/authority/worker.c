@@ -251,7 +251,7 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         session_set_state(session, SESSION_READY);
         if (!quota_open(session, &(struct err){0}))
             quota_tell(session);
-        operation_worker_ready(session);
+        operation_kick(session);
         return true;
     case MESSAGE_CREDENTIAL_ASK:
         return credential_ask(session, message->id, at, err);

@@ -29,6 +29,8 @@ static const struct code_row {
     [ERR_CONFLICT] = {"conflict", 1, 409},
     [ERR_LOCKED] = {"vault_locked", 77, 403},
     [ERR_LIMIT] = {"limit", 1, 429},
+    [ERR_EXPIRED] = {"expired", 79, 403},
+    [ERR_UNKNOWN] = {"unknown", 80, 502},
     [ERR_UPSTREAM] = {"upstream", 1, 502},
 };
 

@@ -28,6 +28,8 @@ enum err_code {
     ERR_CONFLICT,    /* exists already, or in another state */
     ERR_LOCKED,      /* the vault is locked */
     ERR_LIMIT,       /* a bound of the limits table */
+    ERR_EXPIRED,     /* nobody decided in time */
+    ERR_UNKNOWN,     /* it may or may not have happened */
     ERR_UPSTREAM,    /* upstream unreachable, bad certificate, bad answer */
     ERR_CODES
 };

@@ -1,6 +1,8 @@
 /* The project's file: the same document as the user's, without what could widen anything. */
 #include "core/data/policy_table.h"
 
+#include <stdlib.h>
+
 #include "core/base/file.h"
 #include "core/data/yaml.h"
 
@@ -21,11 +23,24 @@ static bool only_narrows(const struct json_at *at, struct err *err)
     return true;
 }
 
+/* A yes for the session is given to a rule's name: a project that takes the name of a rule of the user's must not get
+ * the yes that was meant for its own. */
+static void own_names(struct policy *policy)
+{
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        char *name = policy->rules[i].name;
+        policy->rules[i].name = mem_printf(POLICY_PROJECT_FILE " %s", name);
+        free(name);
+    }
+}
+
 struct policy *policy_project_from(const struct json_at *at, struct err *err)
 {
     struct policy *policy = policy_from(at, err);
-    if (policy && only_narrows(at, err))
+    if (policy && only_narrows(at, err)) {
+        own_names(policy);
         return policy;
+    }
     policy_free(policy);
     return NULL;
 }

@@ -30,6 +30,29 @@ static const char *const migrations[STORE_SCHEMA] = {
     "expires INTEGER NOT NULL, decided INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE INDEX approval_state ON approval (state);"
     "CREATE INDEX approval_session ON approval (session, digest);",
+
+    /* Sealed: bit 1 the arguments, bit 2 the result. */
+    "CREATE TABLE state_key (id INTEGER PRIMARY KEY, wrapped BLOB NOT NULL) STRICT;"
+    "ALTER TABLE operation RENAME TO old_operation;"
+    "DROP INDEX operation_key; DROP INDEX operation_session; DROP INDEX operation_state;"
+    "CREATE TABLE operation (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, "
+    "connector TEXT NOT NULL, tool TEXT NOT NULL, operation TEXT NOT NULL, args BLOB NOT NULL, "
+    "state TEXT NOT NULL, key TEXT, content_type TEXT, error TEXT, status INTEGER NOT NULL DEFAULT 0, "
+    "created INTEGER NOT NULL, updated INTEGER NOT NULL, result BLOB, truncated INTEGER NOT NULL DEFAULT 0, "
+    "collected INTEGER NOT NULL DEFAULT 0, sealed INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "INSERT INTO operation SELECT seq, id, session, connector, tool, operation, CAST(args AS BLOB), state, key, "
+    "content_type, error, status, created, updated, result, truncated, collected, 0 FROM old_operation;"
+    "DROP TABLE old_operation;"
+    "CREATE UNIQUE INDEX operation_key ON operation (session, key) WHERE key IS NOT NULL;"
+    "CREATE INDEX operation_session ON operation (session, seq);"
+    "CREATE INDEX operation_state ON operation (state);"
+    "CREATE INDEX operation_clear ON operation (seq) WHERE sealed = 0;"
+    "ALTER TABLE approval ADD COLUMN full BLOB; ALTER TABLE approval ADD COLUMN basis TEXT;"
+    "ALTER TABLE approval ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE approval SET full = CAST(shown AS BLOB), "
+    "shown = json_remove(shown, '$.args', '$.query', '$.type', '$.body', '$.body_base64');"
+    "CREATE INDEX approval_clear ON approval (seq) WHERE sealed = 0;"
+    "CREATE INDEX approval_operation ON approval (operation);",
 };
 
 bool store_fail(struct store *store, struct err *err, const char *what)
@@ -160,7 +183,7 @@ static bool migrate(struct store *store, struct err *err)
  * other process out for as long as we live. */
 static const char setup[] =
     "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+    "PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
     "PRAGMA cache_size = -512; PRAGMA journal_size_limit = 4194304; PRAGMA temp_store = MEMORY;";
 
 struct store *store_open(const char *path, struct err *err)
@@ -197,6 +220,7 @@ void store_close(struct store *store)
         return;
     for (size_t i = 0; i < COUNT(store->statements); i++)
         sqlite3_finalize(store->statements[i]);
+    secret_free(store->key);
     sqlite3_close(store->db);
     free(store);
 }

@@ -6,14 +6,16 @@
 #ifndef AILERON_DATA_STORE_H
 #define AILERON_DATA_STORE_H
 
+#include "core/base/secret.h"
 #include "core/data/json.h"
 
 enum {
-    STORE_SCHEMA = 2,
+    STORE_SCHEMA = 3,
     STORE_RESULT_MAX = 1024 * 1024, /* bytes of a result */
     STORE_ARGS_MAX = 256 * 1024,
     STORE_SHOWN_MAX = 512 * 1024, /* of what a person is shown: arguments, or a request with its body */
-    STORE_LIST_MAX = 1000
+    STORE_LIST_MAX = 1000,
+    STORE_KEY_BYTES = 32
 };
 
 struct store;
@@ -36,6 +38,18 @@ bool store_set_full(struct store *store, bool full, struct err *err) MUSTUSE NON
 /* "ok", or what SQLite's quick check says. Caller frees. */
 char *store_check(struct store *store) MUSTUSE NONNULL;
 
+/* ---- sealing (store_seal.c) ----
+ * Arguments and results of operations, and what a person is shown in full, are sealed (AES-256-GCM; row and column are
+ * associated data) under a key of this file's own, which is in it under a key that the vault gives. What a list shows
+ * is in clear. While the vault is locked nothing that would have to be sealed is taken, and nothing sealed is read:
+ * ERR_LOCKED. Where there is no vault everything is in clear, and is sealed when there is one. */
+enum store_sealing { STORE_CLEAR, STORE_LOCKED, STORE_UNLOCKED };
+enum store_sealing store_sealing(const struct store *store) NONNULL;
+void store_lock(struct store *store, bool vault) NONNULL; /* vault: there is one */
+bool store_unlock(struct store *store, const struct secret *vault_key, struct err *err) MUSTUSE NONNULL;
+/* The key of one row, for whoever may have to seal its result after the vault was locked; NULL: not unlocked. */
+struct secret *store_row_key(const struct store *store, const char *id) MUSTUSE NONNULL;
+
 struct store_session {
     char *id;
     int64_t created_ms, ended_ms; /* ended 0: alive */
@@ -55,7 +69,7 @@ bool store_sessions(struct store *store, bool alive_only, store_session_fn fn, v
 
 struct store_operation {
     char *id, *session, *connector, *tool, *operation;
-    char *args;            /* canonical JSON */
+    char *args;            /* canonical JSON; for store_operation_add alone */
     char *state;           /* a word of the authority's enum */
     char *idempotency_key; /* NULL: none */
     char *content_type;    /* of the result; NULL */
@@ -72,6 +86,8 @@ bool store_operation_add(struct store *store, const struct store_operation *row,
     MUSTUSE NONNULL;
 bool store_operation_get(struct store *store, const char *id, struct store_operation *out,
                          struct err *err) MUSTUSE NONNULL;
+/* Caller frees. ERR_LOCKED. */
+char *store_operation_args(struct store *store, const char *id, struct err *err) MUSTUSE NONNULL;
 /* *found tells; out is filled where it is true. */
 bool store_operation_by_key(struct store *store, const char *session, const char *key,
                             struct store_operation *out, bool *found, struct err *err)
@@ -89,12 +105,13 @@ struct store_outcome {
     const void *result;
     size_t result_len; /* at most STORE_RESULT_MAX */
     bool truncated;
+    const struct secret *key; /* store_row_key, of when it began; NULL: the store's own, or none */
 };
-/* As move, with the result, in one commit. */
+/* As move, with the result, in one commit. A result that nothing can seal is left out, and counts as truncated. */
 bool store_operation_finish(struct store *store, const char *id, const char *from,
                             const struct store_outcome *outcome, int64_t now_ms, struct err *err)
     MUSTUSE NONNULL;
-/* out is initialised here. */
+/* out is initialised here. ERR_LOCKED. */
 bool store_operation_result(struct store *store, const char *id, struct buf *out, struct err *err)
     MUSTUSE NONNULL;
 /* Marks as collected those of ids that belong to the session and are final by the caller's words. */
@@ -117,8 +134,8 @@ bool store_usage(struct store *store, const char *session, size_t row_bytes, uin
                  struct err *err) MUSTUSE NONNULL;
 /* Drops a session's collected operations; of those with an idempotency key, which must not run again, the result. */
 bool store_make_room(struct store *store, const char *session, struct err *err) MUSTUSE NONNULL;
-/* Drops operations last changed before then that were collected, or whose session ended before then, and such
- * sessions, and approvals decided before then; *count of them all. */
+/* Drops what was last changed before then: collected operations, approvals that are decided, and all that belongs to
+ * sessions that ended before then, with these themselves; *count of operations and approvals. */
 bool store_prune(struct store *store, int64_t before_ms, size_t *count, struct err *err)
     MUSTUSE NONNULL;
 
@@ -128,7 +145,9 @@ struct store_approval {
     char *operation; /* NULL: a request, which has no operation */
     char *digest;    /* of shown, hex */
     char *rule;      /* what asked for a person */
-    char *shown;     /* canonical JSON: what the person sees, and what they decide about */
+    char *shown;     /* JSON: what a list shows of it; in clear */
+    char *full;      /* canonical JSON: what the person decides about; for store_approval_add alone */
+    char *basis;     /* of a yes for the session: the rules it was given under */
     char *state;     /* a word of the authority's enum */
     char *scope;     /* how far the yes goes; NULL: not decided */
     char *reason, *by; /* of the decision; NULL */
@@ -139,12 +158,14 @@ void store_approval_clear(struct store_approval *row) NONNULL; /* zeroed is fine
 bool store_approval_add(struct store *store, const struct store_approval *row, struct err *err) MUSTUSE NONNULL;
 bool store_approval_get(struct store *store, const char *id, struct store_approval *out, struct err *err)
     MUSTUSE NONNULL;
+/* Caller frees. ERR_LOCKED. */
+char *store_approval_full(struct store *store, const char *id, struct err *err) MUSTUSE NONNULL;
 /* The session's newest of that digest without an operation; *found tells. */
 bool store_approval_latest(struct store *store, const char *session, const char *digest,
                            struct store_approval *out, bool *found, struct err *err) MUSTUSE NONNULL;
 /* Those of a session (NULL: any) in a state (NULL: any), with that rule and scope (NULL: any). */
 struct store_approval_filter {
-    const char *session, *state, *rule, *scope, *operation;
+    const char *session, *state, *rule, *scope, *operation, *basis;
     int64_t expires_before_ms; /* 0: any */
     size_t limit;              /* 0: STORE_LIST_MAX */
 };
@@ -157,7 +178,7 @@ bool store_approvals(struct store *store, const struct store_approval_filter *fi
 /* From one state to another with what was decided (strings may be NULL); ERR_CONFLICT where it is in a third. */
 struct store_decision {
     const char *state, *scope, *reason, *by;
-    const char *shown, *digest; /* of edited arguments; NULL: as they were */
+    const char *shown, *full, *digest; /* of edited arguments; NULL: as they were */
 };
 bool store_approval_decide(struct store *store, const char *id, const char *from,
                            const struct store_decision *decision, int64_t now_ms, struct err *err) MUSTUSE NONNULL;

@@ -5,16 +5,17 @@
 #include "core/data/store_db.h"
 
 #define COLUMNS                                                                                                  \
-    "id, session, operation, digest, rule, shown, state, scope, reason, by, edited, created, expires, decided"
+    "id, session, operation, digest, rule, shown, state, scope, reason, by, edited, created, expires, decided, basis"
 /* What a filter asks; its values are bound by bind_filter. */
 #define MATCHES                                                                                                  \
     "(?1 IS NULL OR session = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR rule = ?3) AND "             \
-    "(?4 IS NULL OR scope = ?4) AND (?5 IS NULL OR operation = ?5) AND (?6 = 0 OR expires < ?6)"
+    "(?4 IS NULL OR scope = ?4) AND (?5 IS NULL OR operation = ?5) AND (?6 = 0 OR expires < ?6) AND " \
+    "(?8 IS NULL OR basis = ?8)"
 
 void store_approval_clear(struct store_approval *row)
 {
     char *texts[] = {row->id,    row->session, row->operation, row->digest, row->rule,
-                     row->shown, row->state,   row->scope,     row->reason, row->by};
+                     row->shown, row->state,   row->scope,     row->reason, row->by,   row->full, row->basis};
     for (size_t i = 0; i < COUNT(texts); i++)
         free(texts[i]);
     memset(row, 0, sizeof *row);
@@ -37,6 +38,7 @@ static void row_read(sqlite3_stmt *statement, struct store_approval *out)
         .created_ms = sqlite3_column_int64(statement, 11),
         .expires_ms = sqlite3_column_int64(statement, 12),
         .decided_ms = sqlite3_column_int64(statement, 13),
+        .basis = store_column(statement, 14),
     };
 }
 
@@ -54,18 +56,35 @@ static bool one_row(struct store *store, sqlite3_stmt *statement, struct store_a
     return ok;
 }
 
+static bool seal_full(struct store *store, const char *id, const char *full, struct buf *out, struct err *err)
+{
+    buf_init(out, 0);
+    if (strlen(full) > STORE_SHOWN_MAX)
+        return err_set(err, ERR_LIMIT, "what a person would have to read is longer than %d bytes", STORE_SHOWN_MAX);
+    return store_seal(store, NULL, id, "full", span_of(full), out, err);
+}
+
 bool store_approval_add(struct store *store, const struct store_approval *row, struct err *err)
 {
     sqlite3_stmt *statement = store_statement(
         store, STORE_APPROVAL_ADD,
-        "INSERT INTO approval (id, session, operation, digest, rule, shown, state, created, expires) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
-    if (strlen(row->shown) > STORE_SHOWN_MAX)
-        return err_set(err, ERR_LIMIT, "what a person would have to read is longer than %d bytes", STORE_SHOWN_MAX);
-    return statement &&
-           store_bind(statement, err, "tttttttii", row->id, row->session, row->operation, row->digest, row->rule,
-                      row->shown, row->state, row->created_ms, row->expires_ms) &&
+        "INSERT INTO approval (id, session, operation, digest, rule, shown, state, created, expires, basis, full, "
+        "sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
+    struct buf full CLEANUP(buf_wipe) = {0};
+    return statement && seal_full(store, row->id, row->full, &full, err) &&
+           store_bind(statement, err, "tttttttiitbi", row->id, row->session, row->operation, row->digest, row->rule,
+                      row->shown, row->state, row->created_ms, row->expires_ms, row->basis, full.data, full.len,
+                      (int64_t)(store->sealing == STORE_UNLOCKED)) &&
            store_done(store, statement, "storing an approval", NULL, err);
+}
+
+char *store_approval_full(struct store *store, const char *id, struct err *err)
+{
+    sqlite3_stmt *statement =
+        store_statement(store, STORE_APPROVAL_FULL, "SELECT full, sealed FROM approval WHERE id = ?", err);
+    if (!statement || !store_bind(statement, err, "t", id))
+        return NULL;
+    return store_sealed_text(store, statement, id, "full", STORE_SHOWN_MAX, err);
 }
 
 bool store_approval_get(struct store *store, const char *id, struct store_approval *out, struct err *err)
@@ -95,8 +114,8 @@ bool store_approval_latest(struct store *store, const char *session, const char 
 static bool bind_filter(sqlite3_stmt *statement, const struct store_approval_filter *filter, struct err *err)
 {
     size_t limit = filter->limit > 0 && filter->limit < STORE_LIST_MAX ? filter->limit : STORE_LIST_MAX;
-    return store_bind(statement, err, "tttttii", filter->session, filter->state, filter->rule, filter->scope,
-                      filter->operation, filter->expires_before_ms, (int64_t)limit);
+    return store_bind(statement, err, "tttttiit", filter->session, filter->state, filter->rule, filter->scope,
+                      filter->operation, filter->expires_before_ms, (int64_t)limit, filter->basis);
 }
 
 bool store_approval_count(struct store *store, const struct store_approval_filter *filter, size_t *count,
@@ -144,10 +163,13 @@ bool store_approval_decide(struct store *store, const char *id, const char *from
         store, STORE_APPROVAL_DECIDE,
         "UPDATE approval SET state = ?1, scope = coalesce(?2, scope), reason = coalesce(?3, reason), "
         "by = coalesce(?4, by), edited = edited OR ?5 IS NOT NULL, shown = coalesce(?5, shown), "
-        "digest = coalesce(?6, digest), decided = ?7 WHERE id = ?8 AND state = ?9", err);
-    if (!statement ||
-        !store_bind(statement, err, "ttttttitt", decision->state, decision->scope, decision->reason, decision->by,
-                    decision->shown, decision->digest, now_ms, id, from) ||
+        "digest = coalesce(?6, digest), decided = ?7, full = coalesce(?10, full), "
+        "sealed = CASE WHEN ?10 IS NULL THEN sealed ELSE ?11 END WHERE id = ?8 AND state = ?9", err);
+    struct buf full CLEANUP(buf_wipe) = {0};
+    if (!statement || (decision->full && !seal_full(store, id, decision->full, &full, err)) ||
+        !store_bind(statement, err, decision->full ? "ttttttittbi" : "ttttttitt", decision->state, decision->scope,
+                    decision->reason, decision->by, decision->shown, decision->digest, now_ms, id, from, full.data,
+                    full.len, (int64_t)(store->sealing == STORE_UNLOCKED)) ||
         !store_done(store, statement, "storing a decision", &changes, err))
         return false;
     if (changes == 1)

@@ -5,8 +5,9 @@
 #include "core/data/store_db.h"
 
 #define COLUMNS                                                                                    \
-    "id, session, connector, tool, operation, args, state, key, content_type, error, status, "     \
-    "created, updated, coalesce(length(result), 0), truncated, collected"
+    "id, session, connector, tool, operation, state, key, content_type, error, status, created, "    \
+    "updated, coalesce(length(result), 0) - (sealed >> 1) * 32, truncated, collected"
+_Static_assert(STORE_SEAL_BYTES == 32, "what the length of a result is told with");
 
 void store_operation_clear(struct store_operation *row)
 {
@@ -25,17 +26,16 @@ static void row_read(sqlite3_stmt *statement, struct store_operation *out)
         .connector = store_column(statement, 2),
         .tool = store_column(statement, 3),
         .operation = store_column(statement, 4),
-        .args = store_column(statement, 5),
-        .state = store_column(statement, 6),
-        .idempotency_key = store_column(statement, 7),
-        .content_type = store_column(statement, 8),
-        .error = store_column(statement, 9),
-        .status = sqlite3_column_int64(statement, 10),
-        .created_ms = sqlite3_column_int64(statement, 11),
-        .updated_ms = sqlite3_column_int64(statement, 12),
-        .result_bytes = sqlite3_column_int64(statement, 13),
-        .truncated = sqlite3_column_int(statement, 14) != 0,
-        .collected = sqlite3_column_int(statement, 15) != 0,
+        .state = store_column(statement, 5),
+        .idempotency_key = store_column(statement, 6),
+        .content_type = store_column(statement, 7),
+        .error = store_column(statement, 8),
+        .status = sqlite3_column_int64(statement, 9),
+        .created_ms = sqlite3_column_int64(statement, 10),
+        .updated_ms = sqlite3_column_int64(statement, 11),
+        .result_bytes = sqlite3_column_int64(statement, 12),
+        .truncated = sqlite3_column_int(statement, 13) != 0,
+        .collected = sqlite3_column_int(statement, 14) != 0,
     };
 }
 
@@ -53,19 +53,36 @@ static bool one_row(struct store *store, sqlite3_stmt *statement, struct store_o
     return ok;
 }
 
+static bool seal_args(struct store *store, const char *id, const char *args, struct buf *out, struct err *err)
+{
+    buf_init(out, 0);
+    if (strlen(args) > STORE_ARGS_MAX)
+        return err_set(err, ERR_LIMIT, "the arguments are longer than %d bytes", STORE_ARGS_MAX);
+    return store_seal(store, NULL, id, "args", span_of(args), out, err);
+}
+
 bool store_operation_add(struct store *store, const struct store_operation *row, struct err *err)
 {
     sqlite3_stmt *statement = store_statement(
         store, STORE_OPERATION_ADD,
         "INSERT INTO operation (id, session, connector, tool, operation, args, state, key, created, "
-        "updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
-    if (strlen(row->args) > STORE_ARGS_MAX)
-        return err_set(err, ERR_LIMIT, "the arguments are longer than %d bytes", STORE_ARGS_MAX);
-    return statement &&
-           store_bind(statement, err, "ttttttttii", row->id, row->session, row->connector, row->tool,
-                      row->operation, row->args, row->state, row->idempotency_key, row->created_ms,
-                      row->updated_ms) &&
+        "updated, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
+    struct buf args CLEANUP(buf_wipe) = {0};
+    if (!statement || !seal_args(store, row->id, row->args, &args, err))
+        return false;
+    return store_bind(statement, err, "tttttbttiii", row->id, row->session, row->connector, row->tool, row->operation,
+                      args.data, args.len, row->state, row->idempotency_key, row->created_ms, row->updated_ms,
+                      (int64_t)(store->sealing == STORE_UNLOCKED)) &&
            store_done(store, statement, "storing an operation", NULL, err);
+}
+
+char *store_operation_args(struct store *store, const char *id, struct err *err)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_OPERATION_ARGS,
+                                              "SELECT args, sealed & 1 FROM operation WHERE id = ?", err);
+    if (!statement || !store_bind(statement, err, "t", id))
+        return NULL;
+    return store_sealed_text(store, statement, id, "args", STORE_ARGS_MAX, err);
 }
 
 bool store_operation_get(struct store *store, const char *id, struct store_operation *out,
@@ -122,10 +139,11 @@ bool store_operation_edit(struct store *store, const char *id, const char *state
     size_t changes = 0;
     sqlite3_stmt *statement = store_statement(
         store, STORE_OPERATION_EDIT,
-        "UPDATE operation SET args = ?, updated = ? WHERE id = ? AND state = ?", err);
-    if (strlen(args) > STORE_ARGS_MAX)
-        return err_set(err, ERR_LIMIT, "the arguments are longer than %d bytes", STORE_ARGS_MAX);
-    return statement && store_bind(statement, err, "titt", args, now_ms, id, state) &&
+        "UPDATE operation SET args = ?, sealed = (sealed & 2) | ?, updated = ? WHERE id = ? AND state = ?", err);
+    struct buf sealed CLEANUP(buf_wipe) = {0};
+    return statement && seal_args(store, id, args, &sealed, err) &&
+           store_bind(statement, err, "biitt", sealed.data, sealed.len, (int64_t)(store->sealing == STORE_UNLOCKED),
+                      now_ms, id, state) &&
            store_done(store, statement, "storing an operation's arguments", &changes, err) &&
            (changes == 1 || not_moved(store, id, state, err));
 }
@@ -137,13 +155,18 @@ bool store_operation_finish(struct store *store, const char *id, const char *fro
     sqlite3_stmt *statement = store_statement(
         store, STORE_OPERATION_FINISH,
         "UPDATE operation SET state = ?, updated = ?, status = ?, content_type = ?, error = ?, "
-        "result = ?, truncated = ? WHERE id = ? AND state = ?", err);
+        "result = ?, truncated = ?, sealed = (sealed & 1) | ? WHERE id = ? AND state = ?", err);
+    struct span result = {outcome->result, outcome->result_len};
+    struct err locked = {0};
+    struct buf kept CLEANUP(buf_wipe) = {0};
     if (outcome->result_len > STORE_RESULT_MAX)
         return err_set(err, ERR_LIMIT, "a result is longer than %d bytes", STORE_RESULT_MAX);
+    bool seal = result.len > 0 && (outcome->key || store->sealing == STORE_UNLOCKED);
+    bool lost = result.len > 0 && !store_seal(store, outcome->key, id, "result", result, &kept, &locked);
     return statement &&
-           store_bind(statement, err, "tiittbitt", outcome->state, now_ms, outcome->status,
-                      outcome->content_type, outcome->error, outcome->result, outcome->result_len,
-                      (int64_t)outcome->truncated, id, from) &&
+           store_bind(statement, err, "tiittbiitt", outcome->state, now_ms, outcome->status,
+                      outcome->content_type, outcome->error, kept.data, kept.len,
+                      (int64_t)(outcome->truncated || lost), (int64_t)(seal && !lost) * 2, id, from) &&
            store_done(store, statement, "storing an operation's result", &changes, err) &&
            (changes == 1 || not_moved(store, id, from, err));
 }
@@ -151,17 +174,19 @@ bool store_operation_finish(struct store *store, const char *id, const char *fro
 bool store_operation_result(struct store *store, const char *id, struct buf *out, struct err *err)
 {
     sqlite3_stmt *statement = store_statement(
-        store, STORE_OPERATION_RESULT, "SELECT result FROM operation WHERE id = ?", err);
+        store, STORE_OPERATION_RESULT, "SELECT result, sealed >> 1 FROM operation WHERE id = ?", err);
     buf_init(out, STORE_RESULT_MAX);
     if (!statement || !store_bind(statement, err, "t", id))
         return false;
     int result = sqlite3_step(statement);
     bool ok = result == SQLITE_ROW;
     if (ok) {
-        const void *data = sqlite3_column_blob(statement, 0);
-        int len = sqlite3_column_bytes(statement, 0);
-        ok = len == 0 || buf_add(out, data, (size_t)len) ||
-             err_set(err, ERR_LIMIT, "a stored result is longer than %d bytes", STORE_RESULT_MAX);
+        struct span kept = {sqlite3_column_blob(statement, 0), (size_t)sqlite3_column_bytes(statement, 0)};
+        if (sqlite3_column_int(statement, 1) != 0)
+            ok = store_open_sealed(store, id, "result", kept, out, err);
+        else
+            ok = kept.len == 0 || buf_add(out, kept.p, kept.len) ||
+                 err_set(err, ERR_LIMIT, "a stored result is longer than %d bytes", STORE_RESULT_MAX);
     } else if (result == SQLITE_DONE) {
         err_set(err, ERR_NOT_FOUND, "there is no operation %.40s", id);
     } else {
@@ -245,32 +270,32 @@ bool store_make_room(struct store *store, const char *session, struct err *err)
         store, STORE_MAKE_ROOM, "DELETE FROM operation WHERE session = ? AND collected = 1 AND key IS NULL", err);
     sqlite3_stmt *empty = store_statement(
         store, STORE_EMPTY,
-        "UPDATE operation SET result = NULL, truncated = 1 WHERE session = ? AND collected = 1 AND "
-        "length(result) > 0", err);
+        "UPDATE operation SET result = NULL, sealed = sealed & 1, truncated = 1 WHERE session = ? AND "
+        "collected = 1 AND length(result) > 0", err);
     return drop && empty && store_bind(drop, err, "t", session) &&
            store_done(store, drop, "dropping collected results", NULL, err) && store_bind(empty, err, "t", session) &&
            store_done(store, empty, "dropping collected results", NULL, err);
 }
 
+#define ENDED "session NOT IN (SELECT id FROM session WHERE ended = 0 OR ended >= ?1)"
 bool store_prune(struct store *store, int64_t before_ms, size_t *count, struct err *err)
 {
-    sqlite3_stmt *statement = store_statement(
-        store, STORE_PRUNE,
-        "DELETE FROM operation WHERE updated < ?1 AND (collected = 1 OR session IN "
-        "(SELECT id FROM session WHERE ended > 0 AND ended < ?1))", err);
-    sqlite3_stmt *sessions = store_statement(
-        store, STORE_PRUNE_SESSIONS,
-        "DELETE FROM session WHERE ended > 0 AND ended < ? AND id NOT IN (SELECT session FROM operation)", err);
+    sqlite3_stmt *operations = store_statement(
+        store, STORE_PRUNE, "DELETE FROM operation WHERE updated < ?1 AND (collected = 1 OR " ENDED ")", err);
     sqlite3_stmt *approvals = store_statement(
-        store, STORE_PRUNE_APPROVALS, "DELETE FROM approval WHERE decided > 0 AND decided < ?", err);
-    size_t old = 0;
+        store, STORE_PRUNE_APPROVALS,
+        "DELETE FROM approval WHERE max(created, decided) < ?1 AND (decided > 0 OR " ENDED ")", err);
+    sqlite3_stmt *sessions = store_statement(
+        store, STORE_PRUNE_SESSIONS, "DELETE FROM session WHERE ended > 0 AND ended < ?", err);
+    size_t decided = 0;
     *count = 0;
-    bool done = statement && approvals && sessions && store_bind(statement, err, "i", before_ms) &&
-           store_done(store, statement, "dropping old results", count, err) &&
-           store_bind(sessions, err, "i", before_ms) &&
-           store_done(store, sessions, "dropping ended sessions", NULL, err) &&
-           store_bind(approvals, err, "i", before_ms) &&
-           store_done(store, approvals, "dropping old decisions", &old, err);
-    *count += old;
-    return done;
+    if (!operations || !approvals || !sessions || !store_bind(operations, err, "i", before_ms) ||
+        !store_done(store, operations, "dropping old results", count, err) ||
+        !store_bind(approvals, err, "i", before_ms) ||
+        !store_done(store, approvals, "dropping old decisions", &decided, err) ||
+        !store_bind(sessions, err, "i", before_ms) ||
+        !store_done(store, sessions, "dropping old sessions", NULL, err))
+        return false;
+    *count += decided;
+    return true;
 }

@@ -63,6 +63,44 @@ static bool on_decided(void *arg, const struct ipc_message *message)
 
 /* ---- the question ---- */
 
+/* A field that says nothing of what is done, or another thing each time. All others are shown, and are part of what is
+ * approved: services take arguments in fields of their own (Destination, Dropbox-API-Arg, X-HTTP-Method). */
+static bool says_nothing(struct span name)
+{
+    static const char *const names[] = {
+        "Host", "Content-Length", "Content-Type", "Connection", "Keep-Alive", "Transfer-Encoding", "TE", "Expect",
+        "Proxy-Authorization", "Proxy-Connection", "Authorization", "Cookie", "User-Agent", "Accept",
+        "Accept-Encoding", "Accept-Language", "Date", "Traceparent", "Tracestate", "X-Request-Id"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (span_eqis(name, names[i]))
+            return true;
+    return false;
+}
+
+/* "name: value" each. False: one that nobody could be shown. */
+static bool put_fields(json_t *question, const struct msg_fields *fields)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct msg_field *field = &fields->items[i];
+        if (says_nothing(field->name))
+            continue;
+        AUTOFREE char *line = mem_printf("%.*s: %.*s", SPAN_ARG(field->name), SPAN_ARG(field->value));
+        for (size_t c = 0; c < field->name.len; c++) /* as HTTP/2 has them */
+            if (line[c] >= 'A' && line[c] <= 'Z')
+                line[c] |= 0x20;
+        bool clean = text_utf8_valid(span_of(line)) && strchr(line, '\t') == NULL;
+        if (!clean || json_array_append_new(list, json_string(line)) != 0) {
+            json_decref(list);
+            return false;
+        }
+    }
+    if (json_array_size(list) > 0)
+        json_object_set(question, "fields", list);
+    json_decref(list);
+    return true;
+}
+
 static void ask(struct flow *flow)
 {
     const struct target *target = flow->target;
@@ -81,12 +119,17 @@ static void ask(struct flow *flow)
     json_put(question, "request", flow->id.text);
     buf_init(&payload, IPC_PAYLOAD_MAX);
     flow_set_state(flow, FLOW_WAITING);
+    struct err err;
+    if (!put_fields(question, &flow->request->fields)) {
+        err_set(&err, ERR_DATA, "a request whose fields are not plain text cannot be shown to a person");
+        flow_refuse(flow, &err, 400, flow->decision.rule, NULL);
+        return;
+    }
     if (json_write(question, &payload) && buf_add(&payload, "", 1) &&
         (flow->held.len == 0 || buf_add(&payload, flow->held.data, flow->held.len))) {
         flow->ask = plane_ask_bytes(flow->plane, MESSAGE_APPROVAL_ASK, payload.data, payload.len, on_decided, flow);
         return;
     }
-    struct err err;
     err_set(&err, ERR_LIMIT, "a request with a head of this size cannot wait for a person's approval");
     flow_refuse(flow, &err, 431, flow->decision.rule, NULL);
 }

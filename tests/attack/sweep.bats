@@ -132,6 +132,28 @@ sandboxed() {
     [ -s "$AILERON_HOME"/audit/*.jsonl ]
 }
 
+# The text of an operation goes into state.db sealed. That the sweep finds it where it is in clear, the record's path says.
+@test "C01 what an agent asks for and what a service answers is in no file of the home" {
+    printf 'word-%s' "$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')" > "$WORLD/argument"
+    printf 'path-%s' "$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')" > "$WORLD/path"
+    rm -f "$WORLD/ws/said"
+    # In a file: a session's command line is kept as it was given.
+    echo "svc create --name $(cat "$WORLD/path") --tags $(cat "$WORLD/argument") > said" > "$WORLD/ws/call"
+    inside sh call
+    grep -q '"open"' "$WORLD/ws/said"
+    run "$TESTS_LIB/sweep" "$WORLD/path" --tree "$AILERON_HOME/audit"
+    [ "$status" -eq 1 ]
+    run "$TESTS_LIB/sweep" "$WORLD/argument" --tree "$AILERON_HOME"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    printf '"open": true, "path"' > "$WORLD/answer"
+    run "$TESTS_LIB/sweep" "$WORLD/answer" --tree "$AILERON_HOME"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run "$TESTS_LIB/sweep" "$WORLD/answer" --tree "$WORLD/ws"
+    [ "$status" -eq 1 ]
+}
+
 @test "C01 still not after the vault was locked, unlocked, read and written" {
     aileron vault get --reveal user/api > /dev/null
     aileron vault put --from-file="$WORLD/up/secret" user/again

@@ -116,18 +116,53 @@ one_waits() { [ "$(waiting | wc -l)" -eq 1 ]; }
     grep -q '^403$' "$WORLD/out"
 }
 
+notify_with() { # COMMAND as a YAML list
+    sed -i '/^approvals:/d' "$AILERON_HOME/config.yaml"
+    [ -z "$1" ] || echo "approvals: { notify: $1 }" >> "$AILERON_HOME/config.yaml"
+    aileron policy reload > /dev/null
+}
+
 @test "a notification command gets what waits as JSON" {
     printf '#!/bin/sh\ncat > %q/note.new; mv %q/note.new %q/note\n' "$WORLD" "$WORLD" "$WORLD" > "$WORLD/notify"
     chmod +x "$WORLD/notify"
-    echo "approvals: { notify: [\"$WORLD/notify\"] }" >> "$AILERON_HOME/config.yaml"
-    aileron policy reload > /dev/null
+    notify_with "[\"$WORLD/notify\"]"
     agent 'curl -s -o out -d n=1 https://api.test/open/pay'
     wait_for test -s "$WORLD/note"
-    /usr/bin/python3 -c 'import json, sys; n = json.load(open(sys.argv[1])); assert n["shown"]["path"] == "/open/pay", n' "$WORLD/note"
+    [ "$(jq -r .shown.path "$WORLD/note")" = /open/pay ]
+    [ "$(jq -r .summary,.host "$WORLD/note")" = $'POST api.test/open/pay\napi.test' ]
+    [ "$(jq -r .id "$WORLD/note")" = "$(waiting)" ]
+    [ "$(jq -r .session "$WORLD/note")" = "$(aileron approvals list | awk '{print $3}')" ]
     aileron approvals deny "$(waiting)"
     agent_ends 0
-    sed -i '/^approvals:/d' "$AILERON_HOME/config.yaml"
-    aileron policy reload > /dev/null
+    notify_with ''
+}
+
+@test "contrib/notify: what is shown to a person is text, and what leaves the host has no arguments" {
+    mkdir -p "$WORLD/stub"
+    printf '#!/bin/sh\nprintf "%%s\\n" "$@" > %q/desktop.new; mv %q/desktop.new %q/desktop\n' "$WORLD" "$WORLD" "$WORLD" \
+        > "$WORLD/stub/notify-send"
+    printf '#!/bin/sh\ncat > %q/hook.new; printf "%%s " "$@" > %q/hook.args; mv %q/hook.new %q/hook\n' "$WORLD" "$WORLD" \
+        "$WORLD" "$WORLD" > "$WORLD/stub/curl"
+    chmod +x "$WORLD/stub"/*
+    for script in desktop webhook; do
+        printf '#!/bin/sh\nPATH=%q:$PATH exec %q https://hook.example/x\n' "$WORLD/stub" "$ROOT/contrib/notify/$script" \
+            > "$WORLD/run-$script"
+        chmod +x "$WORLD/run-$script"
+        notify_with "[\"$WORLD/run-$script\"]"
+        agent 'curl -s -o out -d "MARKER=1" "https://api.test/open/<b>pay"'
+        wait_for one_waits
+        [ "$script" = webhook ] || wait_for test -s "$WORLD/desktop"
+        [ "$script" = desktop ] || wait_for test -s "$WORLD/hook"
+        aileron approvals deny "$(waiting)"
+        agent_ends 0
+    done
+    notify_with ''
+    grep -q '^Approval for api.test$' "$WORLD/desktop"
+    grep -q '^POST api.test/open/.*pay$' "$WORLD/desktop"
+    absent -q '<b>' "$WORLD/desktop"
+    [ "$(jq -r 'keys | join(" ")' "$WORLD/hook")" = "host id session summary text" ]
+    absent -q MARKER "$WORLD/hook"
+    grep -q 'https://hook.example/x' "$WORLD/hook.args"
 }
 
 @test "A01: the session API and the sandbox have no way to decide" {

@@ -211,6 +211,20 @@ static void make_vault(struct world *world)
     secret_free(kek);
 }
 
+static inline void unlock_vault(struct world *world)
+{
+    struct vault_kdf kdf = {.salt = {7}, .t = 1, .m_kib = 64, .p = 1};
+    struct err err = {0};
+    struct buf answer;
+    struct secret *kek = vault_kdf_derive(&kdf, "pass", 4, &err);
+
+    if (!client_ask_secret(world->client, "/v1/vault/unlock", json_object(), secret_bytes(kek), secret_len(kek),
+                           &answer, &err))
+        fail_msg("unlock: %s", err.message);
+    buf_wipe(&answer);
+    secret_free(kek);
+}
+
 UNUSED static void put_secret(struct world *world, const char *path, const char *kind, const char *username,
                        const char *secret)
 {

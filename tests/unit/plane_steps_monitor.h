@@ -25,6 +25,16 @@ static inline enum message_type step_type(struct script *script, const char *wor
     return 0;
 }
 
+static inline void drop_blanks(char *text)
+{
+    char *to = text;
+    for (; *text; text++)
+        if (*text != ' ')
+            *to++ = *text;
+    *to = 0;
+}
+
+/* A list is written without blanks. */
 /* key=value words against an object. Returns NULL, or the first word that does not fit. */
 static inline const char *mismatch(const json_t *object, const struct step *step, size_t from)
 {
@@ -36,6 +46,8 @@ static inline const char *mismatch(const json_t *object, const struct step *step
         AUTOFREE char *shown = json_is_string(value) ? mem_strdup(json_string_value(value))
                                : value               ? json_canonical(value)
                                                      : mem_strdup("-");
+        if (json_is_array(value))
+            drop_blanks(shown);
         if (!span_eqs(rest, shown))
             return step->words[i];
     }

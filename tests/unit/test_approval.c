@@ -161,6 +161,7 @@ static void f01_what_waits_survives_the_daemon(void **state)
     stop_monitor(world, SIGKILL);
     start_monitor(world);
     connect_worker(world);
+    unlock_vault(world);
     expect_approval(world, waiting, "pending");
     expect_operation(world, 3, op_id, "unknown"); /* it had been told to the worker: never a second time */
     decide(world, waiting, "approve", "once");

@@ -63,10 +63,24 @@ static void a_yes_is_for_one_request_and_these_bytes(void **state)
     ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "one");
     AUTOFREE char *first = the_pending(world);
     tell(world, MESSAGE_CANCEL, 1, "", 0); /* its client has gone: the yes waits for a retry */
+    tell_json(world, MESSAGE_OP_GET, 9, json_pack("{s:s}", "id", "op_none")); /* the answer comes after that */
+    expect_refusal(world, 9, "not_found");
     decide(world, first, "approve", "once");
     ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "other");
     AUTOFREE char *second = the_pending(world);
     assert_string_not_equal(first, second);
+    /* A field may carry what is done: with another one it is another request. */
+    json_t *with_field = request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZD");
+    json_object_set_new(with_field, "fields", json_pack("[s]", "destination: /elsewhere"));
+    ask_request(world, 4, with_field, "one");
+    json_t *waits = NULL;
+    for (int i = 0; i < 500 && json_array_size(json_object_get(waits, "approvals")) != 2; i++) {
+        json_decref(waits);
+        pause_ms(10);
+        waits = ask(world, "GET", "/v1/approvals?state=pending", NULL);
+    }
+    assert_int_equal(json_array_size(json_object_get(waits, "approvals")), 2);
+    json_decref(waits);
     ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC"), "one");
     json_decref(hear_json(world, MESSAGE_APPROVED, 3));
     expect_approval(world, first, "used");
@@ -148,6 +162,67 @@ static void c13_a_worker_cannot_decide_or_lie(void **state)
     assert_int_equal(count_lines(world, "worker.protocol", "reason", NULL), 1);
 }
 
+/* As many are held or wait as may; one more is answered at once, as pending. */
+static void so_many_are_held(void **state)
+{
+    struct world *world = *state;
+    static char payload[FRAME_BYTES];
+    size_t len;
+
+    ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "");
+    AUTOFREE char *approval = the_pending(world);
+    for (uint32_t id = 2; id <= 256; id++)
+        tell_json(world, MESSAGE_OP_GET, id, json_pack("{s:s, s:i}", "id", approval, "wait_ms", 60000));
+    tell_json(world, MESSAGE_OP_GET, 1000, json_pack("{s:s, s:i}", "id", approval, "wait_ms", 60000));
+    json_decref(hear_json(world, MESSAGE_OP_STATE, 1000)); /* the first answer of all */
+    ask_request(world, 1001, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
+    json_t *answer JSON_AUTO = hear_json(world, MESSAGE_REFUSED, 1001);
+    assert_string_equal(text_at(answer, "code"), "pending");
+    decide(world, approval, "approve", "once");
+    for (int i = 0; i < 256; i++)
+        (void)hear(world, payload, sizeof payload, &len);
+    expect_approval(world, approval, "used");
+}
+
+/* What a person said so long ago, the daemon being away meanwhile. */
+static void decided_ago(struct world *world, const char *approval, int64_t ago_ms)
+{
+    AUTOFREE char *path = file_join(world->home, "state.db");
+    struct store_decision decision = {.state = "approved", .scope = "once", .by = "test"};
+    struct err err = {0};
+
+    stop_monitor(world, SIGKILL);
+    struct store *store = store_open(path, &err);
+    assert_non_null(store);
+    if (!store_approval_decide(store, approval, "approved", &decision, (int64_t)clock_wall_ms() - ago_ms, &err))
+        fail_msg("%s", err.message);
+    store_close(store);
+    start_monitor(world);
+    connect_worker(world);
+}
+
+static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
+{
+    enum { GRANT_MS = 15 * 60 * 1000, SLACK_MS = 60 * 1000 };
+    struct world *world = *state;
+
+    ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "");
+    AUTOFREE char *first = the_pending(world);
+    tell(world, MESSAGE_CANCEL, 1, "", 0);
+    decide(world, first, "approve", "once");
+    decided_ago(world, first, GRANT_MS - SLACK_MS);
+    ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
+    json_decref(hear_json(world, MESSAGE_APPROVED, 2));
+    ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC"), "");
+    AUTOFREE char *second = the_pending(world);
+    tell(world, MESSAGE_CANCEL, 3, "", 0);
+    decide(world, second, "approve", "once");
+    decided_ago(world, second, GRANT_MS + 1);
+    ask_request(world, 4, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZD"), "");
+    AUTOFREE char *third = the_pending(world); /* the person is asked anew */
+    assert_string_not_equal(second, third);
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
@@ -159,6 +234,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(what_nobody_decides_is_answered_in_time, setup_short, world_teardown),
         cmocka_unit_test_setup_teardown(what_the_rules_decide_needs_nobody, setup, world_teardown),
         cmocka_unit_test_setup_teardown(c13_a_worker_cannot_decide_or_lie, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(so_many_are_held, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_yes_is_good_for_a_quarter_of_an_hour, setup, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,40 @@ static void test_bounded(void **state)
     wait_for_inlet_end();
 }
 
+/* Of those above the bound 256 in two seconds are told so; the next one is only closed. */
+static void test_turned_away(void **state)
+{
+    (void)state;
+    int clients[16], told = 0;
+    char byte;
+    set_text(&world.config, mem_strdup("limits: { connections: 16 }\n"));
+    world_load(&world);
+    int control = hand_over_good();
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = reach();
+    while (world.plane.connections < 16)
+        world_turn(&world);
+    clock_fake(clock_wall_ms(), clock_mono_ms()); /* it is all at once, however long it takes */
+    for (ssize_t n = 1; n > 0 && told <= 2 * 256;) {
+        int fd = reach();
+        for (n = -1; n < 0;) {
+            world_turn(&world);
+            n = recv(fd, &byte, 1, MSG_DONTWAIT);
+            assert_true(n >= 0 || errno == EAGAIN || errno == ECONNRESET);
+            if (n < 0 && errno == ECONNRESET)
+                n = 0;
+        }
+        told += n > 0;
+        close(fd);
+    }
+    clock_fake(0, 0);
+    assert_int_equal(told, 256);
+    for (size_t i = 0; i < COUNT(clients); i++)
+        close(clients[i]);
+    close(control);
+    wait_for_inlet_end();
+}
+
 static void test_not_while_draining(void **state)
 {
     (void)state;
@@ -312,6 +346,7 @@ int main(void)
         T(test_what_does_not_listen), T(test_one_and_no_more),
         T(test_token),           T(test_descriptor_that_nobody_wants),
         T(test_flags_and_options), T(test_bounded),
+        T(test_turned_away),
         T(test_not_while_draining),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -430,6 +430,50 @@ static void a_flood_waits_its_turn(void **state)
     assert_in_range(before, 0, 2);
 }
 
+/* As many wait as may; one more is answered at once. */
+static void so_many_wait(void **state)
+{
+    enum { WAITERS = 256 };
+    struct world *world = *state;
+    AUTOFREE char *op_id = begin(world, 1, "x", NULL);
+
+    for (uint32_t id = 2; id <= 1 + WAITERS; id++)
+        get(world, id, op_id, 60000);
+    get(world, 1000, op_id, 60000);
+    json_t *shown = hear_json(world, MESSAGE_OP_STATE, 1000); /* the first answer of all */
+    assert_string_equal(text_at(shown, "state"), "running");
+    json_decref(shown);
+    finish(world, 1, op_id, "succeeded", 200);
+    for (uint32_t i = 0; i < WAITERS; i++) {
+        static char payload[FRAME_BYTES];
+        size_t len;
+        assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_OP_STATE);
+    }
+}
+
+static char *last_listed(struct world *world, uint32_t id)
+{
+    tell_json(world, MESSAGE_OP_LIST, id, json_object());
+    json_t *all JSON_AUTO = hear_json(world, MESSAGE_OP_LISTED, id);
+    json_t *rows = json_object_get(all, "operations");
+    assert_int_equal(json_array_size(rows), 100);
+    return mem_strdup(text_at(json_array_get(rows, 99), "id"));
+}
+
+static void the_newest_are_listed(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *oldest = begin(world, 1, "x", NULL), *kept = begin(world, 2, "x", NULL);
+
+    for (uint32_t id = 3; id <= 100; id++)
+        free(begin(world, id, "x", NULL));
+    AUTOFREE char *last = last_listed(world, 200);
+    assert_string_equal(last, oldest);
+    free(begin(world, 101, "x", NULL));
+    AUTOFREE char *other = last_listed(world, 201);
+    assert_string_equal(other, kept);
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
@@ -448,6 +492,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(an_error_is_kept_up_to_its_bound, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_flood_waits_its_turn, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f01_what_ran_is_unknown_after_death, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(so_many_wait, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(the_newest_are_listed, setup, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

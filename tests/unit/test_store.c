@@ -165,8 +165,50 @@ static void lists_and_sweeps(void **state)
     filter = (struct store_operation_filter){.uncollected = true};
     assert_true(store_operations(store, &filter, list, &seen, &err));
     assert_string_equal(seen, "op_3,op_2,op_1,op_3,op_1,op_3,op_2,op_1,");
+    store_close(store);
+}
+
+static size_t rows_left(struct store *store)
+{
+    AUTOFREE char *seen = mem_strdup("");
+    struct err err;
+    size_t count = 0;
+    assert_true(store_operations(store, &(struct store_operation_filter){0}, list, &seen, &err));
+    for (const char *at = seen; (at = strchr(at, ',')) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* What was collected goes when it is old, and what a session left behind once the session has ended, too. */
+static void old_rows_go(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store *store = open_good();
+    struct store_approval approval = {.id = (char[]){"apr_1"}, .session = (char[]){"s1"}, .digest = (char[]){"d"},
+                                      .rule = (char[]){"r"}, .shown = (char[]){"{}"}, .full = (char[]){"{}"},
+                                      .state = (char[]){"pending"}, .created_ms = 5, .expires_ms = 1000};
+    struct store_decision decision = {.state = "denied"};
+    size_t count;
+    bool changed;
+    assert_true(store_session_add(store, "s1", 1, "{}", &err));
+    assert_true(add(store, "op_1", NULL, &err) && add(store, "op_2", NULL, &err));
+    assert_true(store_approval_add(store, &approval, &err));
+    approval.id[4] = '2';
+    assert_true(store_approval_add(store, &approval, &err));
+    assert_true(store_operation_collect(store, "s1", "op_2", &changed, &err));
+    assert_true(store_approval_decide(store, "apr_2", "pending", &decision, 9, &err));
+    assert_true(store_prune(store, 5, &count, &err));
+    assert_int_equal(count, 0);
     assert_true(store_prune(store, 10, &count, &err));
-    assert_int_equal(count, 1);
+    assert_int_equal(count, 2);
+    assert_int_equal(rows_left(store), 1); /* not collected, and its session is there */
+    assert_true(store_session_end(store, "s1", 20, &err));
+    assert_true(store_prune(store, 20, &count, &err));
+    assert_int_equal(count, 0);
+    assert_true(store_prune(store, 21, &count, &err));
+    assert_int_equal(count, 2);
+    assert_int_equal(rows_left(store), 0);
     store_close(store);
 }
 
@@ -337,7 +379,7 @@ static void F04_damage_that_is_found_later_is_remembered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sessions), TEST(operations_move_once), TEST(lists_and_sweeps),
+        TEST(sessions), TEST(operations_move_once), TEST(lists_and_sweeps), TEST(old_rows_go),
         TEST(what_nobody_can_collect_goes), TEST(sizes_are_bounded), TEST(transactions),
         TEST(F01_what_was_committed_survives_a_kill),
         TEST(F03_a_full_disk_is_told_and_passes), TEST(F04_damage_is_told),
