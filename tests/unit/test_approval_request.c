@@ -63,6 +63,7 @@ static void a_yes_is_for_one_request_and_these_bytes(void **state)
     ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "one");
     AUTOFREE char *first = the_pending(world);
     tell(world, MESSAGE_CANCEL, 1, "", 0); /* its client has gone: the yes waits for a retry */
+    expect_operation(world, 90, first, "pending"); /* that has arrived: messages are in order */
     tell_json(world, MESSAGE_OP_GET, 9, json_pack("{s:s}", "id", "op_none")); /* the answer comes after that */
     expect_refusal(world, 9, "not_found");
     decide(world, first, "approve", "once");
@@ -210,6 +211,7 @@ static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
     ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "");
     AUTOFREE char *first = the_pending(world);
     tell(world, MESSAGE_CANCEL, 1, "", 0);
+    expect_operation(world, 90, first, "pending");
     decide(world, first, "approve", "once");
     decided_ago(world, first, GRANT_MS - SLACK_MS);
     ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
@@ -217,6 +219,7 @@ static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
     ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC"), "");
     AUTOFREE char *second = the_pending(world);
     tell(world, MESSAGE_CANCEL, 3, "", 0);
+    expect_operation(world, 91, second, "pending");
     decide(world, second, "approve", "once");
     decided_ago(world, second, GRANT_MS + 1);
     ask_request(world, 4, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZD"), "");
