@@ -193,8 +193,8 @@ static bool add_etc(const char *root, struct buf *args, struct err *err)
         if (fd >= 0)
             close(fd);
     } else if (!cover(fd, HOST_ETC, &walk, args)) {
-        good = err_set(err, ERR_LAUNCH, "%s has more than %d entries, %d deep, or too many that others cannot read", path,
-                       ETC_ENTRIES_MAX, ETC_DEPTH_MAX);
+        good = err_set(err, ERR_LAUNCH, "%s has more than %d entries, %d deep, or too many that others cannot read",
+                       path, ETC_ENTRIES_MAX, ETC_DEPTH_MAX);
         err_hint(err, "Move what no agent needs elsewhere, or use --sandbox=docker");
     }
     for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;)

@@ -162,7 +162,7 @@ static void c13_a_worker_cannot_decide_or_lie(void **state)
     assert_int_equal(count_lines(world, "worker.protocol", "reason", NULL), 1);
 }
 
-/* As many are held or wait as may; one more is answered at once, as pending. */
+/* As many are held or wait as may; one more wait is refused, one more request answered at once as pending. */
 static void so_many_are_held(void **state)
 {
     struct world *world = *state;
@@ -174,7 +174,7 @@ static void so_many_are_held(void **state)
     for (uint32_t id = 2; id <= 256; id++)
         tell_json(world, MESSAGE_OP_GET, id, json_pack("{s:s, s:i}", "id", approval, "wait_ms", 60000));
     tell_json(world, MESSAGE_OP_GET, 1000, json_pack("{s:s, s:i}", "id", approval, "wait_ms", 60000));
-    json_decref(hear_json(world, MESSAGE_OP_STATE, 1000)); /* the first answer of all */
+    json_decref(hear_json(world, MESSAGE_REFUSED, 1000)); /* the first answer of all */
     ask_request(world, 1001, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
     json_t *answer JSON_AUTO = hear_json(world, MESSAGE_REFUSED, 1001);
     assert_string_equal(text_at(answer, "code"), "pending");
@@ -198,6 +198,7 @@ static void decided_ago(struct world *world, const char *approval, int64_t ago_m
         fail_msg("%s", err.message);
     store_close(store);
     start_monitor(world);
+    unlock_vault(world);
     connect_worker(world);
 }
 
