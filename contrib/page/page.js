@@ -224,20 +224,23 @@ function fill(one, whole) {
     ['Expires', new Date(whole.expires).toLocaleString()]])];
   if (whole.args_text) parts.push(...block('Arguments', whole.args_text));
   if (shown.body) parts.push(...block(`Body, ${shown.body.length} characters`, shown.body));
+  if (whole.sealed) { // who sees a part may say no, and no more
+    parts.push(element('p', { class: 'error' }, 'The vault is locked: the rest cannot be shown, and so not be approved. Type aileron vault unlock.'));
+  }
   if (shown.body_base64) parts.push(...block('Body, in base64', shown.body_base64));
   const button = (label, key, kind, onclick) => element('button', { type: 'button', class: kind, onclick }, label,
     element('kbd', { 'aria-hidden': 'true' }, key));
   parts.push(text('p', { class: 'error', role: 'alert' }, ''), element('p', { class: 'buttons' },
-    button('Approve once', 'a', 'yes', () => approve(one, 'once')),
-    button('Approve for the session', 's', '', () => approve(one, 'session')),
-    shown.kind === 'operation' ? button('Edit', 'e', '', () => edit(one)) : '',
+    whole.sealed ? '' : button('Approve once', 'a', 'yes', () => approve(one, 'once')),
+    whole.sealed ? '' : button('Approve for the session', 's', '', () => approve(one, 'session')),
+    shown.kind === 'operation' && !whole.sealed ? button('Edit', 'e', '', () => edit(one)) : '',
     button('Deny', 'd', 'no', () => deny(one))));
   one.inside.replaceChildren(...parts);
 }
 
 // args: the text that the person wrote, as it is; numbers would not survive being parsed here.
 async function decide(one, decision, scope, reason, args) {
-  if (!one.whole || one.busy) return;
+  if (!one.whole || one.busy || (decision === 'approve' && one.whole.sealed)) return;
   const body = JSON.stringify({ decision, scope, reason: reason || undefined, digest: one.whole.digest });
   one.busy = true;
   one.inside.querySelectorAll('button').forEach((button) => { button.disabled = true; });
@@ -502,7 +505,7 @@ function act(key) {
   if (key === 'a') approve(one, 'once');
   else if (key === 's') approve(one, 'session');
   else if (key === 'd') deny(one);
-  else if (one.whole.shown.kind === 'operation') edit(one);
+  else if (one.whole.shown.kind === 'operation' && !one.whole.sealed) edit(one);
 }
 
 document.addEventListener('keydown', (event) => {

@@ -166,7 +166,7 @@ static void call_approval(struct page *page, const struct page_ask *ask)
         page_fail(page, ask->id, &err);
         return;
     }
-    json_t *answer = approval_json(&row);
+    json_t *answer = approval_json_full(page->monitor, &row);
     const json_t *args = json_object_get(json_object_get(answer, "shown"), "args");
     AUTOFREE char *text = json_object_size(args) > 0 ? json_dumps(args, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
     json_put(answer, "args_text", text); /* a script would round large numbers */

@@ -188,13 +188,14 @@ static bool add_etc(const char *root, struct buf *args, struct err *err)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = opendir(path);
 
-    if (fd < 0 || dir == NULL) {
-        err_errno(err, ERR_LAUNCH, errno, "cannot read %s", path);
-        good = false;
+    if (fd < 0 || dir == NULL || !good) {
+        good = good ? err_errno(err, ERR_LAUNCH, errno, "cannot read %s", path) : too_long(err);
         if (fd >= 0)
             close(fd);
-    } else if (good && !cover(fd, HOST_ETC, &walk, args)) {
-        good = err_set(err, ERR_LAUNCH, "%s has more than %d entries", path, ETC_ENTRIES_MAX);
+    } else if (!cover(fd, HOST_ETC, &walk, args)) {
+        good = err_set(err, ERR_LAUNCH, "%s has more than %d entries, %d deep, or too many that others cannot read",
+                       path, ETC_ENTRIES_MAX, ETC_DEPTH_MAX);
+        err_hint(err, "Move what no agent needs elsewhere, or use --sandbox=docker");
     }
     for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&

@@ -209,6 +209,8 @@ SH
     there audit verify
 }
 
+daemon_is_gone() { ! kill -0 "$daemon" 2> /dev/null; }
+
 @test "F03 kill -9 while it writes: what was acknowledged is there, nothing is half-written" {
     : > "$WORLD/acknowledged"
     for round in 1 2 3 4 5 6 7 8; do
@@ -219,8 +221,10 @@ SH
         done) 3>&- &
         putter=$!
         sleep "0.0$((round * 11))"
-        kill -9 "$(in_there cat "$AILERON_HOME/run/daemon.pid")"
+        daemon=$(in_there cat "$AILERON_HOME/run/daemon.pid")
+        kill -9 "$daemon"
         wait $putter || true
+        wait_for daemon_is_gone # its socket may still take a connection while it dies
     done
     [ -s "$WORLD/acknowledged" ]
     # As a daemon leaves it that is killed between the two halves of a write; the putter may have started another.

@@ -9,6 +9,16 @@
 #include "core/plane/secrets.h"
 #include "tests/fuzz/world.h"
 
+/* The input has the secret's letters itself: in any case, since the name of a host is shown in lower case. */
+static bool says_secret(struct span input)
+{
+    const size_t len = sizeof WORLD_SECRET - 1;
+    for (size_t i = 0; i + len <= input.len; i++)
+        if (span_eqis((struct span){input.p + i, len}, WORLD_SECRET))
+            return true;
+    return false;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { TURNS_QUIET = 6, TURNS_MAX = 5000, UPSTREAMS = 64 };
@@ -228,7 +238,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     answer = cut ? (struct span){(const char *)cut + sizeof separator - 1, size - left.len - (sizeof separator - 1)}
                  : SPAN("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    said = size > 0 && memmem(data, size, WORLD_SECRET, sizeof WORLD_SECRET - 1) != NULL;
+    said = says_secret((struct span){(const char *)data, size});
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) == 0);
     front_accept(&plane, client[0]);
     run_until_quiet(client[1], &left);

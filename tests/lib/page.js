@@ -9,6 +9,9 @@ const trouble = [];
 const link = () => execFileSync('aileron', ['open', '--print'], { encoding: 'utf8' }).trim();
 const decided = (id) => JSON.parse(execFileSync('aileron', ['approvals', 'show', '--json', id], { encoding: 'utf8' }));
 
+const recorded = () => execFileSync('aileron', ['audit', 'list', '--json'], { encoding: 'utf8' }).trim().split('\n')
+  .map((line) => JSON.parse(line));
+
 // Whatever a scenario does: no violation of the page's policy, no error of its script, no dialog of the browser.
 async function tab(browser, options) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
@@ -80,7 +83,11 @@ const scenarios = {
     const began = process.hrtime.bigint();
     await page.keyboard.press('a');
     while (!fs.existsSync(result)) await new Promise((done) => { setTimeout(done, 1); });
-    console.log(`approve to result: ${(Number(process.hrtime.bigint() - began) / 1e6).toFixed(0)} ms`);
+    console.log(`approve to result: ${(Number(process.hrtime.bigint() - began) / 1e6).toFixed(0)} ms, by the clock of this script`);
+    const at = (test) => Date.parse(recorded().filter(test).pop().ts);
+    const said = at((one) => one.event === 'approval' && one.decision === 'approve');
+    console.log(`by the record: decided to answered ${at((one) => one.event === 'operation' && one.from === 'running') - said} ms, ` +
+      `to collected ${at((one) => one.event === 'operation.collected') - said} ms`);
     await cards(page, 0);
     assert.match(await page.locator('#said').textContent(), /^Approved/);
   },
@@ -136,8 +143,7 @@ const scenarios = {
     console.log('watching');
     await cards(page, 2);
     const ids = await page.locator('#list > li').evaluateAll((items) => items.map((item) => item.id));
-    const line = execFileSync('aileron', ['audit', 'list', '--event=approval', '--json'], { encoding: 'utf8' }).trim().split('\n')
-      .map((text) => JSON.parse(text)).find((one) => one.approval === ids[0]);
+    const line = recorded().find((one) => one.approval === ids[0]);
     console.log(`record to card: ${await page.evaluate(() => window.came) - Date.parse(line.ts)} ms`);
     assert.match(await page.locator('#said').textContent(), /New|new/);
     assert.match(await page.title(), /^\(2\)/);

@@ -37,7 +37,7 @@ struct frame_head { /* as the channel has it */
 
 /* ---- the worker's side: fd 3 is the monitor, fd 4 the session's socket ---- */
 
-static bool pass(int from, int to, bool framed)
+static inline bool pass(int from, int to, bool framed)
 {
     static char data[FRAME_BYTES];
     uint32_t len;
@@ -57,7 +57,7 @@ static bool pass(int from, int to, bool framed)
                       send(to, data, len, MSG_NOSIGNAL) == n);
 }
 
-static int fake_worker(void)
+static inline int fake_worker(void)
 {
     static const char ready[] = "\x40\0\0\0\0\0\0\0{\"version\":\"test\"}"; /* MESSAGE_READY, little-endian */
     int test = -1;
@@ -82,7 +82,7 @@ static int fake_worker(void)
 }
 
 /* To be called first in main: the monitor starts us under other names. */
-static int monitor_world_main(int argc, char **argv)
+static inline int monitor_world_main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
         exit(fake_worker());
@@ -101,7 +101,7 @@ struct world {
     int worker; /* connection to the fake worker; -1 */
 };
 
-static void write_file(const struct world *world, const char *name, const char *text)
+static inline void write_file(const struct world *world, const char *name, const char *text)
 {
     AUTOFREE char *path = file_join(world->home, name);
     FILE *file = fopen(path, "w");
@@ -111,7 +111,7 @@ static void write_file(const struct world *world, const char *name, const char *
     assert_int_equal(fclose(file), 0);
 }
 
-static void start_monitor(struct world *world)
+static inline void start_monitor(struct world *world)
 {
     struct err err = {0};
     int fds[2];
@@ -137,7 +137,7 @@ static void start_monitor(struct world *world)
 }
 
 /* SIGTERM, or SIGKILL; the exit status as a shell has it. */
-static int stop_monitor(struct world *world, int signo)
+static inline int stop_monitor(struct world *world, int signo)
 {
     int status;
 
@@ -151,7 +151,7 @@ static int stop_monitor(struct world *world, int signo)
     return proc_exit_status(status);
 }
 
-static int world_setup(void **state)
+static inline int world_setup(void **state)
 {
     struct world *world = mem_alloc(sizeof *world);
     struct err err = {0};
@@ -164,7 +164,7 @@ static int world_setup(void **state)
     return 0;
 }
 
-static int world_teardown(void **state)
+static inline int world_teardown(void **state)
 {
     struct world *world = *state;
     struct err err;
@@ -177,7 +177,7 @@ static int world_teardown(void **state)
 }
 
 /* A call on the control API that must succeed. */
-static json_t *ask(struct world *world, const char *method, const char *path, json_t *body)
+static inline json_t *ask(struct world *world, const char *method, const char *path, json_t *body)
 {
     struct err err = {0};
     json_t *answer = NULL;
@@ -188,14 +188,14 @@ static json_t *ask(struct world *world, const char *method, const char *path, js
     return answer;
 }
 
-static const char *text_at(const json_t *object, const char *key)
+static inline const char *text_at(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
 
     return text != NULL ? text : "";
 }
 
-static void make_vault(struct world *world)
+static inline void make_vault(struct world *world)
 {
     struct vault_kdf kdf = {.salt = {7}, .t = 1, .m_kib = 64, .p = 1};
     struct err err = {0};
@@ -225,7 +225,7 @@ static inline void unlock_vault(struct world *world)
     secret_free(kek);
 }
 
-UNUSED static void put_secret(struct world *world, const char *path, const char *kind, const char *username,
+static inline void put_secret(struct world *world, const char *path, const char *kind, const char *username,
                        const char *secret)
 {
     struct err err = {0};
@@ -239,7 +239,7 @@ UNUSED static void put_secret(struct world *world, const char *path, const char 
     json_decref(meta);
 }
 
-static void connect_worker(struct world *world)
+static inline void connect_worker(struct world *world)
 {
     AUTOFREE char *path = mem_printf("%s/run/sessions/%s/session.sock", world->home, world->session);
     struct err err = {0};
@@ -248,7 +248,7 @@ static void connect_worker(struct world *world)
     assert_true(world->worker >= 0);
 }
 
-static void start_session(struct world *world)
+static inline void start_session(struct world *world)
 {
     json_t *answer = ask(world, "POST", "/v1/sessions",
                          json_pack("{s:[s], s:s, s:i}", "command", "true", "network", "sealed", "pid", getpid()));
@@ -258,7 +258,7 @@ static void start_session(struct world *world)
     connect_worker(world);
 }
 
-static void tell(struct world *world, enum message_type type, uint32_t id, const void *payload, size_t len)
+static inline void tell(struct world *world, enum message_type type, uint32_t id, const void *payload, size_t len)
 {
     struct frame_head head = {.type = (uint16_t)type, .id = id};
     uint32_t whole = (uint32_t)(sizeof head + len);
@@ -269,7 +269,7 @@ static void tell(struct world *world, enum message_type type, uint32_t id, const
     assert_true(file_write_all(world->worker, payload, len, &err));
 }
 
-UNUSED static void tell_json(struct world *world, enum message_type type, uint32_t id, json_t *payload)
+static inline void tell_json(struct world *world, enum message_type type, uint32_t id, json_t *payload)
 {
     char *text = json_dumps(payload, JSON_COMPACT);
 
@@ -279,7 +279,7 @@ UNUSED static void tell_json(struct world *world, enum message_type type, uint32
 }
 
 /* The next message from the monitor; a NUL stands behind the payload. Fails the test after ANSWER_MS. */
-static struct frame_head hear(struct world *world, char *payload, size_t cap, size_t *len)
+static inline struct frame_head hear(struct world *world, char *payload, size_t cap, size_t *len)
 {
     struct pollfd fd = {.fd = world->worker, .events = POLLIN};
     struct frame_head head;
@@ -297,7 +297,7 @@ static struct frame_head hear(struct world *world, char *payload, size_t cap, si
 }
 
 /* The next message must be this answer to this question; its JSON. */
-UNUSED static json_t *hear_json(struct world *world, enum message_type type, uint32_t id)
+static inline json_t *hear_json(struct world *world, enum message_type type, uint32_t id)
 {
     static char payload[FRAME_BYTES];
     size_t len;
@@ -318,7 +318,7 @@ static inline void pause_ms(long ms)
 }
 
 /* Lines of the record with this event and, where value is not NULL, this field. */
-UNUSED static size_t count_lines(const struct world *world, const char *event, const char *key, const char *value)
+static inline size_t count_lines(const struct world *world, const char *event, const char *key, const char *value)
 {
     AUTOFREE char *dir = file_join(world->home, "audit");
     struct audit_filter filter = {.event = event};

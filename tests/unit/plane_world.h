@@ -332,7 +332,9 @@ static inline void world_load(struct world *world)
     struct snapshot *snapshot = world_snapshot(world);
     static const char *const names[][2] = {{"private.test", "10.9.8.7"}, {"far.test", "127.0.0.1"},
                                            {"both.test", "127.0.0.1"},   {"both.test", "::1"},
-                                           {"mixed.test", "127.0.0.1"},  {"mixed.test", "fd00::1"}};
+                                           {"mixed.test", "127.0.0.1"},  {"mixed.test", "fd00::1"},
+                                           {"many.test", "127.0.0.1"},   {"many.test", "127.0.0.1"},
+                                           {"many.test", "127.0.0.1"},   {"many.test", "127.0.0.1"}};
     struct resolve_host hosts[COUNT(names)];
     for (size_t i = 0; i < COUNT(names); i++) {
         hosts[i].name = names[i][0];

@@ -79,8 +79,13 @@ static void a_yes_is_for_one_request_and_these_bytes(void **state)
         pause_ms(10);
         waits = ask(world, "GET", "/v1/approvals?state=pending", NULL);
     }
-    assert_int_equal(json_array_size(json_object_get(waits, "approvals")), 2);
+    json_t *rows = json_object_get(waits, "approvals");
+    assert_int_equal(json_array_size(rows), 2);
+    size_t other = strcmp(text_at(json_array_get(rows, 0), "id"), second) == 0; /* whichever comes first */
+    AUTOFREE char *field = mem_strdup(text_at(json_array_get(rows, other), "id"));
     json_decref(waits);
+    decide(world, field, "deny", "once"); /* so that one is waiting at a time */
+    expect_refusal(world, 4, "denied");
     ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC"), "one");
     json_decref(hear_json(world, MESSAGE_APPROVED, 3));
     expect_approval(world, first, "used");
@@ -162,7 +167,7 @@ static void c13_a_worker_cannot_decide_or_lie(void **state)
     assert_int_equal(count_lines(world, "worker.protocol", "reason", NULL), 1);
 }
 
-/* As many are held or wait as may; one more is answered at once, as pending. */
+/* As many are held or wait as may; one more wait is refused, one more request answered at once as pending. */
 static void so_many_are_held(void **state)
 {
     struct world *world = *state;
@@ -174,7 +179,7 @@ static void so_many_are_held(void **state)
     for (uint32_t id = 2; id <= 256; id++)
         tell_json(world, MESSAGE_OP_GET, id, json_pack("{s:s, s:i}", "id", approval, "wait_ms", 60000));
     tell_json(world, MESSAGE_OP_GET, 1000, json_pack("{s:s, s:i}", "id", approval, "wait_ms", 60000));
-    json_decref(hear_json(world, MESSAGE_OP_STATE, 1000)); /* the first answer of all */
+    json_decref(hear_json(world, MESSAGE_REFUSED, 1000)); /* the first answer of all */
     ask_request(world, 1001, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
     json_t *answer JSON_AUTO = hear_json(world, MESSAGE_REFUSED, 1001);
     assert_string_equal(text_at(answer, "code"), "pending");
@@ -198,6 +203,7 @@ static void decided_ago(struct world *world, const char *approval, int64_t ago_m
         fail_msg("%s", err.message);
     store_close(store);
     start_monitor(world);
+    unlock_vault(world);
     connect_worker(world);
 }
 
@@ -209,6 +215,7 @@ static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
     ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZA"), "");
     AUTOFREE char *first = the_pending(world);
     tell(world, MESSAGE_CANCEL, 1, "", 0);
+    expect_operation(world, 90, first, "pending");
     decide(world, first, "approve", "once");
     decided_ago(world, first, GRANT_MS - SLACK_MS);
     ask_request(world, 2, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZB"), "");
@@ -216,6 +223,7 @@ static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
     ask_request(world, 3, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZC"), "");
     AUTOFREE char *second = the_pending(world);
     tell(world, MESSAGE_CANCEL, 3, "", 0);
+    expect_operation(world, 91, second, "pending");
     decide(world, second, "approve", "once");
     decided_ago(world, second, GRANT_MS + 1);
     ask_request(world, 4, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZD"), "");

@@ -160,11 +160,47 @@ static void headers_of_arguments(void **state)
         assert_false(binding_header_free(kept[i]));
 }
 
+static bool loads(size_t bindings, size_t hosts, size_t name)
+{
+    struct buf text;
+    struct err err;
+    buf_init(&text, 1024 * 1024);
+    assert_true(buf_adds(&text, "version: 1\nbindings:\n"));
+    for (size_t i = 0; i < bindings; i++) {
+        assert_true(buf_printf(&text, "  - { scheme: bearer, name: n%zu", i));
+        for (size_t n = 3; n < name; n++)
+            assert_true(buf_adds(&text, "n"));
+        assert_true(buf_adds(&text, i % 10 ? ", hosts: [" : "n, hosts: ["));
+        for (size_t n = 0; n < hosts; n++)
+            assert_true(buf_printf(&text, "h%zu.test, ", n));
+        assert_true(buf_adds(&text, "] }\n"));
+    }
+    struct bindings *loaded = load(buf_cstr(&text), &err);
+    buf_clear(&text);
+    if (!loaded && !strstr(err.message, "more than") && !strstr(err.message, "longer than"))
+        fail_msg("%s", err.message);
+    bool good = loaded != NULL;
+    bindings_free(loaded);
+    return good;
+}
+
+static void files_are_bounded(void **state)
+{
+    (void)state;
+    assert_true(loads(BINDINGS_MAX, 1, 3));
+    assert_false(loads(BINDINGS_MAX + 1, 1, 3));
+    assert_true(loads(1, BINDING_HOSTS_MAX, 3));
+    assert_false(loads(1, BINDING_HOSTS_MAX + 1, 3));
+    assert_true(loads(1, 1, BINDING_NAME_MAX));
+    assert_false(loads(1, 1, BINDING_NAME_MAX + 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_most_specific_applies), cmocka_unit_test(fields),
         cmocka_unit_test(what_is_wrong_is_named), cmocka_unit_test(headers_of_arguments),
+        cmocka_unit_test(files_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

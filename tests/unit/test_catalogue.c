@@ -169,7 +169,7 @@ static void a_catalogue_is_bounded(void **state)
     catalogue_free(catalogue);
 }
 
-/* Installed ones: the 65th is refused, one that is there may be replaced. What cannot be read is told of, 64 at most. */
+/* Installed ones: the 65th is refused, one that is there may be replaced. Of what cannot be read 64 are told. */
 static void what_is_installed_is_bounded(void **state)
 {
     (void)state;

@@ -243,8 +243,8 @@ static bool builds(const struct connector *connector, bool query, size_t len, si
     struct connector_request request;
     AUTOFREE char *text = mem_alloc(len + 1);
     memset(text, 'o', len);
-    AUTOFREE char *args = mem_printf(query ? "{"owner":"a","repo":"b","tags":["%s"]}"
-                                           : "{"owner":"%s","repo":"b"}", text);
+    AUTOFREE char *args = mem_printf(query ? "{\"owner\":\"a\",\"repo\":\"b\",\"tags\":[\"%s\"]}"
+                                           : "{\"owner\":\"%s\",\"repo\":\"b\"}", text);
     if (!build(connector, "get-repo", args, &request, err))
         return false;
     *out = strlen(query ? request.query : request.path);
@@ -267,10 +267,10 @@ static void what_is_built_is_bounded(void **state)
     }
     /* Arguments: names and values as they are sent. */
     for (size_t more = 0; more < 2; more++) {
-        size_t rest = CONNECTOR_ARGS_MAX - strlen("kind"k"title""") + more;
+        size_t rest = CONNECTOR_ARGS_MAX - strlen("kind\"k\"title\"\"") + more;
         AUTOFREE char *text = mem_alloc(rest + 1);
         memset(text, 't', rest);
-        AUTOFREE char *args = mem_printf("{"kind":"k","title":"%s"}", text);
+        AUTOFREE char *args = mem_printf("{\"kind\":\"k\",\"title\":\"%s\"}", text);
         json_t *good = checked(operation(connector, "create"), args, &err);
         assert_int_equal(good != NULL, more == 0);
         if (more)

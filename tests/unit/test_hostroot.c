@@ -237,11 +237,36 @@ static void test_etc_bounds(void **state)
     assert_true(file_remove_tree(other, &err));
 }
 
+/* Room for exactly the arguments, and a byte less. */
+static void test_room_for_mounts(void **state)
+{
+    char other[] = "/tmp/hostroot.XXXXXX";
+    struct err err = {0};
+    struct buf args;
+
+    (void)state;
+    assert_non_null(mkdtemp(other));
+    AUTOFREE char *etc = mem_printf("%s/etc", other);
+    assert_int_equal(mkdir(etc, 0755), 0);
+    buf_init(&args, 1024 * 1024);
+    assert_true(hostroot_build(other, &args, &err));
+    size_t len = args.len;
+    for (size_t less = 0; less < 2; less++) {
+        buf_clear(&args);
+        buf_init(&args, len - less);
+        assert_int_equal(hostroot_build(other, &args, &err), less == 0);
+    }
+    assert_int_equal(err.code, ERR_LAUNCH);
+    buf_clear(&args);
+    assert_true(file_remove_tree(other, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_root), cmocka_unit_test(test_too_deep), cmocka_unit_test(test_path),
         cmocka_unit_test(test_etc_bounds),
+        cmocka_unit_test(test_room_for_mounts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -143,7 +143,7 @@ static void test_continuation_flood(void **state)
     assert_int_equal(server.heads, 1);
 }
 
-/* A client that counts badly, or does not: the stream above the bound is refused, the others and the connection go on. */
+/* A client that counts badly, or does not: the stream above the bound is refused, and all else goes on. */
 static void test_one_stream_too_many(void **state)
 {
     (void)state;

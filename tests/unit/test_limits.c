@@ -459,7 +459,8 @@ static void limit_result_days(void **state)
     assert_non_null(store);
     put_old(store, "op_01J00000000000000000000001", "s", DAY_MS + SLACK_MS, true);
     put_old(store, "op_01J00000000000000000000002", "s", DAY_MS - SLACK_MS, true);
-    put_old(store, "op_01J00000000000000000000003", "s", DAY_MS + SLACK_MS, false);
+    put_old(store, "op_01J00000000000000000000003", "s", DAY_MS + SLACK_MS, false); /* of a session that is over */
+    put_old(store, "op_01J00000000000000000000004", "s", DAY_MS - SLACK_MS, false);
     store_close(store);
     start(world, "result_days: 1");
     stop_monitor(world, SIGTERM);
@@ -468,7 +469,8 @@ static void limit_result_days(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_true(store_operation_get(store, "op_01J00000000000000000000002", &row, &err));
     store_operation_clear(&row);
-    assert_true(store_operation_get(store, "op_01J00000000000000000000003", &row, &err));
+    assert_false(store_operation_get(store, "op_01J00000000000000000000003", &row, &err));
+    assert_true(store_operation_get(store, "op_01J00000000000000000000004", &row, &err));
     store_operation_clear(&row);
     store_close(store);
 }

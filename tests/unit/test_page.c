@@ -351,6 +351,15 @@ static void a_worker_that_breaks_the_protocol_is_ended(void **state)
     connect_page(world); /* and the next connection has a new one */
     json_decref(expect(world, 403, json_pack("{s:s}", "call", "state"), ""));
     assert_int_equal(count_lines(world, "worker.exit", "reason", "page"), 4);
+    tell(world, (enum message_type)PAGE_ASK, 8, "x", 1); /* the fifth, too: now nobody serves for a while */
+    struct pollfd fd = {.fd = world->worker, .events = POLLIN};
+    assert_int_equal(poll(&fd, 1, ANSWER_MS), 1);
+    for (int i = 0; i < 500 && count_lines(world, "worker.exit", "reason", "page") < 5; i++)
+        pause_ms(10);
+    connect_page(world);
+    say(world, json_pack("{s:s}", "call", "state"), "");
+    assert_true(is_quiet(world, 500));
+    assert_int_equal(count_lines(world, "worker.exit", "reason", "page"), 5);
     record_is_whole(world);
 }
 

@@ -254,6 +254,48 @@ static void explains_and_keeps_exec(void **state)
     policy_free(policy);
 }
 
+/* So many times the entry between head and tail. */
+static bool loads(const char *head, size_t count, const char *entry, const char *tail)
+{
+    struct buf text;
+    struct err err;
+    buf_init(&text, 1024 * 1024);
+    assert_true(buf_adds(&text, head));
+    for (size_t i = 0; i < count; i++)
+        assert_true(buf_adds(&text, entry));
+    assert_true(buf_adds(&text, tail));
+    struct policy *policy = load(buf_cstr(&text), &err);
+    buf_clear(&text);
+    if (!policy && !strstr(err.message, "more than") && !strstr(err.message, "longer than"))
+        fail_msg("%s", err.message);
+    bool loaded = policy != NULL;
+    policy_free(policy);
+    return loaded;
+}
+
+static void files_are_bounded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *entry, *tail;
+        size_t most;
+    } rows[] = {
+        {"version: 1\nrules:\n", "  - { host: a.b, action: deny }\n", "", POLICY_RULES_MAX},
+        {"version: 1\nnetwork: { allow_private: [", "10.0.0.0/8, ", "] }\n", POLICY_CIDRS_MAX},
+        {"version: 1\nrules: [ { host: a.b, action: deny, reason: '", "r", "' } ]\n", POLICY_TEXT_MAX},
+        {"version: 1\nrules: [ { host: a.b, action: deny, paths: [", "/a, ", "] } ]\n", MATCH_PATHS_MAX},
+        {"version: 1\nrules: [ { host: a.b, action: deny, paths: ['/", "p", "'] } ]\n", MATCH_GLOB_MAX - 1},
+        {"version: 1\nrules: [ { host: a.b, action: deny, ports: [", "443, ", "] } ]\n", MATCH_PORTS_MAX},
+        {"version: 1\nrules: [ { host: a.b, action: deny, methods: [", "GET, ", "] } ]\n", MATCH_METHODS_MAX},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (!loads(rows[i].head, rows[i].most, rows[i].entry, rows[i].tail))
+            fail_msg("row %zu at its bound", i);
+        if (loads(rows[i].head, rows[i].most + 1, rows[i].entry, rows[i].tail))
+            fail_msg("row %zu above its bound", i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +309,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(without_a_file),
         cmocka_unit_test(explains_and_keeps_exec),
+        cmocka_unit_test(files_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

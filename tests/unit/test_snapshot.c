@@ -270,11 +270,60 @@ static void bad_ca_files(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+/* Names of /etc/hosts and name servers: the first ones are used. */
+static void a_host_file_is_bounded(void **state)
+{
+    (void)state;
+    struct err err;
+    for (int more = 0; more < 2; more++) {
+        struct buf text;
+        buf_init(&text, 1024 * 1024);
+        for (int i = 0; i < SNAPSHOT_HOSTS_MAX + more; i++)
+            assert_true(buf_printf(&text, "10.0.0.1 h%d.test\n", i));
+        put("hosts", buf_cstr(&text));
+        buf_clear(&text);
+        for (int i = 0; i < SNAPSHOT_RESOLVERS_MAX + more; i++)
+            assert_true(buf_printf(&text, "nameserver 10.0.0.%d\n", i + 1));
+        put("resolv", buf_cstr(&text));
+        buf_clear(&text);
+        AUTOFREE char *hosts = file_join(home, "hosts"), *resolv = file_join(home, "resolv");
+        struct rules *rules = load_good();
+        struct snapshot *snapshot = snapshot_new(rules);
+        rules_unref(rules);
+        assert_true(snapshot_add_host_files(snapshot, hosts, resolv, &err));
+        assert_int_equal(snapshot->host_count, SNAPSHOT_HOSTS_MAX);
+        assert_string_equal(snapshot->hosts[SNAPSHOT_HOSTS_MAX - 1].name, "h4095.test");
+        assert_int_equal(snapshot->resolver_count, SNAPSHOT_RESOLVERS_MAX);
+        snapshot_free(snapshot);
+    }
+}
+
+/* A session's rules as a worker reads them, padded to the bound and one above. */
+static void rules_are_bounded(void **state)
+{
+    (void)state;
+    struct err err;
+    struct buf bytes;
+    struct snapshot *a = make();
+    assert_true(snapshot_write(a, &bytes, &err));
+    AUTOFREE char *text = mem_alloc(SNAPSHOT_MAX + 2);
+    memset(text, ' ', SNAPSHOT_MAX + 1);
+    memcpy(text, bytes.data, bytes.len);
+    struct snapshot *b = snapshot_parse(text, SNAPSHOT_MAX, &err);
+    assert_non_null(b);
+    assert_null(snapshot_parse(text, SNAPSHOT_MAX + 1, &err));
+    snapshot_free(b);
+    buf_wipe(&bytes);
+    snapshot_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_there_means_defaults), TEST(files_are_checked_together), TEST(there_and_back),
         TEST(damaged_documents), TEST(decisions), TEST(what_must_be_opened), TEST(bad_ca_files),
+        cmocka_unit_test_setup_teardown(a_host_file_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(rules_are_bounded, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -373,6 +373,9 @@ static void resumption(struct stream_config *config, struct stream_config *other
     assert_false(resumes(config, "api.example.com", SPAN("garbage")));
     for (size_t len = 0; len < session.len; len += 13)
         assert_false(resumes(config, "api.example.com", (struct span){session.p, len}));
+    clock_fake(clock_wall_ms(), clock_mono_ms() + STREAM_SESSION_LIFE_MS - 60000);
+    assert_true(resumes(config, "api.example.com", session));
+    clock_fake(0, 0);
     clock_fake(clock_wall_ms(), clock_mono_ms() + STREAM_SESSION_LIFE_MS + 1000);
     assert_false(resumes(config, "api.example.com", session));
     clock_fake(0, 0);
