@@ -280,8 +280,6 @@ static void decide(struct flow *flow)
                                 .ambiguous = target->ambiguous};
     snapshot_decide(flow->epoch->snapshot, &query, &flow->decision);
     flow_decide_overrides(flow, &query);
-    if (strcmp(target->path, "*") == 0) /* about the server: nothing that a credential is for */
-        flow->decision.binding = NULL;
     if (flow->operation) { /* the monitor has decided and named the credential; a denial still holds */
         flow->decision.binding = flow->binding_name
                                      ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)
