@@ -157,10 +157,10 @@ bool operation_credential(struct session *session, const char *operation_id, con
 
 /* ---- the record ---- */
 
-json_t *operation_line(const struct session *session, const struct store_operation *row, const char *state,
+json_t *operation_line(const char *session, const struct store_operation *row, const char *state,
                        const char *from)
 {
-    json_t *event = record_event("operation", session->id);
+    json_t *event = record_event("operation", session);
 
     json_put(event, "operation", row->id);
     json_put(event, "connector", row->connector);
@@ -174,7 +174,7 @@ json_t *operation_line(const struct session *session, const struct store_operati
 static void refuse(struct session *session, uint32_t id, const struct store_operation *row,
                    const struct decision *decision, const struct err *why)
 {
-    json_t *event = operation_line(session, row, words[OPERATION_DENIED], NULL);
+    json_t *event = operation_line(session->id, row, words[OPERATION_DENIED], NULL);
 
     json_put(event, "rule", decision->rule);
     json_put(event, "code", err_word(why->code));
@@ -324,7 +324,7 @@ bool operation_begin(struct session *session, uint32_t id, struct run *run, stru
     char preview[PREVIEW_BYTES];
     bool approved = strcmp(run->row.state, words[OPERATION_APPROVED]) == 0;
 
-    json_t *event = operation_line(session, &run->row, words[OPERATION_RUNNING],
+    json_t *event = operation_line(session->id, &run->row, words[OPERATION_RUNNING],
                                    approved ? words[OPERATION_APPROVED] : NULL);
     connector_preview(run->tool, run->args, preview, sizeof preview);
     json_put(event, "preview", preview);
@@ -427,7 +427,7 @@ static void finish(struct running *running, struct store_outcome *outcome)
         log_error("operation %s: its result was not kept: %s", running->op_id, err.message);
         session->monitor->operations->lost = true;
     }
-    json_t *event = operation_line(session, &row, kept ? outcome->state : words[OPERATION_UNKNOWN],
+    json_t *event = operation_line(session->id, &row, kept ? outcome->state : words[OPERATION_UNKNOWN],
                                    words[OPERATION_RUNNING]);
     if (!kept)
         json_put(event, "reason", err.message);

@@ -53,7 +53,7 @@ bool operation_hold(struct session *session, uint32_t id, struct run *run, struc
         return false;
     if (!store_operation_add(monitor->store, &run->row, err) ||
         !approval_add(session, run->row.id, run->ask, shown, approval, err) ||
-        !quota_write(session, operation_line(session, &run->row, run->row.state, NULL), err)) {
+        !quota_write(session, operation_line(session->id, &run->row, run->row.state, NULL), err)) {
         store_rollback(monitor->store);
         return false;
     }
@@ -111,14 +111,8 @@ static bool end(struct monitor *monitor, const struct store_operation *row, enum
                 struct err *err)
 {
     struct store_outcome outcome = {.state = operation_word(to), .error = error};
-    json_t *event = record_event("operation", row->session);
+    json_t *event = operation_line(row->session, row, outcome.state, row->state);
 
-    json_put(event, "operation", row->id);
-    json_put(event, "connector", row->connector);
-    json_put(event, "tool", row->tool);
-    json_put(event, "name", row->operation);
-    json_put(event, "state", outcome.state);
-    json_put(event, "from", row->state);
     if (store_operation_finish(monitor->store, row->id, row->state, &outcome, (int64_t)clock_wall_ms(), err))
         return record_write(monitor->record, event, err);
     json_decref(event);
@@ -137,7 +131,7 @@ bool operation_decided(struct session *session, const char *op_id, bool approve,
         const char *to = operation_word(OPERATION_APPROVED);
         good = store_operation_move(monitor->store, op_id, operation_word(OPERATION_PENDING), to,
                                     (int64_t)clock_wall_ms(), err) &&
-               record_write(monitor->record, operation_line(session, &row, to, row.state), err);
+               record_write(monitor->record, operation_line(session->id, &row, to, row.state), err);
     } else {
         AUTOFREE char *message = mem_printf("a person has denied it%s%s", reason != NULL ? ": " : "",
                                             reason != NULL ? reason : "");

@@ -65,7 +65,7 @@ size_t operation_count_running(const struct session *session) NONNULL;
 bool operation_room(const struct session *session, struct err *err) MUSTUSE NONNULL; /* for one more that runs */
 /* An operation that this session asked for and nothing tracks any more. */
 bool operation_tracked(const struct operations *operations, const char *op_id) MUSTUSE NONNULL;
-json_t *operation_line(const struct session *session, const struct store_operation *row, const char *state,
+json_t *operation_line(const char *session, const struct store_operation *row, const char *state,
                        const char *from) MUSTUSE NONNULL_AT(1, 2, 3);
 /* operation_approve.c: kept as pending, with an approval, and the worker is told so. */
 bool operation_hold(struct session *session, uint32_t id, struct run *run, struct err *err) MUSTUSE NONNULL;
