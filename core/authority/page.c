@@ -180,27 +180,8 @@ static void on_gone(struct ipc *ipc, const struct err *err, void *arg)
 
 static bool spawn(struct page *page, struct err *err)
 {
-    static char name[] = "aileron", applet[] = "page-worker";
-    char *argv[] = {name, applet, NULL}, *env[4];
-    int pair[2];
-
-    if (!ipc_pair(pair, err))
-        return false;
-    struct proc_fd fds[] = {{pair[1], 3}, {page->fd, 4}};
-    worker_environment(env);
-    page->pid = proc_spawn(&(struct proc_spec){.argv = argv, .envp = env, .cwd = "/", .fds = fds,
-                                               .fd_count = COUNT(fds), .die_with_parent = true},
-                           err);
-    for (size_t i = 0; env[i] != NULL; i++)
-        free(env[i]);
-    close(pair[1]);
-    if (page->pid < 0) {
-        page->pid = 0;
-        close(pair[0]);
-        return err_wrap(err, "cannot start the page's worker");
-    }
-    page->ipc = ipc_new(page->monitor->loop, pair[0], &handler, page);
-    return true;
+    page->ipc = worker_spawn(page->monitor->loop, "page-worker", page->fd, &handler, page, &page->pid, err);
+    return page->ipc != NULL || err_wrap(err, "cannot start the page's worker");
 }
 
 static void wait_again(void *arg)

@@ -11,7 +11,6 @@
 #include "core/base/log.h"
 #include "core/base/proc.h"
 #include "core/base/secret.h"
-#include "core/loop/ipc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -42,7 +41,8 @@ static void kill_process(struct worker *worker)
 
 /* ---- start ---- */
 
-void worker_environment(char *env[4])
+/* Nothing of the daemon's environment reaches a worker but what the sanitizers of a test build read. */
+static void worker_environment(char *env[4])
 {
     static const char *const names[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
     size_t count = 0;
@@ -70,28 +70,38 @@ static bool send_snapshot(struct worker *worker, struct err *err)
     return true;
 }
 
-static bool spawn(struct worker *worker, struct err *err)
+struct ipc *worker_spawn(struct loop *loop, const char *applet, int listen_fd, const struct ipc_handler *for_messages,
+                         void *arg, pid_t *pid, struct err *err)
 {
-    static char name[] = "aileron", applet[] = "worker";
-    char *argv[] = {name, applet, NULL}, *env[4];
+    static char name[] = "aileron";
+    AUTOFREE char *word = mem_strdup(applet);
+    char *argv[] = {name, word, NULL}, *env[4];
     int pair[2];
 
     if (!ipc_pair(pair, err))
-        return false;
-    struct proc_fd fds[] = {{pair[1], 3}, {worker->session->listen_fd, 4}};
+        return NULL;
+    struct proc_fd fds[] = {{pair[1], 3}, {listen_fd, 4}};
     worker_environment(env);
-    worker->pid = proc_spawn(&(struct proc_spec){.argv = argv, .envp = env, .cwd = "/", .fds = fds,
-                                                 .fd_count = COUNT(fds), .die_with_parent = true},
-                             err);
+    pid_t started = proc_spawn(&(struct proc_spec){.argv = argv, .envp = env, .cwd = "/", .fds = fds,
+                                                   .fd_count = COUNT(fds), .die_with_parent = true},
+                               err);
     for (size_t i = 0; env[i] != NULL; i++)
         free(env[i]);
     close(pair[1]);
-    if (worker->pid < 0) {
-        worker->pid = 0;
+    if (started < 0) {
         close(pair[0]);
-        return err_wrap(err, "cannot start the session's worker");
+        return NULL;
     }
-    worker->ipc = ipc_new(worker->session->monitor->loop, pair[0], &handler, worker);
+    *pid = started;
+    return ipc_new(loop, pair[0], for_messages, arg);
+}
+
+static bool spawn(struct worker *worker, struct err *err)
+{
+    worker->ipc = worker_spawn(worker->session->monitor->loop, "worker", worker->session->listen_fd, &handler, worker,
+                               &worker->pid, err);
+    if (worker->ipc == NULL)
+        return err_wrap(err, "cannot start the session's worker");
     return send_snapshot(worker, err);
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/authority/session.h"
 #include "core/data/message.h"
+#include "core/loop/ipc.h"
 
 enum {
     WORKER_RESTARTS = 5,           /* within WORKER_RESTARTS_MS; one more and the session has failed */
@@ -23,9 +24,11 @@ void worker_stop(struct worker *worker, uint64_t drain_ms) NONNULL;
 void worker_free(struct worker *worker); /* NULL is fine */
 /* A child of ours ended (SIGCHLD). False: it is no worker. */
 bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status) NONNULL;
-/* Nothing of the daemon's environment reaches a worker but what the sanitizers of a test build read. Caller frees each;
- * ended by NULL. */
-void worker_environment(char *env[4]) NONNULL;
+/* For any worker process, the page's too: executed afresh as that applet, with nothing of the daemon's environment;
+ * fd 3 is its end of the channel that is returned, fd 4 the listening socket. NULL: nothing was started, and *pid is as
+ * it was. */
+struct ipc *worker_spawn(struct loop *loop, const char *applet, int listen_fd, const struct ipc_handler *for_messages,
+                         void *arg, pid_t *pid, struct err *err) MUSTUSE NONNULL_AT(1, 2, 4, 6, 7);
 pid_t worker_pid(const struct worker *worker) NONNULL;
 
 /* Answers to a worker's question; false where it is gone (which needs no care). */
