@@ -129,27 +129,29 @@ json_t *approval_summary(const json_t *shown)
 }
 
 /* What a yes for the session was said under: the same name may be another rule after a reload, or another
- * connector's. */
-static void basis_of(const struct session *session, char digest[65])
+ * connector's. Made once for each snapshot: a catalogue may be large. */
+static char *basis_of(struct session *session)
 {
     const struct rules *rules = session->snapshot->rules;
+
+    if (session->basis[0] != 0)
+        return session->basis;
     json_t *all JSON_AUTO = json_array(), *catalogue JSON_AUTO = catalogue_json(rules->catalogue);
 
     json_array_append(all, policy_json(rules->policy));
     json_array_append(all, session->snapshot->project != NULL ? policy_json(session->snapshot->project) : json_null());
     json_array_append(all, catalogue);
-    AUTOFREE char *text = approval_digest(all, digest);
+    AUTOFREE char *text = approval_digest(all, session->basis);
+    return session->basis;
 }
 
 bool approval_granted(struct session *session, const char *rule)
 {
-    char basis[65];
     struct store_approval_filter filter = {.session = session->id, .state = words[APPROVAL_APPROVED],
-                                           .rule = rule, .scope = "session", .basis = basis, .limit = 1};
+                                           .rule = rule, .scope = "session", .basis = basis_of(session), .limit = 1};
     struct err err = {0};
     size_t count = 0;
 
-    basis_of(session, basis);
     if (!store_approval_count(session->monitor->store, &filter, &count, &err))
         log_error("approvals: %s", err.message);
     return count > 0;
@@ -175,19 +177,18 @@ bool approval_add(struct session *session, const char *operation, const char *ru
 {
     struct monitor *monitor = session->monitor;
     int64_t now = (int64_t)clock_wall_ms();
-    char digest[65], basis[65];
+    char digest[65];
     json_t *summary JSON_AUTO = approval_summary(shown);
     AUTOFREE char *text = json_canonical(summary), *full = approval_digest(shown, digest);
     AUTOFREE char *rule_copy = mem_strdup(rule), *op_copy = operation != NULL ? mem_strdup(operation) : NULL;
     struct store_approval row = {
         .id = id, .session = session->id, .operation = op_copy, .digest = digest, .rule = rule_copy, .shown = text,
-        .full = full, .basis = basis,
+        .full = full, .basis = basis_of(session),
         .state = (char *)(uintptr_t)words[APPROVAL_PENDING], .created_ms = now,
         .expires_ms = now + (int64_t)session->snapshot->rules->config->approvals.expire_ms};
 
     if (!quota_open(session, err) || !room_for_more(session, err))
         return false;
-    basis_of(session, basis);
     snprintf(id, APPROVAL_ID_BYTES, "%s", id_new("apr_").text);
     return store_approval_add(monitor->store, &row, err) &&
            quota_write(session, approval_event(&row, APPROVAL_PENDING), err);

@@ -416,6 +416,7 @@ static bool update(struct session *session, struct err *err)
     bool same_roots = strcmp(snapshot->roots_pem, session->snapshot->roots_pem) == 0;
     snapshot_free(session->snapshot);
     session->snapshot = snapshot;
+    session->basis[0] = 0;
     struct session_folder folder = folder_of(session, NULL);
     return session_folder_tools(&folder, err) && (same_roots || session_folder_trust(&folder, err)) &&
            worker_update(session, err);

@@ -26,6 +26,7 @@ struct session {
     char *private_dir; /* run/private/<id>: never mounted */
     json_t *meta;      /* as in state.db */
     struct snapshot *snapshot; /* the monitor's own, without the CA's key */
+    char basis[65];            /* approval.c's digest of what the snapshot lets and asks; "": not made yet */
     struct ca *ca;
     int listen_fd;     /* session.sock; -1 once it is closed */
     int launcher_fd;   /* pidfd; -1 */
