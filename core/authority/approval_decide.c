@@ -16,11 +16,8 @@
 
 static void put_time(json_t *object, const char *key, int64_t ms)
 {
-    char text[32];
-
-    clock_iso((uint64_t)ms, text);
     if (ms > 0)
-        json_put(object, key, text);
+        json_put_time(object, key, ms);
 }
 
 /* In one line, for a list or a notification. */

@@ -19,14 +19,6 @@ size_t operations_swept(const struct operations *operations)
 
 /* ---- as JSON ---- */
 
-static void put_time(json_t *object, const char *key, int64_t ms)
-{
-    char text[32];
-
-    clock_iso((uint64_t)ms, text);
-    json_put(object, key, text);
-}
-
 json_t *operation_json(const struct store_operation *row)
 {
     json_t *shown = json_object();
@@ -38,8 +30,8 @@ json_t *operation_json(const struct store_operation *row)
     json_put(shown, "operation", row->operation);
     json_put(shown, "state", row->state);
     json_put_int(shown, "status", row->status);
-    put_time(shown, "created", row->created_ms);
-    put_time(shown, "updated", row->updated_ms);
+    json_put_time(shown, "created", row->created_ms);
+    json_put_time(shown, "updated", row->updated_ms);
     json_put(shown, "content_type", row->content_type);
     json_put_int(shown, "result_bytes", row->result_bytes);
     json_put_bool(shown, "truncated", row->truncated);

@@ -223,15 +223,13 @@ void recent_line(struct recent *recent, uint64_t seq, struct span line, const js
 static json_t *host_json(const struct host *host)
 {
     json_t *shown = json_object();
-    char last[32];
 
-    clock_iso(host->last_ms, last);
     json_put(shown, "host", host->name);
     json_put_int(shown, "allowed", (int64_t)host->allowed);
     json_put_int(shown, "denied", (int64_t)host->denied);
     json_put_int(shown, "asked", (int64_t)host->asked);
     json_put_int(shown, "credential", (int64_t)host->credential);
-    json_put(shown, "last", last);
+    json_put_time(shown, "last", (int64_t)host->last_ms);
     return shown;
 }
 

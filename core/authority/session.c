@@ -451,12 +451,10 @@ json_t *session_json(const struct session *session)
 {
     static const char *const fields[] = {"command", "agent", "engine", "network", "image", "workspace", "pid"};
     json_t *shown = json_object();
-    char created[32];
 
     json_put(shown, "id", session->id);
     json_put(shown, "state", session_state_word(session->state));
-    clock_iso((uint64_t)session->created_ms, created);
-    json_put(shown, "created", created);
+    json_put_time(shown, "created", session->created_ms);
     if (session->quota.halted)
         json_put_bool(shown, "halted", true);
     for (size_t i = 0; i < COUNT(fields); i++)

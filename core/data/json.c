@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/base/id.h"
 #include "core/data/json_marks.h"
 
 enum { PATH_MAX_SHOWN = 160, KEY_SHOWN = 64, WRITE_FIRST = 256 };
@@ -165,6 +166,14 @@ void json_put_int(json_t *object, const char *key, int64_t value)
 void json_put_bool(json_t *object, const char *key, bool value)
 {
     put_new(object, key, json_boolean(value));
+}
+
+void json_put_time(json_t *object, const char *key, int64_t wall_ms)
+{
+    char text[32];
+
+    clock_iso((uint64_t)wall_ms, text);
+    json_put(object, key, text);
 }
 
 /* ---- where a node is ---- */

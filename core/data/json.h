@@ -49,6 +49,7 @@ void json_put(json_t *object, const char *key, const char *value) NONNULL_AT(1, 
 void json_put_span(json_t *object, const char *key, struct span value) NONNULL;
 void json_put_int(json_t *object, const char *key, int64_t value) NONNULL;
 void json_put_bool(json_t *object, const char *key, bool value) NONNULL;
+void json_put_time(json_t *object, const char *key, int64_t wall_ms) NONNULL; /* as clock_iso writes it */
 void json_unref(json_t **node); /* for CLEANUP */
 #define JSON_AUTO CLEANUP(json_unref)
 
