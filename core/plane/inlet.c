@@ -73,20 +73,21 @@ static bool listens(int fd)
            option_is(fd, SO_ACCEPTCONN, 1);
 }
 
+static bool may_take(const struct plane *plane, int fd, struct err *err)
+{
+    if (!plane_may_begin(plane, err))
+        return false;
+    if (plane->inlet)
+        return err_set(err, ERR_CONFLICT, "this session's listening socket is here already");
+    return listens(fd) || err_set(err, ERR_DATA, "what came with the preamble is no listening TCP socket");
+}
+
 bool inlet_open(struct plane *plane, struct conn *control, int fd, struct err *err)
 {
-    struct listener *listener = NULL;
     if (fd < 0)
         return err_set(err, ERR_DATA, "no socket came with the preamble, or more than one");
     struct inlet *inlet = mem_alloc(sizeof(*inlet));
-    if (!plane_may_begin(plane, err))
-        listener = NULL;
-    else if (plane->inlet)
-        err_set(err, ERR_CONFLICT, "this session's listening socket is here already");
-    else if (!listens(fd))
-        err_set(err, ERR_DATA, "what came with the preamble is no listening TCP socket");
-    else
-        listener = listener_new(plane->loop, fd, on_accept, inlet, err);
+    struct listener *listener = may_take(plane, fd, err) ? listener_new(plane->loop, fd, on_accept, inlet, err) : NULL;
     if (!listener || !conn_write(control, INLET_TAKEN, sizeof(INLET_TAKEN) - 1)) {
         listener_free(listener);
         close(fd);
