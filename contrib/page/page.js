@@ -3,7 +3,7 @@
 'use strict';
 
 const KEY = 'aileron-key', KEYS_OFF = 'aileron-keys-off';
-const ROWS = 50, LINES = 300, RETRY_MS = 1000, RETRY_MAX_MS = 10000;
+const ROWS = 20, LINES_AT_ONCE = 50, LINES = 300, RETRY_MS = 1000, RETRY_MAX_MS = 10000;
 const $ = (id) => document.getElementById(id);
 
 const now = { rows: new Map(), open: '', limit: ROWS, sessions: new Map(), lines: [], fresh: [], seq: 0, paused: false };
@@ -47,7 +47,8 @@ function element(name, attributes, ...children) {
 
 const text = (name, attributes, value) => show(element(name, attributes), String(value === undefined ? '' : value));
 const say = (words) => { $('said').textContent = words; };
-const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour12: false });
+const time = new Intl.DateTimeFormat([], { timeStyle: 'medium', hour12: false }); // made once: it costs more than a row
+const clock = (iso) => time.format(new Date(iso));
 
 function ago(iso) {
   const s = Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1000));
@@ -421,9 +422,15 @@ function lineNode(line) {
 function draw() {
   now.drawing = false;
   if (now.paused) return;
-  const list = $('lines'), nodes = now.fresh.splice(0).filter(wanted).slice(-LINES).reverse().map(lineNode);
+  now.fresh = now.fresh.filter(wanted);
+  const list = $('lines'), nodes = now.fresh.splice(0, LINES_AT_ONCE).reverse().map(lineNode);
   list.prepend(...nodes);
   while (list.childElementCount > LINES) list.lastElementChild.remove();
+  if (now.fresh.length) soon(); // what a person does meanwhile comes first
+}
+
+function soon() {
+  if (!now.drawing) { now.drawing = true; setTimeout(draw, 30); }
 }
 
 function take(lines) {
@@ -437,7 +444,7 @@ function take(lines) {
   now.lines.splice(0, now.lines.length - LINES);
   now.fresh.splice(0, now.fresh.length - LINES);
   options($('filter-event'), [...new Set(now.lines.map((line) => line.event))].sort().map((event) => [event, event]));
-  if (!now.drawing) { now.drawing = true; setTimeout(draw, 30); }
+  soon();
 }
 
 function redraw() {
