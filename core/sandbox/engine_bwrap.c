@@ -123,6 +123,16 @@ static bool cover_homes(const struct plan *plan, struct buf *args)
     return good;
 }
 
+/* A symlink stays one (the plan has its target, too): a program that is a script looks for its own files beside where
+ * the link leads. */
+static bool add_exposed(const char *place, struct buf *args)
+{
+    struct stat st;
+    AUTOFREE char *real = lstat(place, &st) == 0 && S_ISLNK(st.st_mode) ? realpath(place, NULL) : NULL;
+
+    return add(args, real != NULL ? "--symlink" : "--ro-bind", real != NULL ? real : place, place);
+}
+
 static bool add_mounts(const struct plan *plan, struct buf *args)
 {
     AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
@@ -137,7 +147,7 @@ static bool add_mounts(const struct plan *plan, struct buf *args)
                 cover_homes(plan, args);
 
     for (size_t i = 0; good && i < plan->expose_count; i++)
-        good = add(args, "--ro-bind", plan->expose[i], plan->expose[i]);
+        good = add_exposed(plan->expose[i], args);
     return good && add(args, "--bind", plan->workspace, SANDBOX_WORKSPACE) &&
            add(args, "--remount-ro", "/etc", NULL) && add(args, "--remount-ro", "/", NULL) &&
            add(args, "--chdir", SANDBOX_WORKSPACE, NULL);
