@@ -3,6 +3,7 @@
  * credential; what it gets from the daemon are the session's directory and stand-ins. */
 #include "applets/applet.h"
 
+#include "applets/launch_planted.h"
 #include "applets/launch_session.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -240,7 +241,10 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
         !describe(launch, err))
         return -1;
     say(launch);
-    return start_and_attend(launch, err);
+    struct planted *before = launch_planted_look(launch->plan.workspace);
+    int status = start_and_attend(launch, err);
+    launch_planted_tell(before, launch->home, launch->plan.session_id);
+    return status;
 }
 
 static int run(int argc, char **argv)
