@@ -41,6 +41,8 @@ struct engine {
     bool (*prepare)(struct plan *plan, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
+    /* Whether the session's sandbox has been started. NULL: the supervisor says so on the control channel. */
+    bool (*running)(const char *session_id);
     /* Removes what a session left behind, whatever state it is in; errors do not matter. NULL: nothing. */
     void (*reap)(const char *session_id);
 };

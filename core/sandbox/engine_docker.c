@@ -317,6 +317,26 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     return true;
 }
 
+static bool running(const char *session_id)
+{
+    CLEANUP(doc_clear) struct doc doc = {0};
+    CLEANUP(buf_clear) struct buf answer;
+    struct err err = {0};
+    struct json_at root, state;
+    bool present = false, is = false;
+    int status = 0;
+
+    buf_init(&answer, 0);
+    AUTOFREE char *socket_path = docker_socket(&err);
+    AUTOFREE char *path = mem_printf("/containers/aileron-%s/json", session_id);
+    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, &answer, &err) || status != 200 ||
+        !json_parse(answer.data, answer.len, DOCKER_ANSWER_BYTES, "docker", ERR_UNAVAILABLE, &doc, &err))
+        return false;
+    root = json_root(&doc);
+    return json_get_object(&root, "State", JSON_NEED, &state, &present, &err) &&
+           json_get_bool(&state, "Running", JSON_NEED, &is, &err) && is;
+}
+
 static void reap(const char *session_id)
 {
     struct err err = {0};
@@ -336,5 +356,6 @@ const struct engine engine_docker = {
     .probe = probe,
     .prepare = prepare,
     .build = build,
+    .running = running,
     .reap = reap,
 };
