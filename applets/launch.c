@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 struct options {
-    const char *sandbox, *network, *image;
+    const char *sandbox, *network, *image, *rootfs;
     bool detach;
     bool command; /* "--" stood before the operands: they are a command, else the first names an agent */
 };
@@ -41,6 +41,9 @@ static const struct opt_row rows[] = {
     {0, "detach", OPT_FLAG, NULL,
      "Print the session's id and return when the command runs; see aileron attach.", NULL,
      offsetof(struct options, detach)},
+    {0, "rootfs", OPT_STRING, "PATH",
+     "Root of the sandbox (bwrap): a directory, an archive of one, or an image as an OCI layout.", NULL,
+     offsetof(struct options, rootfs)},
     {0, "", OPT_DASHES, NULL, "What follows is a command, not an agent.", NULL,
      offsetof(struct options, command)},
 };
@@ -147,9 +150,18 @@ static bool choose_engine(struct launch *launch, struct err *err)
 {
     struct plan *plan = &launch->plan;
     const char *name = launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+    const char *rootfs = launch->options.rootfs != NULL ? launch->options.rootfs : launch->config->sandbox.rootfs;
 
+    if (launch->options.rootfs != NULL && strcmp(name, "auto") == 0)
+        name = engine_bwrap.name;
+    if (launch->options.rootfs != NULL && (strcmp(name, engine_bwrap.name) != 0 || launch->options.image != NULL)) {
+        err_set(err, ERR_USAGE, "--rootfs is for the engine bwrap, and takes the place of an image");
+        return err_hint(err, "Give --image to docker and podman, --rootfs to bwrap");
+    }
     launch->engine = engine_choose(name, plan->image != NULL, launch->why, sizeof(launch->why), err);
     if (launch->engine == NULL)
+        return false;
+    if (rootfs != NULL && launch->engine == &engine_bwrap && !plan_set_rootfs(plan, rootfs, err))
         return false;
     if (plan->network == PLAN_OPEN && !launch->engine->can_open) {
         err_set(err, ERR_USAGE, "--network=open needs the engine docker; %s is always sealed",
@@ -168,9 +180,10 @@ static bool choose_engine(struct launch *launch, struct err *err)
 static void say(const struct launch *launch)
 {
     const struct plan *plan = &launch->plan;
+    const char *image = launch->engine->needs_image ? plan->image : plan->rootfs;
 
     fprintf(stderr, "aileron: sandbox %s%s%s%s%s%s, network %s, session %s\n", launch->engine->name,
-            launch->engine->needs_image ? " " : "", launch->engine->needs_image ? plan->image : "",
+            image != NULL ? " " : "", image != NULL ? image : "",
             launch->why[0] != '\0' ? " (" : "", launch->why, launch->why[0] != '\0' ? ")" : "",
             plan->network == PLAN_OPEN ? "open (not enforced)" : "sealed", plan->session_id);
 }
@@ -179,7 +192,7 @@ static void say(const struct launch *launch)
 static bool describe(struct launch *launch, struct err *err)
 {
     struct plan *plan = &launch->plan;
-    const char *image = launch->engine->needs_image ? plan->image : "host";
+    const char *image = launch->engine->needs_image ? plan->image : plan->rootfs != NULL ? "rootfs" : "host";
 
     return (env_set(&plan->env, SANDBOX_ENV_SESSION, plan->session_id) &&
             env_set(&plan->env, SANDBOX_ENV_RUNTIME, launch->engine->name) &&

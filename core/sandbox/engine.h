@@ -17,7 +17,7 @@ struct engine_run {
     struct env env;  /* of the engine's own process */
     struct proc_fd fds[ENGINE_FDS_MAX]; /* descriptors it inherits beside 0, 1, 2 */
     size_t fd_count;
-    int owned_fds[8];      /* closed by engine_run_clear */
+    int owned_fds[ENGINE_FDS_MAX]; /* closed by engine_run_clear */
     size_t owned_count;
     bool own_session; /* give it a session of its own (its terminal is not ours) */
 };

@@ -26,6 +26,9 @@ struct plan {
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
     char *image;       /* docker; NULL: none was named */
+    char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
+    char *root;        /* the directory that the engine's prepare made of it, or it itself */
+    struct env image_env; /* the variables that it says its programs need */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
     char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */
@@ -54,6 +57,9 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err) MU
 /* Adds a path to be exposed read-only ("~/..." is the user's home). What does not exist is left out. Refused:
  * an ancestor of aileron_home or a place in it, the home itself, an engine's socket or what holds it, /. */
 bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
+/* What a sandbox's root is made of: a directory, an archive or an OCI layout. Refused: the host's own root, what shows
+ * the home, Aileron's files or an engine's socket, and a directory of the workspace. After plan_set_workspace. */
+bool plan_set_rootfs(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
 /* Copies the words. */
 bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err) MUSTUSE NONNULL;
 /* Whether `path` is `dir` or lies in it; both canonical. */
