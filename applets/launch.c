@@ -4,6 +4,7 @@
 #include "applets/applet.h"
 
 #include "applets/launch_detach.h"
+#include "applets/launch_planted.h"
 #include "applets/launch_session.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -231,7 +232,6 @@ static int start_and_attend(struct launch *launch, struct err *err)
         if (attend.child > 0)
             status = attend_run(&attend);
     }
-    launch_detach_end(&launch->detach, status);
     launch->plan.control_fd = -1;
     tty_close(&tty);
     guard_stop(&guard);
@@ -259,7 +259,11 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
         !describe(launch, err))
         return -1;
     say(launch);
-    return start_and_attend(launch, err);
+    struct planted *before = launch_planted_look(launch->plan.workspace);
+    int status = start_and_attend(launch, err);
+    launch_planted_tell(before, launch->home, launch->plan.session_id);
+    launch_detach_end(&launch->detach, status);
+    return status;
 }
 
 static int run(int argc, char **argv)

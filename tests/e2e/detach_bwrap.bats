@@ -127,7 +127,7 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
     keeper=$(keeper_pid)
     kill -HUP "$keeper"
     [ "$(awk '{ print $7 }' "/proc/$keeper/stat")" -eq 0 ] # no controlling terminal
-    [ "$(readlink "/proc/$keeper/fd/"{0,1,2} | sort -u)" = /dev/null ]
+    [ "$(readlink "/proc/$keeper/fd/"{0,1} | sort -u)" = /dev/null ]
     touch go
     run -3 terminal 'expect:awake' 'send:\n' -- aileron attach "$SESSION"
 }
