@@ -137,6 +137,7 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
     plan->memory_bytes = config->sandbox.memory_bytes;
     plan->pids = (uint32_t)config->sandbox.pids;
     plan->read_only = config->sandbox.read_only;
+    plan->detached = options->detach;
     plan->tty = options->detach || (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
     for (size_t i = 0; i < config->network.capture_port_count && i < COUNT(plan->capture_ports); i++)
         plan->capture_ports[plan->capture_count++] = config->network.capture_ports[i];
