@@ -140,6 +140,7 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
     plan->memory_bytes = config->sandbox.memory_bytes;
     plan->pids = (uint32_t)config->sandbox.pids;
     plan->read_only = config->sandbox.read_only;
+    plan->detached = options->detach;
     plan->tty = options->detach || (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
     for (size_t i = 0; i < config->network.capture_port_count && i < COUNT(plan->capture_ports); i++)
         plan->capture_ports[plan->capture_count++] = config->network.capture_ports[i];
@@ -245,7 +246,6 @@ static int start_and_attend(struct launch *launch, struct err *err)
         if (attend.child > 0)
             status = attend_run(&attend);
     }
-    launch_detach_end(&launch->detach, status);
     launch->plan.control_fd = -1;
     tty_close(&tty);
     guard_stop(&guard);
@@ -276,6 +276,7 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
     struct planted *before = launch_planted_look(launch->plan.workspace);
     int status = start_and_attend(launch, err);
     launch_planted_tell(before, launch->home, launch->plan.session_id);
+    launch_detach_end(&launch->detach, status);
     return status;
 }
 

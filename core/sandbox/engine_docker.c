@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/data/json.h"
 #include "core/sandbox/docker_api.h"
+#include "core/sandbox/docker_left.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -293,6 +294,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     }
     engine_run_add(run, "--name=aileron-%s", plan->session_id);
     engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
+    engine_run_add(run, "--label=dev.aileron.home=%s", plan->home_id);
     add_isolation(plan, run);
     add_mounts(plan, run);
     if (plan->network == PLAN_SEALED && !add_resolver(plan, run, err))
@@ -317,26 +319,6 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     return true;
 }
 
-static bool running(const char *session_id)
-{
-    CLEANUP(doc_clear) struct doc doc = {0};
-    CLEANUP(buf_clear) struct buf answer;
-    struct err err = {0};
-    struct json_at root, state;
-    bool present = false, is = false;
-    int status = 0;
-
-    buf_init(&answer, 0);
-    AUTOFREE char *socket_path = docker_socket(&err);
-    AUTOFREE char *path = mem_printf("/containers/aileron-%s/json", session_id);
-    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, &answer, &err) || status != 200 ||
-        !json_parse(answer.data, answer.len, DOCKER_ANSWER_BYTES, "docker", ERR_UNAVAILABLE, &doc, &err))
-        return false;
-    root = json_root(&doc);
-    return json_get_object(&root, "State", JSON_NEED, &state, &present, &err) &&
-           json_get_bool(&state, "Running", JSON_NEED, &is, &err) && is;
-}
-
 static void reap(const char *session_id)
 {
     struct err err = {0};
@@ -356,6 +338,7 @@ const struct engine engine_docker = {
     .probe = probe,
     .prepare = prepare,
     .build = build,
-    .running = running,
+    .running = docker_running,
+    .left = docker_left,
     .reap = reap,
 };
