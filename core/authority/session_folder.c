@@ -123,10 +123,19 @@ bool session_folder_tools(const struct session_folder *folder, struct err *err)
     return good;
 }
 
+/* /etc/profile sets PATH anew for login shells, which is how some agents run every command: what the sandbox has goes
+ * in front again. The system's own profile runs this where it is linked from /etc/profile.d. */
+static const char profile[] = "case :$PATH: in\n"
+                              "*:/opt/aileron/shims:*) ;;\n"
+                              "*) PATH=${AILERON_PATH:-/opt/aileron/shims:/opt/aileron/bin}:$PATH ;;\n"
+                              "esac\n"
+                              "export PATH\n";
+
 bool session_folder_make(const struct session_folder *folder, struct err *err)
 {
     return make_dir(folder->dir, 0755, err) && make_dir(folder->private_dir, 0700, err) &&
            session_folder_ca(folder, err) && session_folder_tools(folder, err) &&
+           write_in(folder->dir, "profile.sh", 0644, profile, sizeof(profile) - 1, err) &&
            (folder->token == NULL ||
             write_in(folder->dir, "token", 0644, folder->token, strlen(folder->token), err));
 }

@@ -212,7 +212,7 @@ bool env_apply_sandbox(struct env *env, const struct env_sandbox *sandbox, struc
     if (image_path == NULL || image_path[0] == '\0')
         image_path = SANDBOX_PATH;
     AUTOFREE char *path = mem_printf("%s:%s:%s", SANDBOX_SHIMS, SANDBOX_BIN, image_path);
-    good = env_set(env, "PATH", path) && add_java_options(env) && add_git_config(env) && good;
+    good = env_set(env, "PATH", path) && env_set(env, "AILERON_PATH", path) && add_java_options(env) && add_git_config(env) && good;
     good = env_set(env, "AILERON_TOKEN", sandbox->token) && good;
     good = env_set(env, "USER", sandbox->user) && good;
     good = env_set(env, "LOGNAME", sandbox->user) && good;

@@ -310,7 +310,8 @@ static bool exists(const struct world *world, const char *kind, const char *name
 static void a_session_has_its_files_and_leaves_none(void **state)
 {
     static const char *const names[] = {"session.sock", "ca.pem", "ca-extra.pem", "ca-bundle.pem",
-                                        "ca-bundle.p12", "tools.txt", "tools.json", "shims", "token"};
+                                        "ca-bundle.p12", "tools.txt", "tools.json", "shims", "token",
+                                        "profile.sh"};
     struct world *world = *state;
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
 
