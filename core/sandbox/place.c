@@ -20,7 +20,8 @@ bool place_find(const struct supervisor_spec *spec, struct place *out, struct er
 {
     struct stat st;
 
-    *out = (struct place){.uid = spec->uid, .gid = spec->gid};
+    *out = (struct place){.uid = spec->uid, .gid = spec->gid, .caches = spec->caches,
+                          .cache_count = spec->cache_count};
     out->cwd = spec->cwd != NULL ? spec->cwd : SANDBOX_WORKSPACE;
     if (spec->have_workspace && (stat(SANDBOX_WORKSPACE, &st) != 0 || st.st_dev != spec->workspace_dev ||
                                  st.st_ino != spec->workspace_ino)) {
@@ -118,6 +119,22 @@ static void add_roots(void)
         make_store(stores[0]);
 }
 
+/* An engine makes the directories above a mount, for root: ~/.cache of ~/.cache/pip would be closed to the agent. */
+static void give_parents(const struct place *place, const char *cache)
+{
+    size_t home = strlen(SANDBOX_HOME);
+    struct stat st;
+
+    if (strncmp(cache, SANDBOX_HOME "/", home + 1) != 0)
+        return;
+    for (size_t at = home + 1; cache[at] != '\0'; at++) {
+        AUTOFREE char *above = cache[at] == '/' ? mem_strndup(cache, at) : NULL;
+        if (above != NULL && lstat(above, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
+            lchown(above, place->uid, place->gid) != 0)
+            return;
+    }
+}
+
 void place_prepare(const struct place *place)
 {
     if (place->nest || getpid() != 1)
@@ -131,6 +148,8 @@ void place_prepare(const struct place *place)
     /* Made by the engine for the mount of the workspace, or the image's own. */
     if (chown(SANDBOX_HOME, place->uid, place->gid) != 0)
         return;
+    for (size_t i = 0; i < place->cache_count; i++)
+        give_parents(place, place->caches[i]);
     if (place->uid == 0)
         return;
     mkdir("/etc", 0755);

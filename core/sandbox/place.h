@@ -9,7 +9,9 @@ struct place {
     uid_t uid;
     gid_t gid;
     bool nest;       /* the ids are not mapped here: a nested user namespace is needed */
-    const char *cwd; /* borrowed from the spec */
+    const char *cwd; /* borrowed from the spec, as caches are */
+    const char *const *caches;
+    size_t cache_count;
 };
 
 /* The ids are the spec's, else those of the workspace's owner. Refused: a workspace that is another directory than

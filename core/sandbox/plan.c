@@ -36,6 +36,10 @@ void plan_clear(struct plan *plan)
     free_words(plan->command, plan->command_count);
     free(plan->command);
     free_words(plan->expose, plan->expose_count);
+    for (size_t i = 0; i < plan->cache_count; i++) {
+        free(plan->caches[i].source);
+        free(plan->caches[i].place);
+    }
     env_clear(&plan->env);
     plan_init(plan);
 }
