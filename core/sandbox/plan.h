@@ -27,7 +27,7 @@ struct plan {
     char *session_dir; /* run/sessions/<id> */
     char *image;       /* docker; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
-    char *root;        /* the directory that the engine's prepare made of it, or it itself */
+    char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
     struct env image_env; /* the variables that it says its programs need */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
