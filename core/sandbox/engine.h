@@ -28,6 +28,8 @@ void engine_run_pass(struct engine_run *run, int fd, int child_fd) NONNULL;
 /* What the supervisor is told of the plan: which directory the workspace is, the ports that are captured. */
 void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL;
 
+typedef void (*engine_left_fn)(const char *session_id, void *arg);
+
 struct engine {
     const char *name;
     bool needs_image;
@@ -41,6 +43,11 @@ struct engine {
     bool (*prepare)(struct plan *plan, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
+    /* Whether the session's sandbox has been started. NULL: the supervisor says so on the control channel. */
+    bool (*running)(const char *session_id);
+    /* Calls found for each session whose sandbox it has, in whatever state, and which has this home's label. NULL: it
+     * keeps nothing that outlives its own process. */
+    bool (*left)(const char *home_id, engine_left_fn found, void *arg, struct err *err);
     /* Removes what a session left behind, whatever state it is in; errors do not matter. NULL: nothing. */
     void (*reap)(const char *session_id);
 };

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/data/json.h"
 #include "core/sandbox/docker_api.h"
+#include "core/sandbox/docker_left.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -293,6 +294,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     }
     engine_run_add(run, "--name=aileron-%s", plan->session_id);
     engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
+    engine_run_add(run, "--label=dev.aileron.home=%s", plan->home_id);
     add_isolation(plan, run);
     add_mounts(plan, run);
     if (plan->network == PLAN_SEALED && !add_resolver(plan, run, err))
@@ -336,5 +338,7 @@ const struct engine engine_docker = {
     .probe = probe,
     .prepare = prepare,
     .build = build,
+    .running = docker_running,
+    .left = docker_left,
     .reap = reap,
 };

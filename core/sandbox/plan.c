@@ -29,7 +29,7 @@ static void free_words(char **words, size_t count)
 void plan_clear(struct plan *plan)
 {
     char **owned[] = {&plan->self_exe,   &plan->aileron_home, &plan->user_home, &plan->workspace,
-                      &plan->session_id, &plan->session_dir,  &plan->image,
+                      &plan->session_id, &plan->session_dir,  &plan->home_id,   &plan->image,
                       &plan->rootfs,     &plan->root};
 
     for (size_t i = 0; i < COUNT(owned); i++)

@@ -25,6 +25,7 @@ struct plan {
     ino_t workspace_ino;
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
+    char *home_id;     /* of AILERON_HOME, for the label of a container */
     char *image;       /* docker; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
     char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
@@ -40,6 +41,7 @@ struct plan {
     uint64_t memory_bytes; /* 0: no limit */
     uint32_t pids;         /* 0: no limit */
     bool read_only;        /* the image's root */
+    bool detached;         /* nobody's terminal: whoever attaches has one */
     bool tty;              /* standard input and output are a terminal */
     int control_fd;        /* the supervisor's end of the control channel, or -1 */
     uint16_t capture_ports[SANDBOX_CAPTURE_PORTS_MAX];
