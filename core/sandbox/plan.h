@@ -45,7 +45,7 @@ struct plan {
     char *home_id;     /* of AILERON_HOME, for the label of a container */
     char *image;       /* docker; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
-    char *root;        /* the directory that the engine's prepare made of it, or it itself */
+    char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
     struct env image_env; /* the variables that it says its programs need */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
