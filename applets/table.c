@@ -6,11 +6,11 @@
 #include <string.h>
 
 extern const struct applet applet_launch, applet_status, applet_doctor, applet_open, applet_approvals, applet_vault,
-    applet_policy, applet_connector, applet_audit, applet_sessions, applet_daemon, applet_shim, applet_wait,
-    applet_proxy, applet_worker, applet_page_worker;
+    applet_policy, applet_connector, applet_audit, applet_sessions, applet_sandbox, applet_daemon, applet_shim,
+    applet_wait, applet_proxy, applet_worker, applet_page_worker;
 
 const struct applet *const applet_table[] = {
-    &applet_launch, &applet_status,    &applet_doctor, &applet_open,     &applet_approvals, &applet_vault,
+    &applet_launch, &applet_sandbox, &applet_status,    &applet_doctor, &applet_open,     &applet_approvals, &applet_vault,
     &applet_policy, &applet_connector, &applet_audit,  &applet_sessions, &applet_daemon,    &applet_shim,
     &applet_wait,   &applet_proxy,     &applet_worker, &applet_page_worker, NULL,
 };

@@ -27,6 +27,14 @@ static void free_words(char **words, size_t count)
         free(words[i]);
 }
 
+void plan_clear_command(struct plan *plan)
+{
+    free_words(plan->command, plan->command_count);
+    free(plan->command);
+    plan->command = NULL;
+    plan->command_count = 0;
+}
+
 void plan_clear(struct plan *plan)
 {
     char **owned[] = {&plan->self_exe,   &plan->aileron_home, &plan->user_home, &plan->workspace,
@@ -36,8 +44,7 @@ void plan_clear(struct plan *plan)
         free(*owned[i]);
         *owned[i] = NULL;
     }
-    free_words(plan->command, plan->command_count);
-    free(plan->command);
+    plan_clear_command(plan);
     free_words(plan->expose, plan->expose_count);
     plan_drop_project(plan);
     env_clear(&plan->env);
