@@ -245,9 +245,9 @@ bool plan_add_mount(struct plan *plan, const char *source, const char *place, bo
         return err_set(err, ERR_LIMIT, "more than %d mounts", PLAN_MOUNTS_MAX);
     if (!volume) {
         if (!look_at(source, &st))
-            return err_errno(err, ERR_LAUNCH, errno, "cannot mount %s", source);
+            return err_errno(err, ERR_CONFIG, errno, "cannot mount %s", source);
         if (!S_ISDIR(st.st_mode) || !plan_path_within(source, plan->workspace))
-            return err_set(err, ERR_LAUNCH, "%s is no directory of the workspace", source);
+            return err_set(err, ERR_CONFIG, "%s is no directory of the workspace", source);
         mount.dev = st.st_dev;
         mount.ino = st.st_ino;
     }
