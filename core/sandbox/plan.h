@@ -105,6 +105,7 @@ bool plan_add_mount(struct plan *plan, const char *source, const char *place, bo
 void plan_drop_project(struct plan *plan) NONNULL;
 /* Copies the words. */
 bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err) MUSTUSE NONNULL;
+void plan_clear_command(struct plan *plan) NONNULL;
 /* Whether `path` is `dir` or lies in it; both canonical. */
 bool plan_path_within(const char *path, const char *dir) NONNULL;
 
