@@ -13,14 +13,19 @@ enum {
 };
 
 /* Bytes on the control channel (launcher and supervisor; bwrap only). To the supervisor: a signal's number
- * (SIGCONT wakes a stopped agent). To the launcher: SUPERVISOR_STOPPED when the agent was stopped. */
-enum { SUPERVISOR_STOPPED = 'S' };
+ * (SIGCONT wakes a stopped agent). To the launcher: SUPERVISOR_RUNNING when the agent has been started,
+ * SUPERVISOR_STOPPED when it was stopped. */
+enum { SUPERVISOR_RUNNING = 'R', SUPERVISOR_STOPPED = 'S' };
 
 struct supervisor_spec {
     char *const *command; /* NULL-terminated */
     const char *cwd;      /* NULL: the workspace */
     bool have_workspace;  /* which directory it must be; else it is not looked at */
     uint64_t workspace_dev, workspace_ino;
+    const char *const *directories; /* "DEV:INODE:PLACE", which must be that directory */
+    size_t directory_count;
+    const char *const *volumes; /* places that become the agent's where they are root's */
+    size_t volume_count;
     bool have_id;         /* uid and gid are given; else those of the workspace's owner */
     uid_t uid;
     gid_t gid;
