@@ -83,7 +83,7 @@ EMBED := $(sort $(wildcard contrib/agents/*.yaml contrib/bindings/*.yaml contrib
 MAN := $(sort $(wildcard man/*.[1-9]))
 STORIES_e2e := $(patsubst %,bats:%,$(sort $(wildcard tests/e2e/*.bats)))
 STORIES_attack := $(patsubst %,bats:%,$(sort $(wildcard tests/attack/*.bats)))
-STORIES_clients := story:tests/clients/run
+STORIES_clients := story:tests/clients/run story:tests/agents/run
 STORIES := $(STORIES_e2e) $(STORIES_attack) $(STORIES_clients)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
@@ -229,8 +229,8 @@ analyze: | deps-libs
 format:
 	@clang-format -i $(wildcard core/*/*.[ch] tls/*.[ch] applets/*.[ch] tests/*/*.[ch])
 man: all
-	@tests/clients/page > man/aileron-clients.7
-	@tests/lib/lint man clients
+	@tests/clients/page > man/aileron-clients.7 && tests/agents/page > man/aileron-agents.7
+	@tests/lib/lint man pages
 install: all
 	@install -d $(DESTDIR)$(PREFIX)/bin && build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
 	@for page in $(MAN); do \

@@ -5,12 +5,12 @@ bats_require_minimum_version 1.5.0
 load ../lib/world.bash
 ENGINE=bwrap
 
-# contrib/deps fetches it, before the tests: as the person's npm is configured, which tests are not.
-AGENT_DIR=$ROOT/build/agents
+# tests/agents/fetch gets it, before the tests: as the person's npm is configured, which tests are not.
+AGENTS=$ROOT/build/agents
 
 setup_file() {
     export WORLD_SKIP
-    if [ ! -s "$AGENT_DIR/agent" ] || ! command -v node > /dev/null; then
+    if [ ! -e "$AGENTS/bin/claude" ] || ! command -v node > /dev/null; then
         WORLD_SKIP="no agent: contrib/deps test fetches it where there are npm and a registry"
         return
     fi
@@ -38,9 +38,9 @@ rules:
 YAML
     aileron policy reload > /dev/null
     aileron connector add "$BATS_TEST_DIRNAME/shim.connector.json"
-    # As a person has it who let it install itself: the built-in agent's file says where.
-    mkdir -p "$WORLD/person/.claude"
-    ln -s "$AGENT_DIR" "$WORLD/person/.claude/local"
+    # As a person has it who lets npm install into the home: the built-in agent's file says where.
+    mkdir "$WORLD/person"
+    ln -s "$AGENTS" "$WORLD/person/.local"
     export WORLD SECRET MODEL_KEY UP_PORT UP_PLAIN_PORT
 }
 
@@ -57,7 +57,7 @@ teardown() { [ -z "${SANDBOX:-}" ] || { kill "$SANDBOX" 2> /dev/null; wait "$SAN
 
 # The person's side starts it by its name; nothing of it outlives its bound.
 agent() { # NAME ARGUMENT...
-    HOME=$WORLD/person PATH=$WORLD/person/.claude/local/node_modules/.bin:$PATH timeout 110 aileron launch \
+    HOME=$WORLD/person PATH=$WORLD/person/.local/bin:$PATH timeout 110 aileron launch \
         --sandbox=bwrap "$@" > "$WORLD/out" 2> "$WORLD/stderr" < /dev/null 3>&- &
     SANDBOX=$!
 }

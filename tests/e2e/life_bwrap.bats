@@ -82,6 +82,12 @@ nothing_is_left() { # REASON
     absent to-stderr out
 }
 
+@test "a login shell has the sandbox's PATH, too" {
+    run -0 --separate-stderr inside sh -lc 'command -v aileron-wait; echo "$PATH"'
+    [ "${lines[0]}" = /opt/aileron/bin/aileron-wait ]
+    [[ "${lines[1]}" = /opt/aileron/shims:/opt/aileron/bin:* ]]
+}
+
 @test "a terminal: size, resize, job control" {
     # Each step waits for what the one before shows: an engine passes a new size on when it comes to it.
     run terminal 'size:33x77' 'expect:$ ' 'send:until [ "$(stty size)" = "33 77" ]; do sleep 0.1; done; echo fir""st\n' \
