@@ -16,6 +16,7 @@
 #include "core/sandbox/attend.h"
 #include "core/sandbox/cache.h"
 #include "core/sandbox/engine.h"
+#include "core/sandbox/homefiles.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -127,6 +128,8 @@ static bool make_command(struct launch *launch, char **operands, size_t count, b
     for (size_t i = 0; i < agent->expose_count; i++)
         if (!plan_add_expose(plan, agent->expose[i], err))
             return false;
+    if (!homefiles_put(agent->json, &plan->env, err))
+        return false;
     if (agent->env.items != NULL)
         env_add_all(&plan->env, agent->env.items);
     return true;

@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/data/yaml.h"
+#include "core/sandbox/homefiles.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -209,7 +210,7 @@ static bool get_texts(struct agent *agent, const struct json_at *root, struct er
 
 static bool fill(struct agent *agent, const struct json_at *root, struct err *err)
 {
-    static const char *const keys[] = {"version", "name",           "summary",  "command", "probe",  "headless", "env",
+    static const char *const keys[] = {"version", "name",           "summary",  "command", "probe",  "headless", "env", "home",
                                        "hosts",   "optional_hosts", "bindings", "keeps",   "expose", "install",
                                        "recipe",  NULL};
     const char *name, *summary = "", *install = NULL;
@@ -230,7 +231,7 @@ static bool fill(struct agent *agent, const struct json_at *root, struct err *er
         !get_list(root, "expose", JSON_MAY, agent->expose, &agent->expose_count, err) ||
         !get_env(root, &agent->env, err) || !get_texts(agent, root, err) || !check_hosts(root, "hosts", err) ||
         !check_hosts(root, "optional_hosts", err) || !check_keeps(root, agent->keeps, err) ||
-        !get_bindings(agent, root, err) || !get_recipe(agent, root, err))
+        !get_bindings(agent, root, err) || !get_recipe(agent, root, err) || !homefiles_check(root, err))
         return false;
     return agent->command_count > 0 || json_fail(root, err, "command: needs at least one word");
 }

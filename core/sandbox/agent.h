@@ -11,6 +11,7 @@
  *   hosts: [api.anthropic.com]      what it cannot do without, for the person who writes a policy
  *   optional_hosts: [...]           what it contacts besides
  *   bindings: [...]                 as in bindings.yaml: how its credential is bound; one of them is enough
+ *   home: { .claude/x.json: "{}" }  files that it finds in its home (homefiles.h)
  *   keeps: [~/.claude]              what it leaves in its home: settings, histories, logins
  *   expose: [~/.local/bin/claude]   host paths of an agent that is installed in a home (bwrap; read-only)
  *   install: npm install -g ...     how to get it, shown where it is not found

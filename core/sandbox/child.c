@@ -6,6 +6,7 @@
 #include "core/base/mem.h"
 #include "core/base/proc.h"
 #include "core/base/text.h"
+#include "core/sandbox/homefiles.h"
 #include "core/sandbox/layout.h"
 #include "core/sandbox/privilege.h"
 
@@ -106,6 +107,7 @@ static NORETURN void run(const struct child_spec *spec, const char *path, int re
     struct err err = {0};
 
     if (become_agent(spec, &err)) {
+        homefiles_take(spec->env);
         execve(path, spec->command, spec->env->items);
         int why = errno;
         char shown[128];

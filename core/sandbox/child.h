@@ -9,7 +9,7 @@
 struct child_spec {
     char *const *command; /* NULL-terminated; the first word is looked for on env's PATH */
     const char *cwd;
-    const struct env *env;
+    struct env *env;      /* homefiles_take, in the child */
     bool nest; /* become uid:gid in a nested user namespace */
     uid_t uid;
     gid_t gid;
