@@ -210,9 +210,9 @@ static bool get_texts(struct agent *agent, const struct json_at *root, struct er
 
 static bool fill(struct agent *agent, const struct json_at *root, struct err *err)
 {
-    static const char *const keys[] = {"version", "name",           "summary",  "command", "probe",  "headless", "env", "home",
-                                       "hosts",   "optional_hosts", "bindings", "keeps",   "expose", "install",
-                                       "recipe",  NULL};
+    static const char *const keys[] = {"version",  "name",  "summary", "command", "probe",  "headless",
+                                       "env",      "home",  "hosts",   "optional_hosts", "bindings", "keeps",
+                                       "expose",   "install", "recipe", NULL};
     const char *name, *summary = "", *install = NULL;
 
     if (!json_want_object(root, err) || !json_only(root, keys, err) || !json_want_version(root, 1, err) ||
