@@ -238,17 +238,23 @@ static void print_finding(const char *name, const struct finding *finding)
     putchar('\n');
 }
 
-/* Any one engine is enough. */
+/* Any one engine is enough. What is known of an earlier probe is found out again, and kept for the next launch. */
 static bool check_engines(void)
 {
+    struct err err = {0};
+    AUTOFREE char *home = client_home(&err);
     bool any = false;
 
     for (size_t i = 0; engine_table[i] != NULL; i++) {
         struct finding finding;
-        struct err err = {0};
-        if (engine_table[i]->probe(&err)) {
+        struct engine_facts facts;
+        if (home != NULL && engine_probe(engine_table[i], home, ENGINE_TRUST_NOTHING, &facts, &err)) {
             any = true;
             found(&finding, GOOD, "works", "");
+            if (facts.runtime[0] != '\0')
+                snprintf(finding.note, sizeof finding.note, "works with %s", facts.runtime);
+            if (facts.note[0] != '\0')
+                found(&finding, WARNING, facts.note, "");
         } else {
             from_err(&finding, WARNING, &err);
         }

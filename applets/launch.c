@@ -28,12 +28,12 @@ struct options {
 
 static const struct opt_row rows[] = {
     {0, "sandbox", OPT_STRING, "ENGINE",
-     "Engine that runs the sandbox; auto takes docker where an image is named and it works, else bwrap.",
-     "auto|docker|bwrap", offsetof(struct options, sandbox)},
+     "Engine that runs the sandbox; auto takes docker, then podman, where an image is named and it works, else bwrap.",
+     "auto|docker|podman|bwrap", offsetof(struct options, sandbox)},
     {0, "network", OPT_STRING, "KIND",
-     "sealed: no network but the daemon. open: the engine's own (docker only); nothing is enforced.",
+     "sealed: no network but the daemon. open: the engine's own (docker, podman); nothing is enforced.",
      "sealed|open", offsetof(struct options, network)},
-    {0, "image", OPT_STRING, "REF", "Image of the sandbox (docker); nothing has to be installed in it.", NULL,
+    {0, "image", OPT_STRING, "REF", "Image of the sandbox (docker, podman); nothing has to be installed in it.", NULL,
      offsetof(struct options, image)},
     {0, "", OPT_DASHES, NULL, "What follows is a command, not an agent.", NULL,
      offsetof(struct options, command)},
@@ -141,7 +141,8 @@ static bool choose_engine(struct launch *launch, struct err *err)
     struct plan *plan = &launch->plan;
     const char *name = launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
 
-    launch->engine = engine_choose(name, plan->image != NULL, launch->why, sizeof(launch->why), err);
+    launch->engine = engine_choose(name, plan->image != NULL, launch->home, &plan->facts, launch->why,
+                                   sizeof(launch->why), err);
     if (launch->engine == NULL)
         return false;
     if (plan->network == PLAN_OPEN && !launch->engine->can_open) {

@@ -31,7 +31,7 @@ static char *find_bwrap(void)
     return proc_which("bwrap", path != NULL ? path : SANDBOX_PATH);
 }
 
-static bool probe(struct err *err)
+static char *find(struct err *err)
 {
     AUTOFREE char *path = find_bwrap();
     struct stat st;
@@ -39,16 +39,18 @@ static bool probe(struct err *err)
 
     if (path == NULL) {
         err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
-        return err_hint(err, "Install the package bubblewrap");
+        err_hint(err, "Install the package bubblewrap");
+        return NULL;
     }
     /* A setuid bwrap needs no user namespaces of ours; any other does. */
     CLEANUP(file_close_ptr) int fd = open("/proc/sys/user/max_user_namespaces", O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, "0\n") == 0 &&
         (stat(path, &st) != 0 || (st.st_mode & S_ISUID) == 0)) {
         err_set(err, ERR_UNAVAILABLE, "this host forbids user namespaces");
-        return err_hint(err, "Raise user.max_user_namespaces with sysctl");
+        err_hint(err, "Raise user.max_user_namespaces with sysctl");
+        return NULL;
     }
-    return true;
+    return mem_strdup(path);
 }
 
 static bool prepare(struct plan *plan, struct err *err)
@@ -211,7 +213,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
 
 const struct engine engine_bwrap = {
     .name = "bwrap",
-    .probe = probe,
+    .find = find,
     .prepare = prepare,
     .build = build,
 };

@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/sandbox/env.h"
+#include "core/sandbox/facts.h"
 #include "core/sandbox/layout.h"
 
 #include <sys/types.h>
@@ -25,7 +26,8 @@ struct plan {
     ino_t workspace_ino;
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
-    char *image;       /* docker; NULL: none was named */
+    char *image;       /* docker, podman; NULL: none was named */
+    struct engine_facts facts; /* of the engine that was chosen */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
     char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */

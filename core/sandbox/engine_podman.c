@@ -1,0 +1,233 @@
+/* The podman engine, by its command line alone: there is no daemon to ask, each question is a process. As root or as
+ * an ordinary user; for the latter podman makes a user namespace, in which the user keeps his id and uid 0 is one of
+ * his subordinate ids. Which of podman's ways work here was found out before (podman_trial.c). */
+#include "core/sandbox/podman_trial.h"
+
+#include "core/base/file.h"
+#include "core/base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ANSWER_BYTES = 64 * 1024, ANSWER_MS = 20000, FILES_MAX = 1048576, PROCESSES_MAX = 32768 };
+
+extern char **environ;
+
+/* -v splits at colons, and --mount, before podman 4.5, at every comma: what is in quotes too. */
+static bool add_mount(struct engine_run *run, const char *source, const char *place, bool writable, struct err *err)
+{
+    if (strchr(source, ':') == NULL) {
+        engine_run_add(run, "--volume=%s:%s%s", source, place, writable ? "" : ":ro");
+        return true;
+    }
+    if (strpbrk(source, ",\"") != NULL) {
+        err_set(err, ERR_LAUNCH, "podman cannot mount %s: its path has a colon and a comma or a quote in it", source);
+        return err_hint(err, "Rename it, or use --sandbox=docker or --sandbox=bwrap");
+    }
+    engine_run_add(run, "--mount=type=bind,source=%s,destination=%s%s", source, place, writable ? "" : ",ro=true");
+    return true;
+}
+
+const struct container podman = {
+    .name = "podman",
+    .preamble = "Error: ",
+    .no_keys = "",
+    .add_mount = add_mount,
+};
+
+/* A file and its age: another one is another engine. */
+static void add_identity(struct buf *key, const char *name)
+{
+    AUTOFREE char *path = proc_which(name, getenv("PATH") != NULL ? getenv("PATH") : SANDBOX_PATH);
+    struct stat st;
+
+    if (path == NULL || stat(path, &st) != 0 ||
+        !buf_printf(key, "%s %lld.%09ld %lld; ", path, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                    (long long)st.st_size))
+        return;
+}
+
+static char *find(struct err *err)
+{
+    static const char *const files[] = {"podman", "crun", "runc", "conmon", "newuidmap"};
+    const char *remote = getenv("CONTAINER_HOST"), *runtime_dir = getenv("XDG_RUNTIME_DIR");
+    AUTOFREE char *cli = container_find(&podman, err);
+    CLEANUP(buf_clear) struct buf key;
+
+    buf_init(&key, ANSWER_BYTES);
+    if (cli == NULL)
+        return NULL;
+    if (remote != NULL && remote[0] != '\0') {
+        err_set(err, ERR_UNAVAILABLE, "CONTAINER_HOST names another podman (%s)", remote);
+        err_hint(err, "It could not mount the session's socket; unset CONTAINER_HOST to use the podman of this machine");
+        return NULL;
+    }
+    for (size_t i = 0; i < COUNT(files); i++)
+        add_identity(&key, files[i]);
+    if (!buf_printf(&key, "%u %s", (unsigned)geteuid(), runtime_dir != NULL ? runtime_dir : ""))
+        return mem_strdup(cli);
+    return mem_strdup(buf_cstr(&key));
+}
+
+/* containers.conf may mount, set variables and give rights in every container of the user's; and podman shows a
+ * container the host's names. What a sandbox holds is said here alone; of the user's file only the runtime and the
+ * manager of cgroups are kept, as options. */
+static bool write_conf(const char *path, struct err *err)
+{
+    static const char text[] = "[containers]\nbase_hosts_file = \"none\"\n";
+
+    return file_exists(path) || file_write_atomic(path, 0644, text, sizeof(text) - 1, err);
+}
+
+bool podman_begin(const char *home, const struct engine_facts *facts, struct engine_run *run, struct err *err)
+{
+    AUTOFREE char *conf = mem_printf("%s/run/containers.conf", home);
+
+    run->path = container_find(&podman, err);
+    if (run->path == NULL || !write_conf(conf, err))
+        return false;
+    env_add_all(&run->env, environ);
+    env_unset(&run->env, "CONTAINER_HOST");
+    env_unset(&run->env, "CONTAINER_CONNECTION");
+    if (!env_set(&run->env, "CONTAINERS_CONF", conf))
+        return err_set(err, ERR_LAUNCH, "the environment is too large");
+    engine_run_add(run, "podman");
+    engine_run_add(run, "--log-level=error"); /* its warnings are the probe's to find out */
+    engine_run_add(run, "--default-mounts-file=/dev/null");
+    if (facts->runtime[0] != '\0')
+        engine_run_add(run, "--runtime=%s", facts->runtime);
+    if (facts->cgroups[0] != '\0')
+        engine_run_add(run, "--cgroup-manager=%s", facts->cgroups);
+    return true;
+}
+
+/* podman itself would raise them, which not even every root may; it has the processes at 32768 already. */
+static void add_bound(struct engine_run *run, const char *name, int resource, rlim_t most)
+{
+    struct rlimit now;
+
+    if (getrlimit(resource, &now) != 0)
+        return;
+    rlim_t hard = now.rlim_max < most ? now.rlim_max : most, soft = now.rlim_cur < hard ? now.rlim_cur : hard;
+    engine_run_add(run, "--ulimit=%s=%llu:%llu", name, (unsigned long long)soft, (unsigned long long)hard);
+}
+
+void podman_add_facts(const struct plan *plan, struct engine_run *run)
+{
+    bool rootless = geteuid() != 0;
+    /* Without cgroups the processes of a user namespace can be counted, those of a whole machine's user cannot. */
+    bool count = rootless && plan->facts.no_limits && plan->pids > 0;
+
+    engine_run_add(run, rootless ? "--userns=keep-id" : "--userns=host");
+    if (plan->facts.no_cgroups)
+        engine_run_add(run, "--cgroups=disabled");
+    add_bound(run, "nofile", RLIMIT_NOFILE, FILES_MAX);
+    add_bound(run, "nproc", RLIMIT_NPROC, count ? plan->pids : PROCESSES_MAX);
+    engine_run_add(run, "--systemd=false");
+    engine_run_add(run, "--http-proxy=false"); /* the host's, with whatever password is in its URL */
+    engine_run_add(run, "--env-host=false");
+}
+
+static bool ask(struct engine_run *run, struct buf *answer, int *status, struct err *err)
+{
+    if (proc_capture_all(run->argv, run->env.items, ANSWER_BYTES, answer, status, ANSWER_MS, err))
+        return true;
+    err->code = ERR_UNAVAILABLE;
+    return err_hint(err, "See what `podman info` says, or use --sandbox=bwrap");
+}
+
+static bool prepare(struct plan *plan, struct err *err)
+{
+    static const char mark[] = "architecture ";
+    CLEANUP(engine_run_clear) struct engine_run run = {0}, again = {0};
+    CLEANUP(buf_clear) struct buf answer;
+    int status = 0;
+
+    buf_init(&answer, 0);
+    if (!container_check_name(plan->image, err) || !podman_begin(plan->aileron_home, &plan->facts, &run, err))
+        return false;
+    engine_run_add(&run, "image");
+    engine_run_add(&run, "inspect");
+    engine_run_add(&run, "--format=%s{{.Architecture}}", mark);
+    engine_run_add(&run, "%s", plan->image);
+    if (!ask(&run, &answer, &status, err))
+        return false;
+    const char *found = strstr(buf_cstr(&answer), mark);
+    if (status != 0 || found == NULL)
+        return podman_begin(plan->aileron_home, &plan->facts, &again, err) &&
+               container_pull(&podman, &again, plan->image, err);
+    AUTOFREE char *architecture = mem_strndup(found + sizeof(mark) - 1, strcspn(found + sizeof(mark) - 1, "\r\n"));
+    return container_check_architecture(plan->image, architecture, err);
+}
+
+/* What podman takes from its own environment for itself: such a variable of the agent's is given by its value. They are
+ * paths; no stand-in for a credential is in one (env_name_reserved has the others). */
+static bool is_podmans(const char *name)
+{
+    return strncmp(name, "XDG_", 4) == 0 || strcmp(name, "TMPDIR") == 0 || strncmp(name, "DBUS_", 5) == 0;
+}
+
+static bool add_environment(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    for (size_t i = 0; i < plan->env.count; i++) {
+        const char *item = plan->env.items[i], *equals = strchr(item, '=');
+        AUTOFREE char *name = mem_strndup(item, (size_t)(equals - item));
+        if (is_podmans(name))
+            engine_run_add(run, "--env=%s", item);
+        else if (env_set(&run->env, name, equals + 1))
+            engine_run_add(run, "--env=%s", name);
+        else
+            return err_set(err, ERR_LAUNCH, "the environment is too large");
+    }
+    return true;
+}
+
+/* podman would name the host's own address in it. */
+static bool add_hosts(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    static const char text[] = "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 aileron-sandbox\n";
+    AUTOFREE char *path = mem_printf("%s/run/hosts", plan->aileron_home);
+
+    engine_run_add(run, "--hostname=aileron-sandbox");
+    engine_run_add(run, "--no-hosts");
+    return (file_exists(path) || file_write_atomic(path, 0644, text, sizeof(text) - 1, err)) &&
+           podman.add_mount(run, path, "/etc/hosts", false, err);
+}
+
+static bool build(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    if (!podman_begin(plan->aileron_home, &plan->facts, run, err) || !container_add_run(&podman, plan, run, err) ||
+        !add_environment(plan, run, err) || (plan->network == PLAN_SEALED && !add_hosts(plan, run, err)))
+        return false;
+    podman_add_facts(plan, run);
+    container_add_command(plan, true, run);
+    return true;
+}
+
+static void reap(const char *session_id)
+{
+    AUTOFREE char *name = mem_printf("aileron-%s", session_id);
+    char *words[] = {(char[]){"podman"}, (char[]){"--log-level=error"}, (char[]){"rm"}, (char[]){"--force"},
+                     (char[]){"--ignore"}, (char[]){"--time=0"}, (char[]){"--volumes"}, name, NULL};
+    CLEANUP(buf_clear) struct buf said;
+    struct err err = {0};
+    int status;
+
+    if (!proc_capture_all(words, environ, ANSWER_BYTES, &said, &status, ANSWER_MS, &err))
+        return; /* --rm has removed it already, as a rule */
+}
+
+const struct engine engine_podman = {
+    .name = "podman",
+    .needs_image = true,
+    .own_terminal = true,
+    .can_open = true,
+    .find = find,
+    .try = podman_try,
+    .prepare = prepare,
+    .build = build,
+    .reap = reap,
+};
