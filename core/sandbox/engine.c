@@ -123,13 +123,15 @@ const struct engine *engine_choose(const char *name, bool have_image, const char
     const struct engine *engine = NULL;
 
     why[0] = '\0';
-    if (strcmp(name, "auto") != 0)
+    if (strcmp(name, "auto") == 0 && !have_image)
+        add_why(why, why_len, "docker and podman", "no image named");
+    else if (strcmp(name, "auto") != 0)
         engine = named(name, have_image, home, facts, err);
     for (size_t i = 0; strcmp(name, "auto") == 0 && engine == NULL && engine_table[i] != NULL; i++) {
         struct err reason = {0};
         if (engine_table[i]->needs_image && !have_image)
-            add_why(why, why_len, engine_table[i]->name, "no image named");
-        else if (engine_probe(engine_table[i], home, ENGINE_TRUST_ALL, facts, &reason))
+            continue;
+        if (engine_probe(engine_table[i], home, ENGINE_TRUST_ALL, facts, &reason))
             engine = engine_table[i];
         else
             add_why(why, why_len, engine_table[i]->name, reason.message);

@@ -195,6 +195,7 @@ bool container_add_run(const struct container *engine, const struct plan *plan, 
     }
     engine_run_add(run, "--name=aileron-%s", plan->session_id);
     engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
+    engine_run_add(run, "--label=dev.aileron.home=%s", plan->home_id);
     container_add_isolation(plan, run);
     return add_mounts(engine, plan, run, err) &&
            (plan->network != PLAN_SEALED || add_resolver(engine, plan, run, err));

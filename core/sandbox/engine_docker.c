@@ -4,6 +4,7 @@
 #include "core/base/text.h"
 #include "core/data/json.h"
 #include "core/sandbox/docker_api.h"
+#include "core/sandbox/docker_left.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -168,5 +169,7 @@ const struct engine engine_docker = {
     .find = find,
     .prepare = prepare,
     .build = build,
+    .running = docker_running,
+    .left = docker_left,
     .reap = reap,
 };

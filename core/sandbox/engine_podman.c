@@ -4,6 +4,7 @@
 #include "core/sandbox/podman_trial.h"
 
 #include "core/base/file.h"
+#include "core/base/id.h"
 #include "core/base/text.h"
 
 #include <stdlib.h>
@@ -207,16 +208,69 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     return true;
 }
 
+/* ---- what it has of sessions ---- */
+
+/* A question that needs nothing of a home. *status is 0 where the answer is one. */
+static bool ask_plainly(char *const *words, struct buf *answer, struct err *err)
+{
+    CLEANUP(engine_run_clear) struct engine_run run = {0};
+    int status = 0;
+
+    buf_init(answer, 0);
+    env_add_all(&run.env, environ);
+    env_unset(&run.env, "CONTAINER_HOST");
+    env_unset(&run.env, "CONTAINER_CONNECTION");
+    engine_run_add(&run, "podman");
+    engine_run_add(&run, "--log-level=error");
+    for (; *words != NULL; words++)
+        engine_run_add(&run, "%s", *words);
+    if (!ask(&run, answer, &status, err))
+        return false;
+    return status == 0 || err_set(err, ERR_UNAVAILABLE, "podman %s ends with status %d", run.argv[2],
+                                  proc_exit_status(status));
+}
+
+static bool running(const char *session_id)
+{
+    AUTOFREE char *name = mem_printf("aileron-%s", session_id);
+    char *words[] = {(char[]){"container"}, (char[]){"inspect"}, (char[]){"--format=running={{.State.Running}}"}, name,
+                     NULL};
+    CLEANUP(buf_clear) struct buf answer;
+    struct err ignored = {0};
+
+    return ask_plainly(words, &answer, &ignored) && strstr(buf_cstr(&answer), "running=true") != NULL;
+}
+
+static bool left(const char *home_id, engine_left_fn found, void *arg, struct err *err)
+{
+    static const char mark[] = "session=";
+    AUTOFREE char *filter = mem_printf("--filter=label=dev.aileron.home=%s", home_id);
+    char *words[] = {(char[]){"ps"}, (char[]){"--all"}, filter,
+                     (char[]){"--format=session={{index .Labels \"dev.aileron.session\"}}"}, NULL};
+    CLEANUP(buf_clear) struct buf answer;
+
+    if (!ask_plainly(words, &answer, err))
+        return false;
+    struct span rest = span_of(buf_cstr(&answer)), line;
+    while (span_cut(&rest, '\n', &line)) {
+        if (!span_starts(line, mark) || line.len != sizeof(mark) - 1 + ULID_LEN)
+            continue;
+        AUTOFREE char *session = mem_strndup(line.p + sizeof(mark) - 1, ULID_LEN);
+        if (id_valid(session, ""))
+            found(session, arg);
+    }
+    return true;
+}
+
 static void reap(const char *session_id)
 {
     AUTOFREE char *name = mem_printf("aileron-%s", session_id);
-    char *words[] = {(char[]){"podman"}, (char[]){"--log-level=error"}, (char[]){"rm"}, (char[]){"--force"},
-                     (char[]){"--ignore"}, (char[]){"--time=0"}, (char[]){"--volumes"}, name, NULL};
+    char *words[] = {(char[]){"rm"}, (char[]){"--force"}, (char[]){"--ignore"}, (char[]){"--time=0"},
+                     (char[]){"--volumes"}, name, NULL};
     CLEANUP(buf_clear) struct buf said;
-    struct err err = {0};
-    int status;
+    struct err ignored = {0};
 
-    if (!proc_capture_all(words, environ, ANSWER_BYTES, &said, &status, ANSWER_MS, &err))
+    if (!ask_plainly(words, &said, &ignored))
         return; /* --rm has removed it already, as a rule */
 }
 
@@ -229,5 +283,7 @@ const struct engine engine_podman = {
     .try = podman_try,
     .prepare = prepare,
     .build = build,
+    .running = running,
+    .left = left,
     .reap = reap,
 };

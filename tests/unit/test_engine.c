@@ -57,6 +57,7 @@ static void make_plan(struct plan *plan)
     plan->workspace = mem_strdup("/home/me/project");
     plan->session_id = mem_strdup("01SESSION");
     plan->session_dir = mem_strdup("/s/01SESSION");
+    plan->home_id = mem_strdup("01HOME");
     plan->image = mem_strdup("debian:12");
     plan->uid = plan->gid = geteuid() == 0 ? 0 : geteuid();
     plan->pids = 99;
@@ -245,7 +246,7 @@ static void test_choice(void **state)
 
     (void)state;
     assert_ptr_equal(engine_choose("auto", false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
-    assert_non_null(strstr(why, "docker: no image named"));
+    assert_non_null(strstr(why, "docker and podman: no image named"));
     assert_ptr_equal(engine_choose("auto", true, root, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: "));
     assert_null(engine_choose("docker", true, root, &facts, why, sizeof(why), &err));
