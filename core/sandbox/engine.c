@@ -83,7 +83,7 @@ bool engine_probe(const struct engine *engine, const char *home, enum engine_tru
         return true;
     if (trust == ENGINE_TRUST_NOTHING || !facts_recall(home, engine->name, key, facts, &works, &found) ||
         (trust == ENGINE_TRUST_YES && !works)) {
-        works = engine->try(home, facts, &found);
+        works = engine->try(facts, &found);
         facts_keep(home, engine->name, key, facts, works ? NULL : &found);
     }
     if (!works)

@@ -40,7 +40,7 @@ struct engine {
      * ("no socket at /var/run/docker.sock") and its hint how to get it. */
     char *(*find)(struct err *err);
     /* The part whose answer is kept (facts.h): whether it really works on this host, and how. Seconds. */
-    bool (*try)(const char *home, struct engine_facts *facts, struct err *err);
+    bool (*try)(struct engine_facts *facts, struct err *err);
     /* Checks or fetches what the plan needs (docker: the image is here, or can be pulled, and fits this
      * machine). NULL: nothing to do. */
     bool (*prepare)(struct plan *plan, struct err *err);

@@ -6,6 +6,7 @@
 #include "core/sandbox/docker_api.h"
 #include "core/sandbox/docker_left.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,18 +40,48 @@ static const struct container docker = {
 static char *find(struct err *err)
 {
     AUTOFREE char *cli = container_find(&docker, err);
+    char version[128];
     int status;
 
     if (cli == NULL)
         return NULL;
     AUTOFREE char *socket_path = docker_socket(err);
-    if (socket_path == NULL || !docker_call(socket_path, "GET", "/_ping", &status, NULL, err))
+    if (socket_path == NULL || !docker_ping(socket_path, &status, version, sizeof version, err))
         return NULL;
     if (status == 200)
-        return mem_strdup(cli);
+        return mem_printf("%s %s", socket_path, version);
     err_set(err, ERR_UNAVAILABLE, "the docker engine answers with status %d", status);
     err_hint(err, "See what `docker version` says, or use --sandbox=bwrap");
     return NULL;
+}
+
+/* Its daemon starts containers for others, too; what differs between hosts is what it can limit. */
+static bool try(struct engine_facts *facts, struct err *err)
+{
+    CLEANUP(doc_clear) struct doc doc = {0};
+    CLEANUP(buf_clear) struct buf answer;
+    AUTOFREE char *socket_path = docker_socket(err);
+    bool memory = true, pids = true;
+    const char *system = "";
+    int status = 0;
+
+    buf_init(&answer, 0);
+    if (socket_path == NULL || !docker_call(socket_path, "GET", "/info", &status, &answer, err) ||
+        !json_parse(answer.data, answer.len, DOCKER_ANSWER_BYTES, "docker", ERR_UNAVAILABLE, &doc, err))
+        return false;
+    struct json_at root = json_root(&doc);
+    if (!json_get_bool(&root, "MemoryLimit", JSON_MAY, &memory, err) ||
+        !json_get_bool(&root, "PidsLimit", JSON_MAY, &pids, err) ||
+        !json_get_text(&root, "OSType", JSON_MAY, 64, &system, err))
+        return false;
+    if (system[0] != '\0' && strcmp(system, "linux") != 0) {
+        err_set(err, ERR_UNAVAILABLE, "the docker engine runs containers of %s, not of Linux", system);
+        return err_hint(err, "Switch it to Linux containers");
+    }
+    facts->no_limits = !memory || !pids;
+    if (facts->no_limits)
+        snprintf(facts->note, sizeof facts->note, "it cannot limit memory and processes here");
+    return true;
 }
 
 static bool check_image(const char *image, struct buf *answer, struct err *err)
@@ -167,6 +198,7 @@ const struct engine engine_docker = {
     .own_terminal = true,
     .can_open = true,
     .find = find,
+    .try = try,
     .prepare = prepare,
     .build = build,
     .running = docker_running,

@@ -73,27 +73,17 @@ static char *find(struct err *err)
     return mem_strdup(buf_cstr(&key));
 }
 
-/* containers.conf may mount, set variables and give rights in every container of the user's; and podman shows a
- * container the host's names. What a sandbox holds is said here alone; of the user's file only the runtime and the
- * manager of cgroups are kept, as options. */
-static bool write_conf(const char *path, struct err *err)
+/* The user's containers.conf may mount, set variables and give rights in every container of his: what a sandbox holds is
+ * said here alone. Of that file the runtime and the manager of cgroups are kept, as options. */
+bool podman_begin(const struct engine_facts *facts, struct engine_run *run, struct err *err)
 {
-    static const char text[] = "[containers]\nbase_hosts_file = \"none\"\n";
-
-    return file_exists(path) || file_write_atomic(path, 0644, text, sizeof(text) - 1, err);
-}
-
-bool podman_begin(const char *home, const struct engine_facts *facts, struct engine_run *run, struct err *err)
-{
-    AUTOFREE char *conf = mem_printf("%s/run/containers.conf", home);
-
     run->path = container_find(&podman, err);
-    if (run->path == NULL || !write_conf(conf, err))
+    if (run->path == NULL)
         return false;
     env_add_all(&run->env, environ);
     env_unset(&run->env, "CONTAINER_HOST");
     env_unset(&run->env, "CONTAINER_CONNECTION");
-    if (!env_set(&run->env, "CONTAINERS_CONF", conf))
+    if (!env_set(&run->env, "CONTAINERS_CONF", "/dev/null"))
         return err_set(err, ERR_LAUNCH, "the environment is too large");
     engine_run_add(run, "podman");
     engine_run_add(run, "--log-level=error"); /* its warnings are the probe's to find out */
@@ -148,7 +138,7 @@ static bool prepare(struct plan *plan, struct err *err)
     int status = 0;
 
     buf_init(&answer, 0);
-    if (!container_check_name(plan->image, err) || !podman_begin(plan->aileron_home, &plan->facts, &run, err))
+    if (!container_check_name(plan->image, err) || !podman_begin(&plan->facts, &run, err))
         return false;
     engine_run_add(&run, "image");
     engine_run_add(&run, "inspect");
@@ -158,7 +148,7 @@ static bool prepare(struct plan *plan, struct err *err)
         return false;
     const char *found = strstr(buf_cstr(&answer), mark);
     if (status != 0 || found == NULL)
-        return podman_begin(plan->aileron_home, &plan->facts, &again, err) &&
+        return podman_begin(&plan->facts, &again, err) &&
                container_pull(&podman, &again, plan->image, err);
     AUTOFREE char *architecture = mem_strndup(found + sizeof(mark) - 1, strcspn(found + sizeof(mark) - 1, "\r\n"));
     return container_check_architecture(plan->image, architecture, err);
@@ -200,7 +190,7 @@ static bool add_hosts(const struct plan *plan, struct engine_run *run, struct er
 
 static bool build(const struct plan *plan, struct engine_run *run, struct err *err)
 {
-    if (!podman_begin(plan->aileron_home, &plan->facts, run, err) || !container_add_run(&podman, plan, run, err) ||
+    if (!podman_begin(&plan->facts, run, err) || !container_add_run(&podman, plan, run, err) ||
         !add_environment(plan, run, err) || (plan->network == PLAN_SEALED && !add_hosts(plan, run, err)))
         return false;
     podman_add_facts(plan, run);

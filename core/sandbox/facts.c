@@ -85,8 +85,12 @@ void facts_keep(const char *home, const char *engine, const char *key, const str
 {
     CLEANUP(doc_clear) struct doc doc = {0};
     CLEANUP(buf_clear) struct buf text;
-    AUTOFREE char *path = file_of(home), *wanted = full_key(key);
+    AUTOFREE char *path = file_of(home), *wanted = full_key(key), *dir = mem_printf("%s/run", home);
     struct err ignored = {0};
+
+    buf_init(&text, FACTS_FILE_BYTES);
+    if (!file_exists(home) || !file_mkdirs(dir, 0700, &ignored))
+        return; /* not even a home yet */
     json_t *one = json_object();
     json_t *all JSON_AUTO = load(home, &doc) && json_is_object(doc.root) ? json_incref(doc.root) : json_object();
 
@@ -99,7 +103,6 @@ void facts_keep(const char *home, const char *engine, const char *key, const str
     json_put(one, "error", error != NULL ? error->message : NULL);
     json_put(one, "hint", error != NULL ? error->hint : NULL);
     json_object_set_new(all, engine, one);
-    buf_init(&text, FACTS_FILE_BYTES);
     if (!json_write(all, &text) || !file_write_atomic(path, 0600, text.data, text.len, &ignored))
-        return; /* no room, or no such home yet: the next one finds out again */
+        return; /* no room: the next one finds out again */
 }

@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,6 @@ enum { SAYS_BYTES = 64 * 1024, INFO_MS = 20000, TRIAL_MS = 15000, TRIAL_MEMORY =
 extern char **environ;
 
 struct trial {
-    const char *home;
     char root[512];    /* of the container */
     char *self;        /* our own executable */
     char why[256];     /* what was said of the attempts that failed */
@@ -119,7 +119,7 @@ static bool starts(struct trial *trial, const struct engine_facts *facts)
     plan.facts = *facts;
     plan.memory_bytes = TRIAL_MEMORY;
     plan.pids = TRIAL_PIDS;
-    bool good = podman_begin(trial->home, facts, &run, &err);
+    bool good = podman_begin(facts, &run, &err);
     engine_run_add(&run, "run");
     engine_run_add(&run, "--rm");
     container_add_isolation(&plan, &run);
@@ -167,21 +167,21 @@ static bool try_runtimes(struct trial *trial, struct engine_facts *facts)
     return false;
 }
 
-bool podman_try(const char *home, struct engine_facts *facts, struct err *err)
+bool podman_try(struct engine_facts *facts, struct err *err)
 {
-    struct trial trial = {.home = home};
+    struct trial trial = {0};
+    const char *tmp = getenv("TMPDIR");
     struct err ignored = {0};
 
     if (!ask_info(&trial, facts, err))
         return false;
     AUTOFREE char *self = proc_self_path(err);
-    AUTOFREE char *run_dir = mem_printf("%s/run", home);
     trial.self = self;
-    if (self == NULL || !file_mkdirs(run_dir, 0700, err))
+    if (self == NULL)
         return false;
-    snprintf(trial.root, sizeof trial.root, "%s/podman.XXXXXX", run_dir);
+    snprintf(trial.root, sizeof trial.root, "%s/aileron-podman.XXXXXX", tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
     if (mkdtemp(trial.root) == NULL || chmod(trial.root, 0755) != 0) /* the container's root is another user */
-        return err_set(err, ERR_IO, "cannot make a directory in %s", run_dir);
+        return err_errno(err, ERR_IO, errno, "cannot make the directory %s", trial.root);
     bool works = try_runtimes(&trial, facts);
     if (!file_remove_tree(trial.root, &ignored))
         trial.root[0] = '\0';

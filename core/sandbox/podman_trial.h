@@ -7,12 +7,12 @@
 
 extern const struct container podman;
 
-/* Sets run's path, its environment, and its words up to the command of podman's. home is AILERON_HOME. */
-bool podman_begin(const char *home, const struct engine_facts *facts, struct engine_run *run, struct err *err)
+/* Sets run's path, its environment, and its words up to the command of podman's. */
+bool podman_begin(const struct engine_facts *facts, struct engine_run *run, struct err *err)
     MUSTUSE NONNULL;
 /* The options of a container that depend on what was found out: who is who in it, its cgroups, its bounds. */
 void podman_add_facts(const struct plan *plan, struct engine_run *run) NONNULL;
 /* engine.h's try: takes seconds. */
-bool podman_try(const char *home, struct engine_facts *facts, struct err *err) MUSTUSE NONNULL;
+bool podman_try(struct engine_facts *facts, struct err *err) MUSTUSE NONNULL;
 
 #endif

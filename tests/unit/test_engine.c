@@ -152,7 +152,7 @@ static void test_podman(void **state)
     assert_string_equal(env_get(&run.env, "GH_TOKEN"), "sentinel-value");
     assert_string_equal(env_get(&run.env, "XDG_DATA_HOME"), "/of/the/host"); /* where podman's images are */
     assert_null(env_get(&run.env, "CONTAINER_HOST"));
-    assert_non_null(strstr(env_get(&run.env, "CONTAINERS_CONF"), root));
+    assert_string_equal(env_get(&run.env, "CONTAINERS_CONF"), "/dev/null");
     engine_run_clear(&run);
 
     plan.facts.no_limits = plan.facts.no_cgroups = true;
