@@ -178,10 +178,16 @@ static bool add_mounts(const struct container *engine, const struct plan *plan, 
         AUTOFREE char *place = mem_printf("%s/%s", SANDBOX_BIN, names[i]);
         good = engine->add_mount(run, plan->self_exe, place, false, err);
     }
-    return good && engine->add_mount(run, plan->session_dir, SANDBOX_RUN, false, err) &&
+    good = good && engine->add_mount(run, plan->session_dir, SANDBOX_RUN, false, err) &&
            engine->add_mount(run, plan->session_dir, SANDBOX_ETC, false, err) &&
-           engine->add_mount(run, shims, SANDBOX_SHIMS, false, err) &&
-           engine->add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true, err);
+           engine->add_mount(run, shims, SANDBOX_SHIMS, false, err);
+    for (size_t i = 0; good && i < plan->cache_count; i++)
+        good = engine->add_mount(run, plan->caches[i].source, plan->caches[i].place, true, err);
+    good = good && engine->add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true, err);
+    for (size_t i = 0; good && i < plan->mount_count; i++)
+        good = plan->mounts[i].volume || engine->add_mount(run, plan->mounts[i].source, plan->mounts[i].place,
+                                                           !plan->mounts[i].read_only, err);
+    return good;
 }
 
 bool container_add_run(const struct container *engine, const struct plan *plan, struct engine_run *run, struct err *err)
@@ -197,6 +203,7 @@ bool container_add_run(const struct container *engine, const struct plan *plan, 
     engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
     engine_run_add(run, "--label=dev.aileron.home=%s", plan->home_id);
     container_add_isolation(plan, run);
+    engine_add_project(plan, run);
     return add_mounts(engine, plan, run, err) &&
            (plan->network != PLAN_SEALED || add_resolver(engine, plan, run, err));
 }

@@ -120,21 +120,54 @@ static bool pull(const char *image, const char *socket_path, struct err *err)
     return container_pull(&docker, &run, image, err);
 }
 
-static bool prepare(struct plan *plan, struct err *err)
+/* answer is initialised here; empty where there is no such image. */
+static bool inspect(const char *image, struct buf *answer, bool *here, struct err *err)
 {
-    CLEANUP(buf_clear) struct buf answer;
     int status = 0;
 
-    buf_init(&answer, 0);
-    if (!container_check_name(plan->image, err))
+    buf_init(answer, 0);
+    if (!container_check_name(image, err))
         return false;
     AUTOFREE char *socket_path = docker_socket(err);
-    AUTOFREE char *path = mem_printf("/images/%s/json", plan->image);
-    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, &answer, err))
+    AUTOFREE char *path = mem_printf("/images/%s/json", image);
+    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, answer, err))
         return false;
-    if (status == 200)
+    *here = status == 200;
+    return true;
+}
+
+static bool prepare(struct plan *plan, struct err *err)
+{
+    CLEANUP(buf_clear) struct buf answer = {0};
+    bool here = false;
+
+    if (!inspect(plan->image, &answer, &here, err))
+        return false;
+    if (here && plan->build != PLAN_BUILD_ALWAYS)
         return check_image(plan->image, &answer, err);
-    return pull(plan->image, socket_path, err);
+    AUTOFREE char *socket_path = docker_socket(err);
+    return socket_path != NULL && pull(plan->image, socket_path, err);
+}
+
+static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
+{
+    CLEANUP(buf_clear) struct buf answer = {0};
+
+    (void)plan;
+    return inspect(image, &answer, here, err);
+}
+
+static bool image_command(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    AUTOFREE char *socket_path = docker_socket(err);
+
+    (void)plan;
+    run->path = socket_path != NULL ? container_find(&docker, err) : NULL;
+    if (run->path == NULL)
+        return false;
+    engine_run_add(run, "docker");
+    env_add_all(&run->env, environ);
+    return use_socket(run, socket_path) || err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
 /* docker itself would put in the host's proxies from its config.json, with whatever password is in their URLs; but
@@ -200,8 +233,9 @@ const struct engine engine_docker = {
     .find = find,
     .try = try,
     .prepare = prepare,
+    .image_here = image_here,
+    .image_command = image_command,
     .build = build,
-    .running = docker_running,
     .left = docker_left,
     .reap = reap,
 };

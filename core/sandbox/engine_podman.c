@@ -130,28 +130,54 @@ static bool ask(struct engine_run *run, struct buf *answer, int *status, struct 
     return err_hint(err, "See what `podman info` says, or use --sandbox=bwrap");
 }
 
-static bool prepare(struct plan *plan, struct err *err)
+/* architecture is of an image that is here; NULL where there is none. Caller frees. */
+static bool inspect(const struct plan *plan, const char *image, char **architecture, struct err *err)
 {
     static const char mark[] = "architecture ";
-    CLEANUP(engine_run_clear) struct engine_run run = {0}, again = {0};
+    CLEANUP(engine_run_clear) struct engine_run run = {0};
     CLEANUP(buf_clear) struct buf answer;
     int status = 0;
 
     buf_init(&answer, 0);
-    if (!container_check_name(plan->image, err) || !podman_begin(&plan->facts, &run, err))
+    if (!container_check_name(image, err) || !podman_begin(&plan->facts, &run, err))
         return false;
     engine_run_add(&run, "image");
     engine_run_add(&run, "inspect");
     engine_run_add(&run, "--format=%s{{.Architecture}}", mark);
-    engine_run_add(&run, "%s", plan->image);
+    engine_run_add(&run, "%s", image);
     if (!ask(&run, &answer, &status, err))
         return false;
-    const char *found = strstr(buf_cstr(&answer), mark);
-    if (status != 0 || found == NULL)
-        return podman_begin(&plan->facts, &again, err) &&
-               container_pull(&podman, &again, plan->image, err);
-    AUTOFREE char *architecture = mem_strndup(found + sizeof(mark) - 1, strcspn(found + sizeof(mark) - 1, "\r\n"));
-    return container_check_architecture(plan->image, architecture, err);
+    const char *found = status == 0 ? strstr(buf_cstr(&answer), mark) : NULL;
+    if (found != NULL)
+        *architecture = mem_strndup(found + sizeof(mark) - 1, strcspn(found + sizeof(mark) - 1, "\r\n"));
+    return true;
+}
+
+static bool prepare(struct plan *plan, struct err *err)
+{
+    CLEANUP(engine_run_clear) struct engine_run run = {0};
+    AUTOFREE char *architecture = NULL;
+
+    if (!inspect(plan, plan->image, &architecture, err))
+        return false;
+    if (architecture != NULL && plan->build != PLAN_BUILD_ALWAYS)
+        return container_check_architecture(plan->image, architecture, err);
+    return podman_begin(&plan->facts, &run, err) && container_pull(&podman, &run, plan->image, err);
+}
+
+static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
+{
+    AUTOFREE char *architecture = NULL;
+
+    if (!inspect(plan, image, &architecture, err))
+        return false;
+    *here = architecture != NULL;
+    return true;
+}
+
+static bool image_command(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    return podman_begin(&plan->facts, run, err);
 }
 
 /* What podman takes from its own environment for itself: such a variable of the agent's is given by its value. They are
@@ -220,17 +246,6 @@ static bool ask_plainly(char *const *words, struct buf *answer, struct err *err)
                                   proc_exit_status(status));
 }
 
-static bool running(const char *session_id)
-{
-    AUTOFREE char *name = mem_printf("aileron-%s", session_id);
-    char *words[] = {(char[]){"container"}, (char[]){"inspect"}, (char[]){"--format=running={{.State.Running}}"}, name,
-                     NULL};
-    CLEANUP(buf_clear) struct buf answer;
-    struct err ignored = {0};
-
-    return ask_plainly(words, &answer, &ignored) && strstr(buf_cstr(&answer), "running=true") != NULL;
-}
-
 static bool left(const char *home_id, engine_left_fn found, void *arg, struct err *err)
 {
     static const char mark[] = "session=";
@@ -272,8 +287,9 @@ const struct engine engine_podman = {
     .find = find,
     .try = podman_try,
     .prepare = prepare,
+    .image_here = image_here,
+    .image_command = image_command,
     .build = build,
-    .running = running,
     .left = left,
     .reap = reap,
 };
