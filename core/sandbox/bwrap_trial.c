@@ -103,8 +103,7 @@ bool bwrap_try(struct engine_facts *facts, struct err *err)
     const char *const words[] = {
         bwrap, "--unshare-all", "--as-pid-1", "--die-with-parent", "--uid", "0", "--gid", "0", "--cap-add", "CAP_NET_ADMIN",
         "--cap-add", "CAP_NET_BIND_SERVICE", "--cap-add", "CAP_SETPCAP", "--cap-add", "CAP_SETFCAP", "--ro-bind", "/", "/",
-        "--proc", "/proc", "--dev", "/dev", "--", bwrap, "--unshare-user", "--uid", "1000", "--gid", "1000", "--dev-bind",
-        "/", "/", "--", self, "--version"};
+        "--proc", "/proc", "--dev", "/dev", "--", self, "proxy", "try"};
     char *argv[COUNT(words) + 1] = {NULL};
     for (size_t i = 0; i < COUNT(words); i++)
         argv[i] = mem_strdup(words[i]);

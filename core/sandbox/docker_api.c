@@ -91,9 +91,13 @@ static bool split(struct buf *raw, int *status, struct buf *body, struct err *er
 /* Why nobody took the connection, in a sentence that says what to do. */
 static bool refused(const char *socket_path, struct err *err)
 {
+    bool closed = access(socket_path, W_OK) != 0 && errno == EACCES;
+
     err->code = ERR_UNAVAILABLE;
-    if (access(socket_path, W_OK) == 0 || errno != EACCES)
-        return err_hint(err, "Start the docker engine (systemctl start docker)");
+    err_wrap(err, "the docker engine does not run");
+    err_hint(err, "Start the docker engine (systemctl start docker)");
+    if (!closed)
+        return false;
     err_set(err, ERR_UNAVAILABLE, "you may not use the docker engine: its socket %s is closed to you", socket_path);
     return err_hint(err, "See that you are in the group docker (as root: usermod -aG docker USER), and log in again");
 }

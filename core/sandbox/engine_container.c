@@ -63,15 +63,20 @@ bool container_check_architecture(const char *image, const char *architecture, s
 
 /* ---- what an engine's program says ---- */
 
+/* Beside complaints there are warnings, which begin with a time, and what it is doing. */
 void container_first_words(const struct container *engine, struct buf *said, char *out, size_t cap)
 {
-    struct span rest = span_of(buf_cstr(said)), line = {"", 0};
+    struct span rest = span_of(buf_cstr(said)), line, best = {"", 0};
 
-    while ((line.len == 0 || span_starts(line, "time=")) && span_cut(&rest, '\n', &line))
-        ; /* podman's warnings begin with a time */
-    if (span_starts(line, engine->preamble))
-        line = (struct span){line.p + strlen(engine->preamble), line.len - strlen(engine->preamble)};
-    text_display(line.len > 0 && !span_starts(line, "time=") ? line : SPAN("no reason is given"), out, cap);
+    while (span_cut(&rest, '\n', &line)) {
+        if (span_starts(line, engine->preamble)) {
+            best = (struct span){line.p + strlen(engine->preamble), line.len - strlen(engine->preamble)};
+            break;
+        }
+        if (best.len == 0 && !span_starts(line, "time="))
+            best = line;
+    }
+    text_display(best.len > 0 ? best : SPAN("no reason is given"), out, cap);
 }
 
 /* The engine's progress is shown where somebody watches; what it complains of becomes our one line. */

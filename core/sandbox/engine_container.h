@@ -30,7 +30,7 @@ bool container_add_run(const struct container *engine, const struct plan *plan, 
 /* The words from the image on. give_ids: the agent's ids on the host mean the same in the container; else the
  * supervisor looks who owns the workspace there. */
 void container_add_command(const struct plan *plan, bool give_ids, struct engine_run *run) NONNULL;
-/* The first line of what an engine's program said that is not only a warning, without its preamble. */
+/* The complaint in what an engine's program said, without its preamble; else its first line that is no warning. */
 void container_first_words(const struct container *engine, struct buf *said, char *out, size_t cap) NONNULL;
 /* SELinux is there and forbids: the session's files would need another label, which is the host's to give. */
 bool container_selinux(void);

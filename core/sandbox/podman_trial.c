@@ -46,6 +46,7 @@ static bool explain(const char *why, struct err *err)
          "As root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, then podman system migrate"},
         {"subgid", "this user has no subordinate ids (/etc/subuid, /etc/subgid), which podman needs",
          "As root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, then podman system migrate"},
+        {"no valid executable found", "podman has no runtime that starts containers", "Install crun or runc"},
         {"not found: invalid argument", "podman has no runtime that starts containers", "Install crun or runc"},
         {"conmon", "podman has no conmon, which watches its containers", "Install the package conmon"},
         {"cannot clone: Operation not permitted", "this host forbids user namespaces, which podman needs",
@@ -65,7 +66,7 @@ static bool explain(const char *why, struct err *err)
 static bool ask_info(struct trial *trial, struct engine_facts *facts, struct err *err)
 {
     char *words[] = {(char[]){"podman"}, (char[]){"info"},
-                     (char[]){"--format=runtime={{.Host.OCIRuntime.Path}}\ncgroups={{.Host.CgroupManager}}\n"
+                     (char[]){"--format=runtime={{with .Host.OCIRuntime}}{{.Path}}{{end}}\ncgroups={{.Host.CgroupManager}}\n"
                               "controllers={{.Host.CgroupControllers}}\n"}, NULL};
     CLEANUP(buf_clear) struct buf said;
     char controllers[256];
@@ -131,7 +132,11 @@ static bool starts(struct trial *trial, const struct engine_facts *facts)
     if (good)
         container_first_words(&podman, &said, words, sizeof words);
     size_t used = strlen(trial->why);
-    snprintf(trial->why + used, sizeof(trial->why) - used, "%s%s", used > 0 ? "; " : "", good ? words : err.message);
+    if (!good)
+        text_display(span_of(err.message), words, sizeof words);
+    if (strstr(trial->why, words) != NULL) /* another way with the same end */
+        return false;
+    snprintf(trial->why + used, sizeof(trial->why) - used, "%s%s", used > 0 ? "; " : "", words);
     return false;
 }
 
@@ -186,7 +191,7 @@ bool podman_try(struct engine_facts *facts, struct err *err)
     if (!file_remove_tree(trial.root, &ignored))
         trial.root[0] = '\0';
     if (!works)
-        return explain(trial.why, err);
+        return explain(trial.why[0] != '\0' ? trial.why : "no valid executable found", err);
     if (facts->no_limits)
         snprintf(facts->note, sizeof facts->note, "its memory cannot be limited here");
     return true;
