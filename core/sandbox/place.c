@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/sandbox/anchor.h"
 #include "core/sandbox/privilege.h"
 
 #include <errno.h>
@@ -172,6 +173,9 @@ void place_prepare(const struct place *place)
     if (place->nest || getpid() != 1)
         return; /* made of the host, complete; or not a sandbox of its own at all */
     add_roots();
+    CLEANUP(file_close_ptr) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root >= 0)
+        anchor_make_all(root);
     mode_t mask = umask(0);
     mkdir("/tmp", 01777);
     mkdir("/home", 0755);
