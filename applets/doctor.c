@@ -7,7 +7,7 @@
 #include "core/base/id.h"
 #include "core/client/client.h"
 #include "core/data/snapshot.h"
-#include "core/sandbox/engine.h"
+#include "core/sandbox/engine_container.h"
 #include "tls/trust.h"
 
 #include <errno.h>
@@ -106,6 +106,12 @@ static void check_seccomp(struct finding *finding)
         found(finding, GOOD, "available", "");
     else
         found(finding, BAD, "the kernel has no seccomp", "A kernel with CONFIG_SECCOMP_FILTER is needed");
+}
+
+static void check_selinux(struct finding *finding)
+{
+    found(finding, GOOD, container_selinux() ? "enforces; containers run with label=disable, since nothing of the host's is "
+                                               "labelled anew" : "does not enforce", "");
 }
 
 static void check_user_namespaces(struct finding *finding)
@@ -221,7 +227,7 @@ static const struct {
     void (*check)(struct finding *finding);
 } checks[] = {
     {"home", check_home},       {"space", check_space}, {"kernel", check_kernel}, {"seccomp", check_seccomp},
-    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"proxy", check_proxy},
+    {"selinux", check_selinux},    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"proxy", check_proxy},
     {"daemon", check_daemon},
 };
 

@@ -1,5 +1,5 @@
 /* The table of engines and the choice among them, and the small list type their commands are built with. */
-#include "core/sandbox/engine.h"
+#include "core/sandbox/engine_container.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -164,6 +164,8 @@ const struct engine *engine_choose(const char *name, bool have_image, const char
         else
             add_why(why, why_len, engine_table[i]->name, reason.message);
     }
+    if (engine != NULL && engine->needs_image && container_selinux())
+        add_why(why, why_len, engine->name, "SELinux's labels are off in it");
     if (engine != NULL && facts->note[0] != '\0')
         add_why(why, why_len, engine->name, facts->note);
     if (engine != NULL || strcmp(name, "auto") != 0)
