@@ -248,66 +248,53 @@ static void add_terminal(struct engine_run *run, const struct tty *tty)
             engine_run_pass(run, tty->slave, fd);
 }
 
-/* The supervisor's way to the launcher. Where the agent has no terminal an engine's client passes signals on by itself. */
-static bool make_control(struct launch *launch, struct attend *attend, struct err *err)
-{
-    struct plan *plan = &launch->plan;
-    int ends[2];
-
-    if (!launch->engine->own_terminal) {
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-            return err_errno(err, ERR_LAUNCH, errno, "cannot make the control channel");
-        attend->control_fd = ends[0];
-        plan->control_fd = ends[1];
-        return true;
-    }
-    plan->control_socket = plan->tty;
-    return !plan->tty || attend_listen(attend, plan->session_dir, err);
-}
-
-/* The sandbox's terminal is a pty of ours, so that every key, Ctrl-Z too, means the same with every engine. */
-static bool start(struct launch *launch, struct attend *attend, struct tty *tty, struct err *err)
-{
-    CLEANUP(engine_run_clear) struct engine_run run = {0};
-    struct plan *plan = &launch->plan;
-    bool detach = launch->options.detach;
-
-    if (!make_control(launch, attend, err) || !launch->engine->build(plan, &run, err) ||
-        (plan->tty && !tty_open(tty, detach ? -1 : STDIN_FILENO, err)) ||
-        (detach && !launch_detach_keep(&launch->detach, plan, tty->master, err)))
-        return false;
-    if (plan->tty)
-        add_terminal(&run, tty);
-    struct proc_spec child = {.path = run.path, .argv = run.argv, .envp = run.env.items, .fds = run.fds,
-                              .fd_count = run.fd_count, .new_session = run.own_session || plan->tty,
-                              .die_with_parent = true};
-    attend->child = proc_spawn(&child, err);
-    tty_close_slave(tty);
-    attend->tty = plan->tty ? tty : NULL;
-    attend->keeper = launch->detach.keeper;
-    return attend->child > 0;
-}
-
 static int start_and_attend(struct launch *launch, struct err *err)
 {
+    struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
-    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1,
-                            .hold_fd = launch_session_hold(&launch->session),
+    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1, .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
                             .starter = &launch->detach};
-    int status = -1;
+    int ends[2] = {-1, -1}, status = -1;
+    bool detach = launch->options.detach;
+    bool own_tty = launch->plan.tty && (detach || !launch->engine->own_terminal);
 
-    guard_start(&guard, launch->plan.tty && !launch->options.detach ? STDIN_FILENO : -1);
-    bool started = start(launch, &attend, &tty, err);
-    file_close_ptr(&launch->plan.control_fd);
+    if (!launch->engine->own_terminal && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        err_errno(err, ERR_LAUNCH, errno, "cannot make the control channel");
+        return -1;
+    }
+    launch->plan.control_fd = ends[1];
+    guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
+    if ((!detach || launch_detach_listen(&launch->detach, launch->engine, &launch->plan, err)) &&
+        launch->engine->build(&launch->plan, &run, err) &&
+        (!own_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
+        (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err))) {
+        if (own_tty)
+            add_terminal(&run, &tty);
+        struct proc_spec child = {.path = run.path, .argv = run.argv, .envp = run.env.items, .fds = run.fds,
+                                  .fd_count = run.fd_count, .new_session = run.own_session || detach,
+                                  .die_with_parent = true};
+        attend.child = proc_spawn(&child, err);
+        tty_close_slave(&tty);
+        file_close_ptr(&ends[1]);
+        ends[1] = -1;
+        attend.control_fd = ends[0];
+        attend.tty = own_tty ? &tty : NULL;
+        attend.keeper = launch->detach.keeper;
+        attend.control_listen_fd = launch->detach.control_listen_fd;
+        attend.control_path = launch->detach.control_path;
+        if (attend.child > 0)
+            status = attend_run(&attend);
+    }
     launch->plan.control_fd = -1;
-    if (started)
-        status = attend_run(&attend);
     tty_close(&tty);
     guard_stop(&guard);
-    attend_clear(&attend);
+    file_close_ptr(&attend.control_listen_fd); /* it may have ended before the supervisor came */
+    file_close_ptr(&ends[0]);
+    file_close_ptr(&ends[1]);
+    engine_run_clear(&run);
     if (launch->engine->reap != NULL)
         launch->engine->reap(launch->plan.session_id);
     return status;
@@ -342,7 +329,7 @@ static int launch_whole(struct launch *launch, char **operands, size_t count)
 
     plan_init(&launch->plan);
     launch_session_init(&launch->session);
-    launch->detach.starter_fd = -1;
+    launch->detach.starter_fd = launch->detach.control_listen_fd = -1;
     int status = launch_run(launch, operands, count, launch->options.command, &err);
     if (status < 0) {
         if (err.code != ERR_USAGE)

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -71,13 +70,6 @@ static void tell(struct state *state, int signo, bool from_terminal)
     kill(attend->child, signo);
 }
 
-/* An engine's client has no terminal whose change of size would reach it; whoever is none does not mind. */
-static void resize(const struct state *state)
-{
-    tty_resize(state->attend->tty);
-    kill(state->attend->child, SIGWINCH);
-}
-
 /* Suspends the launcher as a shell expects it, and goes on where it was when the shell resumes it. */
 static void suspend(struct state *state)
 {
@@ -90,7 +82,7 @@ static void suspend(struct state *state)
     raise(SIGSTOP);
     guard_rest(state->attend->guard, false);
     if (tty != NULL && tty_raw(tty, &err))
-        resize(state);
+        tty_resize(tty);
     tell(state, SIGCONT, false);
 }
 
@@ -115,7 +107,7 @@ static void on_signals(struct state *state)
         else if (state->attend->keeper != NULL && (signo == SIGHUP || signo == SIGWINCH || signo == SIGTSTP))
             continue; /* of a terminal that we have left */
         else if (signo == SIGWINCH && state->attend->tty != NULL)
-            resize(state);
+            tty_resize(state->attend->tty);
         else if (signo == SIGTSTP) {
             tell(state, SIGTSTP, info.ssi_code == SI_KERNEL);
             suspend(state);
@@ -170,22 +162,6 @@ static void on_supervisor(struct state *state)
     attend->control_fd = fd;
 }
 
-bool attend_listen(struct attend *attend, const char *session_dir, struct err *err)
-{
-    attend->control_path = file_join(session_dir, SANDBOX_CONTROL_NAME);
-    attend->control_listen_fd = proc_unix_listen(attend->control_path, 0666, err);
-    return attend->control_listen_fd >= 0;
-}
-
-void attend_clear(struct attend *attend)
-{
-    file_close_ptr(&attend->control_listen_fd); /* it may have ended before the supervisor came */
-    file_close_ptr(&attend->control_fd);
-    attend->control_listen_fd = attend->control_fd = -1;
-    free(attend->control_path);
-    attend->control_path = NULL;
-}
-
 static void on_control(struct state *state)
 {
     uint8_t byte;
@@ -201,10 +177,8 @@ static void on_control(struct state *state)
         suspend(state);
     else if (n == 1 && byte == SUPERVISOR_RUNNING && state->attend->starter_fd >= 0)
         (void)!send(state->attend->starter_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    else if (n == 0) {
-        close(state->attend->control_fd);
-        state->attend->control_fd = -1;
-    }
+    else if (n == 0)
+        state->attend->control_fd = -1; /* still the caller's to close */
 }
 
 static void ask_daemon(struct state *state)
@@ -270,6 +244,7 @@ static void turn(struct state *state)
         poll(NULL, 0, 5); /* nobody has the other end open at the moment */
     if (polls[1].revents != 0 || polls[2].revents != 0)
         on_keys(state, polls[2].revents, polls[1].revents & POLLOUT);
+    /* docker's client has no terminal whose change of size would reach it. */
     if (attend->keeper != NULL && keeper_turn(attend->keeper, polls + OWN_POLLS))
         kill(attend->child, SIGWINCH);
     if (polls[3].revents != 0)

@@ -16,7 +16,7 @@ struct attend {
     struct guard *guard; /* of the user's terminal, whoever sets its modes */
     int control_fd;     /* our end of the control channel; -1: signals go to the child itself */
     int control_listen_fd; /* where the supervisor connects to become it (SANDBOX_CONTROL); -1: none */
-    char *control_path; /* of that, owned; removed when it has connected */
+    const char *control_path; /* of that; removed when it has connected */
     int hold_fd;        /* readable with end of file when the daemon died; -1: none */
     /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so
      * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up. */
@@ -32,10 +32,6 @@ enum { ATTEND_RETRY = -2, ATTEND_RETRY_MS = 100 };
 
 /* Blocks the signals it handles; called before the child is spawned so that none is lost. */
 bool attend_prepare(struct err *err) MUSTUSE NONNULL;
-/* A control channel for an engine that passes no descriptors, by a socket in the session's directory. */
-bool attend_listen(struct attend *attend, const char *session_dir, struct err *err) MUSTUSE NONNULL;
-/* Closes what it has of the control channel. */
-void attend_clear(struct attend *attend) NONNULL;
 /* Returns the child's exit status (128+n for a signal). */
 int attend_run(struct attend *attend) NONNULL;
 

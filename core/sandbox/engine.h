@@ -38,7 +38,7 @@ typedef void (*engine_left_fn)(const char *session_id, void *arg);
 struct engine {
     const char *name;
     bool needs_image;
-    bool own_terminal; /* its sandbox has a terminal of its own, and no descriptors of ours reach it */
+    bool own_terminal; /* passes the terminal through by itself; else the launcher gives it a pty */
     bool can_open;     /* --network=open is possible */
     /* Whether it works on this host. Fast: at most a few milliseconds. On failure err says what is missing
      * ("no socket at /var/run/docker.sock") and its hint how to get it. */
