@@ -203,7 +203,8 @@ static int start_and_attend(struct launch *launch, struct err *err)
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
-    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1, .hold_fd = launch_session_hold(&launch->session),
+    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1,
+                            .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
                             .starter = &launch->detach};

@@ -1,6 +1,6 @@
 /* Two processes and a socket between them. The keeper is the launcher itself: it registers the session, starts the
- * engine and stays. The one that a person sees waits until it hears that the agent was started, answers, and ends; if it
- * is interrupted before, the keeper sees its end and stops the sandbox. */
+ * engine and stays. The one that a person sees waits until it hears that the agent was started, answers, and ends; if
+ * it is interrupted before, the keeper sees its end and stops the sandbox. */
 #include "applets/launch_detach.h"
 
 #include "core/base/file.h"

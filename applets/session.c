@@ -20,7 +20,7 @@ static const struct opt_spec list_spec = {.command = "aileron session list", .sy
                                           .summary = "List the running sessions", .rows = json_rows,
                                           .row_count = COUNT(json_rows)};
 static const struct opt_spec show_spec = {.command = "aileron session show", .synopsis = "[--json] ID",
-                                          .summary = "Show a session, the hosts it talks to, and what waits for a person",
+                                          .summary = "Show a session, the hosts it talks to, and what waits",
                                           .rows = json_rows, .row_count = COUNT(json_rows)};
 static const struct opt_spec stop_spec = {.command = "aileron session stop", .synopsis = "ID...",
                                           .summary = "End sessions: revoke the token, remove the sandbox"};
