@@ -35,7 +35,7 @@ static json_t *request_of(const struct plan *plan, const char *agent, const char
     json_put(request, "agent", agent);
     json_put(request, "engine", engine);
     json_put(request, "network", plan->network == PLAN_OPEN ? "open" : "sealed");
-    json_put(request, "image", plan->image);
+    json_put(request, "image", plan->rootfs != NULL ? plan->rootfs : plan->image);
     json_put(request, "workspace", plan->workspace);
     json_put_int(request, "uid", plan->uid);
     json_put_int(request, "gid", plan->gid);

@@ -26,12 +26,14 @@ static bool known(struct monitor *monitor, struct span id, struct err *err)
 
     if (!search.found && !store_sessions(monitor->store, false, is_it, &search, err))
         return false;
-    return search.found || err_set(err, ERR_NOT_FOUND, "there is no session %.*s", id.len < 64 ? (int)id.len : 64, id.p);
+    return search.found ||
+           err_set(err, ERR_NOT_FOUND, "there is no session %.*s", id.len < 64 ? (int)id.len : 64, id.p);
 }
 
 static bool read_file(const struct json_at *at, const char *session, json_t **event, struct err *err)
 {
-    static const char *const keys[] = {"path", "change", "runs", NULL}, *const changes[] = {"new", "changed", "removed"};
+    static const char *const keys[] = {"path", "change", "runs", NULL};
+    static const char *const changes[] = {"new", "changed", "removed"};
     const char *path, *runs;
     int change;
 

@@ -9,9 +9,8 @@ struct place {
     uid_t uid;
     gid_t gid;
     bool nest;       /* the ids are not mapped here: a nested user namespace is needed */
-    const char *cwd; /* borrowed from the spec, as caches are */
-    const char *const *caches;
-    size_t cache_count;
+    const char *cwd; /* borrowed from the spec */
+    const struct supervisor_spec *spec;
 };
 
 /* The ids are the spec's, else those of the workspace's owner. Refused: a workspace that is another directory than
@@ -22,6 +21,9 @@ bool place_find(const struct supervisor_spec *spec, struct place *out, struct er
  * /etc/passwd where the image has none. What cannot be made (a read-only root) is left out: the agent may do
  * without. */
 void place_prepare(const struct place *place) NONNULL;
+/* Whether an id has an entry in the text of a passwd or group file: programs ask for their own name (node's os.userInfo,
+ * ssh, git). */
+bool place_has_entry(const char *text, unsigned id) NONNULL;
 /* With the agent's own rights: the directory is there and can be written to. */
 bool place_check(const struct place *place, struct err *err) MUSTUSE NONNULL;
 

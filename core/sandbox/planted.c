@@ -201,7 +201,8 @@ static void rows_of(const struct folder *folder, uint64_t here[2], uint64_t down
     memcpy(down, folder->rows, 2 * sizeof *down);
     for (size_t i = 0; i < planted_row_count; i++) {
         const struct planted_row *row = &planted_rows[i];
-        if (((row->flags & PLANTED_GIT) != 0 && !folder->git) || (row->dir != NULL && !ends_with(folder->path, row->dir)))
+        bool elsewhere = row->dir != NULL && !ends_with(folder->path, row->dir);
+        if (elsewhere || ((row->flags & PLANTED_GIT) != 0 && !folder->git))
             continue;
         here[i / 64] |= (uint64_t)1 << (i % 64);
         if ((row->flags & PLANTED_DEEP) != 0)

@@ -1,7 +1,8 @@
 /* Which files of a workspace a host's program runs, or takes commands from, without asking whoever opens, enters or
- * commits there. A further program is a row: the end of the directory's path, the file's name. Left out: what runs because somebody asks for it (sources, Makefile,
- * tests, scripts, node_modules), what only instructs an agent (CLAUDE.md, AGENTS.md), and what runs elsewhere (.github).
- * package.json is in for its scripts, which an installation runs. */
+ * commits there. A further program is a row: the end of the directory's path, the file's name. Left out: what runs
+ * because somebody asks for it (sources, Makefile, tests, scripts, node_modules), what only instructs an agent
+ * (CLAUDE.md, AGENTS.md), and what runs elsewhere (.github). package.json is in for its scripts, which an installation
+ * runs. */
 #include "core/sandbox/planted_private.h"
 
 #include "core/data/policy.h"

@@ -139,6 +139,26 @@ static void each_kind_is_told(void **state)
     }
 }
 
+/* The manual names each row of the table. */
+static void the_manual_has_the_table(void **state)
+{
+    struct buf manual;
+    struct err err = {0};
+
+    (void)state;
+    assert_true(file_read("man/aileron.7", 1 << 20, &manual, &err));
+    for (size_t i = 0; i < planted_row_count; i++) {
+        const struct planted_row *row = &planted_rows[i];
+        bool named = (row->flags & PLANTED_GIT) == 0 && row->dir != NULL;
+        AUTOFREE char *file = mem_printf("%s%s%s", named ? row->dir : "", named ? "/" : "", row->name);
+        if (strstr(buf_cstr(&manual), file) == NULL)
+            fail_msg("aileron(7) says nothing of %s", file);
+        if (strstr(buf_cstr(&manual), row->runs) == NULL)
+            fail_msg("aileron(7) says nothing of %s", row->runs);
+    }
+    buf_clear(&manual);
+}
+
 static void what_is_ordinary_is_not_told(void **state)
 {
     static const char *const files[] = {"Makefile", "src/main.c", "CLAUDE.md", ".git/hooks/pre-commit.sample",
@@ -273,9 +293,17 @@ static void links_that_lead_out(void **state)
         const char *dir, *target;
         bool out;
     } cases[] = {
-        {"", "a/b", false},        {"", "..", true},           {"", "../x", true},     {"a", "../x", false},
-        {"a/b", "../../x", false}, {"a/b", "../../../x", true}, {"", "/etc/passwd", true}, {"", "/usr/bin/python3", false},
-        {"", "/usr/../root", true}, {"a", "./../..", true},     {"", "a/../../x", true},
+        {"", "a/b", false},
+        {"", "..", true},
+        {"", "../x", true},
+        {"a", "../x", false},
+        {"a/b", "../../x", false},
+        {"a/b", "../../../x", true},
+        {"", "/etc/passwd", true},
+        {"", "/usr/bin/python3", false},
+        {"", "/usr/../root", true},
+        {"a", "./../..", true},
+        {"", "a/../../x", true},
     };
 
     (void)state;
@@ -407,6 +435,7 @@ int main(void)
 #define PLANTED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
         PLANTED(each_kind_is_told),
+        PLANTED(the_manual_has_the_table),
         PLANTED(what_is_ordinary_is_not_told),
         PLANTED(contents_count_and_times_do_not),
         PLANTED(git_config_tells_what_can_run),
