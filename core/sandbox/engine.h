@@ -40,6 +40,7 @@ struct engine {
     bool needs_image;
     bool own_terminal; /* passes the terminal through by itself; else the launcher gives it a pty */
     bool can_open;     /* --network=open is possible */
+    bool no_memory_limit; /* it cannot hold plan.memory_bytes */
     /* Whether it works on this host. Fast: at most a few milliseconds. On failure err says what is missing
      * ("no socket at /var/run/docker.sock") and its hint how to get it. */
     bool (*probe)(struct err *err);

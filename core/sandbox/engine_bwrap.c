@@ -262,6 +262,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
 
 const struct engine engine_bwrap = {
     .name = "bwrap",
+    .no_memory_limit = true,
     .probe = probe,
     .prepare = prepare,
     .build = build,
