@@ -88,7 +88,7 @@ YAML
 @test "prune removes directories of no session" {
     mkdir "$AILERON_HOME/run/sessions/01ARZ3NDEKTSV4RRFFQ69G5FAV" "$AILERON_HOME/run/private/01ARZ3NDEKTSV4RRFFQ69G5FAV"
     run -0 aileron session prune
-    [ "$output" = 'removed 2 directories' ]
+    grep -qx 'removed 2 directories' <<< "$output"
     no_folders
 }
 
@@ -113,7 +113,7 @@ YAML
     [ -n "$(left "$SESSION")" ]
     make 01ARZ3NDEKTSV4RRFFQ69G5FA1 "$ours"
     aileron daemon stop --force
-    aileron policy reload # which starts it, where the launcher has not yet
+    # The launcher starts it again.
     removed() { [ -z "$(left 01ARZ3NDEKTSV4RRFFQ69G5FA1)" ]; }
     wait_for removed
     [ -n "$(left 01ARZ3NDEKTSV4RRFFQ69G5FA2)" ]
@@ -144,7 +144,7 @@ YAML
     for i in $(seq 20); do
         status=0
         wait "${launchers[i]}" || status=$?
-        [ "$status" -eq "$i" ] || { cat "out-$i"; return 1; }
+        [ "$status" -eq "$i" ] || { echo "$i ends with $status:"; cat "out-$i"; return 1; }
     done
     wait_for no_folders
     wait_for no_containers
