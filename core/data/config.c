@@ -51,8 +51,8 @@ void config_free(struct config *config)
     free(config->sandbox.runtime);
     free(config->sandbox.network);
     free(config->sandbox.image);
-    config_caches_clear(&config->sandbox.caches);
     free(config->sandbox.rootfs);
+    config_caches_clear(&config->sandbox.caches);
     free(config->tls.ca_file);
     config_proxy_clear(&config->network.proxy);
     match_texts_free(config->approvals.notify);
@@ -88,8 +88,8 @@ static bool file_from(const struct json_at *at, const char *key, const char *dir
 
 static bool sandbox_from(struct config *config, const struct json_at *root, const char *dir, struct err *err)
 {
-    static const char *const keys[] = {"runtime", "network", "image", "rootfs", "memory", "pids",
-                                       "read_only", "cache", NULL};
+    static const char *const keys[] = {"runtime", "network", "image", "rootfs", "memory", "pids", "read_only", "cache",
+                                       NULL};
     static const char *const runtimes[] = {"auto", "docker", "podman", "bwrap", "off"};
     static const char *const networks[] = {"sealed", "open"};
     const char *image = "";

@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/sandbox/anchor.h"
 #include "core/sandbox/privilege.h"
 
 #include <errno.h>
@@ -139,6 +140,18 @@ static void add_roots(void)
         make_store(stores[0]);
 }
 
+/* An engine makes a volume root's. One that an image or an agent has filled keeps its owner. */
+static void own_volumes(const struct place *place)
+{
+    for (size_t i = 0; i < place->spec->volume_count; i++) {
+        struct stat st;
+        const char *at = place->spec->volumes[i];
+        if (lstat(at, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
+            fchownat(AT_FDCWD, at, place->uid, place->gid, AT_SYMLINK_NOFOLLOW) != 0)
+            fprintf(stderr, "aileron: the volume at %s stays root's: %s\n", at, strerror(errno));
+    }
+}
+
 /* An engine makes the directories above a mount, for root: ~/.cache of ~/.cache/pip would be closed to the agent. */
 static void give_parents(const struct place *place, const char *cache)
 {
@@ -155,23 +168,14 @@ static void give_parents(const struct place *place, const char *cache)
     }
 }
 
-/* An engine makes a volume root's. One that an image or an agent has filled keeps its owner. */
-static void own_volumes(const struct place *place)
-{
-    for (size_t i = 0; i < place->spec->volume_count; i++) {
-        struct stat st;
-        const char *at = place->spec->volumes[i];
-        if (lstat(at, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
-            fchownat(AT_FDCWD, at, place->uid, place->gid, AT_SYMLINK_NOFOLLOW) != 0)
-            fprintf(stderr, "aileron: the volume at %s stays root's: %s\n", at, strerror(errno));
-    }
-}
-
 void place_prepare(const struct place *place)
 {
     if (place->nest || getpid() != 1)
         return; /* made of the host, complete; or not a sandbox of its own at all */
     add_roots();
+    CLEANUP(file_close_ptr) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root >= 0)
+        anchor_make_all(root);
     mode_t mask = umask(0);
     mkdir("/tmp", 01777);
     mkdir("/home", 0755);

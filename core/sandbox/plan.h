@@ -12,9 +12,9 @@
 enum {
     PLAN_COMMAND_MAX = 4096, /* words of a command */
     PLAN_EXPOSE_MAX = 32,    /* paths an agent's file exposes */
-    PLAN_CACHES_MAX = 16,    /* CONFIG_CACHES_MAX */
     PLAN_MOUNTS_MAX = 16,    /* mounts of a project's file */
-    PLAN_PLACE_DEPTH = 3     /* components of where they go */
+    PLAN_PLACE_DEPTH = 3,    /* components of where they go */
+    PLAN_CACHES_MAX = 16     /* CONFIG_CACHES_MAX */
 };
 
 enum plan_network { PLAN_SEALED, PLAN_OPEN };
@@ -45,7 +45,7 @@ struct plan {
     char *home_id;     /* of AILERON_HOME, for the label of a container */
     char *image;       /* docker; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
-    char *root;        /* the directory that the engine's prepare made of it, or it itself */
+    char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
     struct env image_env; /* the variables that it says its programs need */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
@@ -105,6 +105,7 @@ bool plan_add_mount(struct plan *plan, const char *source, const char *place, bo
 void plan_drop_project(struct plan *plan) NONNULL;
 /* Copies the words. */
 bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err) MUSTUSE NONNULL;
+void plan_clear_command(struct plan *plan) NONNULL;
 /* Whether `path` is `dir` or lies in it; both canonical. */
 bool plan_path_within(const char *path, const char *dir) NONNULL;
 
