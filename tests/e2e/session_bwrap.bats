@@ -93,33 +93,35 @@ YAML
 }
 
 # Containers that a session left behind as it ended, that were made after it had, and that are somebody else's.
+some_id() { printf '0%025d' "$BATS_ROOT_PID$1"; }
 @test "prune, and the daemon as it starts, remove containers of sessions that are over, and no one else's" {
     [ "$ENGINE" = docker ] || skip "bwrap has no containers"
     ours=$(cat "$AILERON_HOME/id")
+    ONE=$(some_id 1) TWO=$(some_id 2) THREE=$(some_id 3)
     make() { # SESSION HOME
         docker create --name "aileron-$1" --label "dev.aileron.session=$1" --label "dev.aileron.home=$2" "$IMAGE" true > /dev/null
     }
     left() { docker ps -aq --filter "name=aileron-$1"; }
     start 'touch first; sleep 1000'
     wait_for test -e first
-    make 01ARZ3NDEKTSV4RRFFQ69G5FA1 "$ours"
-    make 01ARZ3NDEKTSV4RRFFQ69G5FA2 "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-    docker create --name aileron-01ARZ3NDEKTSV4RRFFQ69G5FA3 --label dev.aileron.session=01ARZ3NDEKTSV4RRFFQ69G5FA3 "$IMAGE" true > /dev/null
+    make "$ONE" "$ours"
+    make "$TWO" 01ARZ3NDEKTSV4RRFFQ69G5FAV
+    docker create --name "aileron-$THREE" --label "dev.aileron.session=$THREE" "$IMAGE" true > /dev/null
     run -0 aileron session prune
     [ "$output" = 'removed 1 containers' ]
-    [ -z "$(left 01ARZ3NDEKTSV4RRFFQ69G5FA1)" ]
-    [ -n "$(left 01ARZ3NDEKTSV4RRFFQ69G5FA2)" ]
-    [ -n "$(left 01ARZ3NDEKTSV4RRFFQ69G5FA3)" ]
+    [ -z "$(left "$ONE")" ]
+    [ -n "$(left "$TWO")" ]
+    [ -n "$(left "$THREE")" ]
     [ -n "$(left "$SESSION")" ]
-    make 01ARZ3NDEKTSV4RRFFQ69G5FA1 "$ours"
+    make "$ONE" "$ours"
     aileron daemon stop --force
     # The launcher starts it again.
-    removed() { [ -z "$(left 01ARZ3NDEKTSV4RRFFQ69G5FA1)" ]; }
+    removed() { [ -z "$(left "$ONE")" ]; }
     wait_for removed
-    [ -n "$(left 01ARZ3NDEKTSV4RRFFQ69G5FA2)" ]
-    [ -n "$(left 01ARZ3NDEKTSV4RRFFQ69G5FA3)" ]
+    [ -n "$(left "$TWO")" ]
+    [ -n "$(left "$THREE")" ]
     [ -n "$(left "$SESSION")" ]
-    docker rm aileron-01ARZ3NDEKTSV4RRFFQ69G5FA2 aileron-01ARZ3NDEKTSV4RRFFQ69G5FA3 > /dev/null
+    docker rm "aileron-$TWO" "aileron-$THREE" > /dev/null
 }
 
 # Wherever the launch is when its launcher dies: there is a row in state.db before there is anything else.
