@@ -4,6 +4,8 @@
 #include "applets/applet.h"
 
 #include "applets/launch.h"
+#include "applets/launch_detach.h"
+#include "applets/launch_planted.h"
 #include "applets/launch_session.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
@@ -23,7 +25,8 @@
 #include <unistd.h>
 
 struct options {
-    const char *sandbox, *network, *image, *build, *devcontainer;
+    const char *sandbox, *network, *image, *rootfs, *build, *devcontainer;
+    bool detach;
     bool command; /* "--" stood before the operands: they are a command, else the first names an agent */
 };
 
@@ -36,6 +39,12 @@ static const struct opt_row rows[] = {
      "sealed|open", offsetof(struct options, network)},
     {0, "image", OPT_STRING, "REF", "Image of the sandbox (docker); nothing has to be installed in it.", NULL,
      offsetof(struct options, image)},
+    {0, "detach", OPT_FLAG, NULL,
+     "Print the session's id and return when the command runs; see aileron attach.", NULL,
+     offsetof(struct options, detach)},
+    {0, "rootfs", OPT_STRING, "PATH",
+     "Root of the sandbox (bwrap): a directory, an archive of one, or an image as an OCI layout.", NULL,
+     offsetof(struct options, rootfs)},
     {0, "build", OPT_STRING, "WHEN",
      "Whether the project's image is built or pulled: auto where it is missing or what goes into it has changed.",
      "auto|always|never", offsetof(struct options, build)},
@@ -71,6 +80,7 @@ struct launch {
     char why[512]; /* the engines that were passed over */
     struct plan plan;
     struct launch_session session;
+    struct launch_detach detach;
 };
 
 static void launch_clear(struct launch *launch)
@@ -134,6 +144,8 @@ static bool wrap_command(struct plan *plan, struct err *err)
 
 static const char *engine_name(const struct launch *launch)
 {
+    if (launch->options.rootfs != NULL && (launch->options.sandbox == NULL || strcmp(launch->options.sandbox, "auto") == 0))
+        return engine_bwrap.name;
     return launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
 }
 
@@ -154,7 +166,8 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
     plan->memory_bytes = config->sandbox.memory_bytes;
     plan->pids = (uint32_t)config->sandbox.pids;
     plan->read_only = config->sandbox.read_only;
-    plan->tty = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
+    plan->detached = options->detach;
+    plan->tty = options->detach || (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
     for (size_t i = 0; i < config->network.capture_port_count && i < COUNT(plan->capture_ports); i++)
         plan->capture_ports[plan->capture_count++] = config->network.capture_ports[i];
     struct launch_image_wish wish = {.image = options->image, .build = options->build,
@@ -167,9 +180,17 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
 static bool choose_engine(struct launch *launch, struct err *err)
 {
     struct plan *plan = &launch->plan;
+    const char *name = engine_name(launch);
+    const char *rootfs = launch->options.rootfs != NULL ? launch->options.rootfs : launch->config->sandbox.rootfs;
 
-    launch->engine = engine_choose(engine_name(launch), plan->image != NULL, launch->why, sizeof(launch->why), err);
+    if (launch->options.rootfs != NULL && (strcmp(name, engine_bwrap.name) != 0 || launch->options.image != NULL)) {
+        err_set(err, ERR_USAGE, "--rootfs is for the engine bwrap, and takes the place of an image");
+        return err_hint(err, "Give --image to docker and podman, --rootfs to bwrap");
+    }
+    launch->engine = engine_choose(name, plan->image != NULL, launch->why, sizeof(launch->why), err);
     if (launch->engine == NULL)
+        return false;
+    if (rootfs != NULL && launch->engine == &engine_bwrap && !plan_set_rootfs(plan, rootfs, err))
         return false;
     if (plan->network == PLAN_OPEN && !launch->engine->can_open) {
         err_set(err, ERR_USAGE, "--network=open needs the engine docker; %s is always sealed",
@@ -196,9 +217,10 @@ static bool prepare(struct launch *launch, struct err *err)
 static void say(const struct launch *launch)
 {
     const struct plan *plan = &launch->plan;
+    const char *image = launch->engine->needs_image ? plan->image : plan->rootfs;
 
     fprintf(stderr, "aileron: sandbox %s%s%s%s%s%s, network %s, session %s\n", launch->engine->name,
-            launch->engine->needs_image ? " " : "", launch->engine->needs_image ? plan->image : "",
+            image != NULL ? " " : "", image != NULL ? image : "",
             launch->why[0] != '\0' ? " (" : "", launch->why, launch->why[0] != '\0' ? ")" : "",
             plan->network == PLAN_OPEN ? "open (not enforced)" : "sealed", plan->session_id);
 }
@@ -207,7 +229,7 @@ static void say(const struct launch *launch)
 static bool describe(struct launch *launch, struct err *err)
 {
     struct plan *plan = &launch->plan;
-    const char *image = launch->engine->needs_image ? plan->image : "host";
+    const char *image = launch->engine->needs_image ? plan->image : plan->rootfs != NULL ? "rootfs" : "host";
     AUTOFREE char *tier = mem_printf("%u", plan->tier);
 
     return (env_set(&plan->env, SANDBOX_ENV_SESSION, plan->session_id) &&
@@ -220,7 +242,7 @@ static bool describe(struct launch *launch, struct err *err)
 static void add_terminal(struct engine_run *run, const struct tty *tty)
 {
     for (int fd = 0; fd <= 2; fd++)
-        if (isatty(fd) == 1)
+        if (tty->fd < 0 || isatty(fd) == 1)
             engine_run_pass(run, tty->slave, fd);
 }
 
@@ -230,21 +252,26 @@ static int start_and_attend(struct launch *launch, struct err *err)
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
     struct attend attend = {.guard = &guard, .control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
-                            .daemon_gone = launch_session_recover, .arg = &launch->session};
+                            .daemon_gone = launch_session_recover, .arg = &launch->session,
+                            .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
+                            .starter = &launch->detach};
     int ends[2] = {-1, -1}, status = -1;
-    bool own_tty = launch->plan.tty && !launch->engine->own_terminal;
+    bool detach = launch->options.detach;
+    bool own_tty = launch->plan.tty && (detach || !launch->engine->own_terminal);
 
     if (!launch->engine->own_terminal && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         err_errno(err, ERR_LAUNCH, errno, "cannot make the control channel");
         return -1;
     }
     launch->plan.control_fd = ends[1];
-    guard_start(&guard, launch->plan.tty ? STDIN_FILENO : -1);
-    if (launch->engine->build(&launch->plan, &run, err) && (!own_tty || tty_open(&tty, STDIN_FILENO, err))) {
+    guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
+    if (launch->engine->build(&launch->plan, &run, err) &&
+        (!own_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
+        (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err))) {
         if (own_tty)
             add_terminal(&run, &tty);
         struct proc_spec child = {.path = run.path, .argv = run.argv, .envp = run.env.items, .fds = run.fds,
-                                  .fd_count = run.fd_count, .new_session = run.own_session,
+                                  .fd_count = run.fd_count, .new_session = run.own_session || detach,
                                   .die_with_parent = true};
         attend.child = proc_spawn(&child, err);
         tty_close_slave(&tty);
@@ -252,6 +279,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
         ends[1] = -1;
         attend.control_fd = ends[0];
         attend.tty = own_tty ? &tty : NULL;
+        attend.keeper = launch->detach.keeper;
         if (attend.child > 0)
             status = attend_run(&attend);
     }
@@ -266,17 +294,27 @@ static int start_and_attend(struct launch *launch, struct err *err)
     return status;
 }
 
+/* -1 and err: it failed. */
 static int launch_run(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
 {
     launch->home = client_home(err);
     if (launch->home == NULL || !client_home_check(launch->home, err) || !load_config(launch, err) ||
-        !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !prepare(launch, err) || !attend_prepare(err) ||
+        !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !prepare(launch, err))
+        return -1;
+    int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, launch->engine, err) : -1;
+    if (elsewhere != -1)
+        return elsewhere; /* the keeper goes on with it */
+    if (!attend_prepare(err) ||
         !launch_session_start(&launch->session, launch->home, &launch->plan,
                               launch->agent != NULL ? launch->agent->name : NULL, launch->engine->name, err) ||
         !describe(launch, err))
         return -1;
     say(launch);
-    return start_and_attend(launch, err);
+    struct planted *before = launch_planted_look(launch->plan.workspace);
+    int status = start_and_attend(launch, err);
+    launch_planted_tell(before, launch->home, launch->plan.session_id);
+    launch_detach_end(&launch->detach, status);
+    return status;
 }
 
 static int launch_whole(struct launch *launch, char **operands, size_t count)
@@ -285,12 +323,14 @@ static int launch_whole(struct launch *launch, char **operands, size_t count)
 
     plan_init(&launch->plan);
     launch_session_init(&launch->session);
+    launch->detach.starter_fd = -1;
     int status = launch_run(launch, operands, count, launch->options.command, &err);
     if (status < 0) {
         if (err.code != ERR_USAGE)
             err.code = ERR_LAUNCH; /* whatever failed, the launch did (design 14) */
         status = err_print(&err, "aileron");
-    } else if (status == err_exit(ERR_NOT_FOUND_COMMAND) && launch->agent != NULL && launch->agent->install != NULL) {
+    } else if (status == err_exit(ERR_NOT_FOUND_COMMAND) && launch->agent != NULL && launch->agent->install != NULL &&
+               (!launch->options.detach || launch->detach.starter_fd >= 0)) {
         fprintf(stderr, "aileron: if %s is not installed: %s\n", launch->agent->name, launch->agent->install);
     }
     launch_clear(launch);
@@ -314,7 +354,8 @@ static int run(int argc, char **argv)
 static void take_choice(struct options *options, const struct launch_choice *choice)
 {
     *options = (struct options){.sandbox = choice->sandbox, .network = choice->network, .image = choice->image,
-                                .build = choice->build, .devcontainer = choice->devcontainer, .command = choice->command};
+                                .rootfs = choice->rootfs, .build = choice->build, .devcontainer = choice->devcontainer,
+                                .command = choice->command};
 }
 
 bool launch_look(const struct launch_choice *choice, char **operands, size_t count, launch_look_fn use, void *arg,

@@ -8,7 +8,7 @@
 
 /* The words of the command line; NULL where one was not given. */
 struct launch_choice {
-    const char *sandbox, *network, *image, *build, *devcontainer;
+    const char *sandbox, *network, *image, *rootfs, *build, *devcontainer;
     bool command; /* the operands are a command, else the first names an agent */
 };
 struct launch_view { /* borrowed, while the function runs */

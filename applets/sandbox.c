@@ -20,6 +20,7 @@ struct options {
 #define CHOICE_ROWS                                                                                                    \
     {0, "sandbox", OPT_STRING, "ENGINE", "As aileron launch takes it.", NULL, offsetof(struct options, choice.sandbox)},   \
         {0, "image", OPT_STRING, "REF", "As aileron launch takes it.", NULL, offsetof(struct options, choice.image)},      \
+        {0, "rootfs", OPT_STRING, "PATH", "As aileron launch takes it.", NULL, offsetof(struct options, choice.rootfs)},      \
         {0, "devcontainer", OPT_STRING, "FOLDER", "As aileron launch takes it.", NULL,                                     \
          offsetof(struct options, choice.devcontainer)}
 #define COMMAND_ROW                                                                                                    \
@@ -135,7 +136,7 @@ static json_t *plan_json(const struct launch_view *view)
     json_put(root, "passed_over", view->why[0] != '\0' ? view->why : NULL);
     json_put(root, "network", plan->network == PLAN_OPEN ? "open" : "sealed");
     json_put_int(root, "tier", plan->tier);
-    json_put(root, "image", view->engine->needs_image ? plan->image : "host");
+    json_put(root, "image", view->engine->needs_image ? plan->image : plan->rootfs != NULL ? plan->rootfs : "host");
     json_put(root, "image_from", view->engine->needs_image ? view->image->origin : NULL);
     json_put(root, "image_state", image_state(view));
     if (view->image->tag != NULL) {

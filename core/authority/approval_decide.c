@@ -82,6 +82,7 @@ json_t *approval_rows(struct monitor *monitor, const struct store_approval_filte
 {
     json_t *list = json_array();
 
+    approval_expire(monitor); /* the housekeeping comes once a minute, and a list is to be true */
     if (store_approvals(monitor->store, filter, add_row, list, err))
         return list;
     json_decref(list);
@@ -253,10 +254,13 @@ void approval_session_over(struct monitor *monitor, const char *session)
 
 void approval_expire(struct monitor *monitor)
 {
-    struct store_approval_filter filter = {.state = approval_word(APPROVAL_PENDING),
-                                           .expires_before_ms = (int64_t)clock_wall_ms()};
+    int64_t now = (int64_t)clock_wall_ms();
+    struct store_approval_filter pending = {.state = approval_word(APPROVAL_PENDING), .expires_before_ms = now};
+    struct store_approval_filter unused = {.state = approval_word(APPROVAL_APPROVED), .scope = "once",
+                                           .decided_before_ms = now - APPROVAL_GRANT_MS};
 
-    expire_all(monitor, &filter, APPROVAL_PENDING, "nobody decided in time");
+    expire_all(monitor, &pending, APPROVAL_PENDING, "nobody decided in time");
+    expire_all(monitor, &unused, APPROVAL_APPROVED, "the request did not come again in time");
 }
 
 /* ---- deciding ---- */

@@ -1,5 +1,5 @@
 /* The control API: the socket, who may speak on it, the routing, and the shape of answers and errors. It knows no
- * route's meaning: the rows come from control_session.c, control_vault.c and control_approval.c. */
+ * route's meaning: the rows come from control_*.c. */
 #include "core/authority/control.h"
 
 #include "core/base/proc.h"
@@ -155,6 +155,8 @@ static void on_request(struct service_request *req, void *arg)
         route = find_route(control_vault_routes, req, &id, &path_known);
     if (route == NULL)
         route = find_route(control_approval_routes, req, &id, &path_known);
+    if (route == NULL)
+        route = find_route(control_workspace_routes, req, &id, &path_known);
     if (route != NULL) {
         route->fn(connection->control->monitor, req, id);
         return;

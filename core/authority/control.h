@@ -36,6 +36,7 @@ struct control_route {
 extern const struct control_route control_vault_routes[]; /* ends with a NULL method */
 extern const struct control_route control_session_routes[];
 extern const struct control_route control_approval_routes[];
+extern const struct control_route control_workspace_routes[];
 
 /* ---- shared with the page ---- */
 /* Who we are, and everything that is wrong. Caller's reference. */

@@ -42,5 +42,8 @@ bool proc_set_nonblock(int fd) MUSTUSE;
  * with a hint. */
 int proc_unix_listen(const char *path, mode_t mode, struct err *err) MUSTUSE NONNULL;
 int proc_unix_connect(const char *path, struct err *err) MUSTUSE NONNULL;
+/* The same of SOCK_SEQPACKET: what is sent at once arrives at once. */
+int proc_unix_listen_packets(const char *path, mode_t mode, struct err *err) MUSTUSE NONNULL;
+int proc_unix_connect_packets(const char *path, struct err *err) MUSTUSE NONNULL;
 
 #endif

@@ -111,9 +111,9 @@ static int connect_to(int fd, const struct sockaddr_un *address)
     return 0;
 }
 
-static int open_socket(struct err *err)
+static int open_socket(int type, struct err *err)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         err_errno(err, errno == EMFILE || errno == ENFILE ? ERR_LIMIT : ERR_IO, errno,
                   "cannot create a socket");
@@ -121,7 +121,7 @@ static int open_socket(struct err *err)
 }
 
 /* A socket that nobody listens on any more is removed; anything else that is there stays. */
-static bool clear_the_way(const struct sockaddr_un *address, struct err *err)
+static bool clear_the_way(const struct sockaddr_un *address, int type, struct err *err)
 {
     const char *path = address->sun_path;
     struct stat st;
@@ -131,7 +131,7 @@ static bool clear_the_way(const struct sockaddr_un *address, struct err *err)
         err_set(err, ERR_CONFLICT, "%s is in the way: it is not a socket", path);
         return err_hint(err, "Move it away, then try again");
     }
-    CLEANUP(file_close_ptr) int fd = open_socket(err);
+    CLEANUP(file_close_ptr) int fd = open_socket(type, err);
     /* Nonblocking: a listener that does not accept is still a listener (EAGAIN: its queue is full). */
     if (fd < 0 || !proc_set_nonblock(fd))
         return fd >= 0 && err_errno(err, ERR_IO, errno, "cannot look at %s", path);
@@ -142,12 +142,12 @@ static bool clear_the_way(const struct sockaddr_un *address, struct err *err)
     return true;
 }
 
-int proc_unix_listen(const char *path, mode_t mode, struct err *err)
+static int listen_on(const char *path, int type, mode_t mode, struct err *err)
 {
     struct sockaddr_un address;
-    if (!set_address(&address, path, err) || !clear_the_way(&address, err))
+    if (!set_address(&address, path, err) || !clear_the_way(&address, type, err))
         return -1;
-    int fd = open_socket(err);
+    int fd = open_socket(type, err);
     if (fd < 0)
         return -1;
     /* fchmod before bind: the name never exists with a wider mode than asked for. chmod after it: the
@@ -166,12 +166,22 @@ int proc_unix_listen(const char *path, mode_t mode, struct err *err)
     return fd;
 }
 
-int proc_unix_connect(const char *path, struct err *err)
+int proc_unix_listen(const char *path, mode_t mode, struct err *err)
+{
+    return listen_on(path, SOCK_STREAM, mode, err);
+}
+
+int proc_unix_listen_packets(const char *path, mode_t mode, struct err *err)
+{
+    return listen_on(path, SOCK_SEQPACKET, mode, err);
+}
+
+static int connect_with(const char *path, int type, struct err *err)
 {
     struct sockaddr_un address;
     if (!set_address(&address, path, err))
         return -1;
-    int fd = open_socket(err);
+    int fd = open_socket(type, err);
     if (fd < 0)
         return -1;
     int failed = connect_to(fd, &address);
@@ -181,4 +191,14 @@ int proc_unix_connect(const char *path, struct err *err)
     err_errno(err, failed == EACCES || failed == EPERM ? ERR_DENIED : ERR_UNAVAILABLE, failed,
               "cannot connect to %s", path);
     return -1;
+}
+
+int proc_unix_connect(const char *path, struct err *err)
+{
+    return connect_with(path, SOCK_STREAM, err);
+}
+
+int proc_unix_connect_packets(const char *path, struct err *err)
+{
+    return connect_with(path, SOCK_SEQPACKET, err);
 }

@@ -20,6 +20,9 @@ static const struct audit_event events[] = {
                              "workspace", "uid", "pid", "tools", "project_rules"), false},
     {"session.restore", FIELDS("agent", "engine", "message"), false},
     {"session.end", FIELDS("reason", "status", "duration_ms", "message"), false},
+    /* A file of the workspace that the host would run, as the launcher found it when the agent had ended (F11); or how
+     * many there were beyond those (`more`), and why not everything was looked at (`message`). */
+    {"workspace.executable", FIELDS("change", "path", "runs", "more", "message"), false},
     {"session.denied", FIELDS("reason", "code", "message", "request"), true},
     /* `lost_lines` were counted and not written, since `limit` was reached (limits.record_bytes). */
     {"session.flooded", FIELDS("state", "limit", "lost_lines", "lost_bytes"), false},

@@ -51,6 +51,7 @@ void config_free(struct config *config)
     free(config->sandbox.runtime);
     free(config->sandbox.network);
     free(config->sandbox.image);
+    free(config->sandbox.rootfs);
     free(config->tls.ca_file);
     config_proxy_clear(&config->network.proxy);
     match_texts_free(config->approvals.notify);
@@ -84,10 +85,10 @@ static bool file_from(const struct json_at *at, const char *key, const char *dir
     return true;
 }
 
-static bool sandbox_from(struct config *config, const struct json_at *root, struct err *err)
+static bool sandbox_from(struct config *config, const struct json_at *root, const char *dir, struct err *err)
 {
-    static const char *const keys[] = {"runtime", "network", "image", "memory", "pids", "read_only",
-                                       NULL};
+    static const char *const keys[] = {"runtime", "network", "image", "rootfs", "memory", "pids",
+                                       "read_only", NULL};
     static const char *const runtimes[] = {"auto", "docker", "podman", "bwrap", "off"};
     static const char *const networks[] = {"sealed", "open"};
     const char *image = "";
@@ -101,6 +102,7 @@ static bool sandbox_from(struct config *config, const struct json_at *root, stru
     if (!json_get_word(&at, "runtime", JSON_MAY, runtimes, COUNT(runtimes), &runtime, err) ||
         !json_get_word(&at, "network", JSON_MAY, networks, COUNT(networks), &network, err) ||
         !json_get_text(&at, "image", JSON_MAY, 512, &image, err) ||
+        !file_from(&at, "rootfs", dir, &config->sandbox.rootfs, err) ||
         !json_get_bytes(&at, "memory", JSON_MAY, &config->sandbox.memory_bytes, err) ||
         !json_get_int(&at, "pids", JSON_MAY, 8, 4194304, &config->sandbox.pids, err) ||
         !json_get_bool(&at, "read_only", JSON_MAY, &config->sandbox.read_only, err))
@@ -320,7 +322,7 @@ struct config *config_from(const struct json_at *at, const char *dir, struct err
     }
     config->json = json_incref(at->node);
     if (json_only(at, keys, err) && json_want_version(at, 1, err) &&
-        sandbox_from(config, at, err) && tls_from(config, at, dir, err) &&
+        sandbox_from(config, at, dir, err) && tls_from(config, at, dir, err) &&
         upstreams_from(config, at, dir, err) && network_from(config, at, err) &&
         rest_from(config, at, err) && limits_from(config, at, err))
         return config;

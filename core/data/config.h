@@ -55,6 +55,7 @@ struct config {
         char *runtime; /* auto, docker, podman, bwrap, off */
         char *network; /* sealed, open */
         char *image;   /* "" : the default */
+        char *rootfs;  /* absolute; NULL: none */
         uint64_t memory_bytes;
         int64_t pids;
         bool read_only;

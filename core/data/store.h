@@ -167,6 +167,7 @@ bool store_approval_latest(struct store *store, const char *session, const char 
 struct store_approval_filter {
     const char *session, *state, *rule, *scope, *operation, *basis;
     int64_t expires_before_ms; /* 0: any */
+    int64_t decided_before_ms; /* those of requests alone; 0: any */
     size_t limit;              /* 0: STORE_LIST_MAX */
 };
 bool store_approval_count(struct store *store, const struct store_approval_filter *filter, size_t *count,

@@ -10,7 +10,7 @@
 #define MATCHES                                                                                                  \
     "(?1 IS NULL OR session = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR rule = ?3) AND "             \
     "(?4 IS NULL OR scope = ?4) AND (?5 IS NULL OR operation = ?5) AND (?6 = 0 OR expires < ?6) AND " \
-    "(?8 IS NULL OR basis = ?8)"
+    "(?8 IS NULL OR basis = ?8) AND (?9 = 0 OR (decided < ?9 AND operation IS NULL))"
 
 void store_approval_clear(struct store_approval *row)
 {
@@ -114,8 +114,9 @@ bool store_approval_latest(struct store *store, const char *session, const char 
 static bool bind_filter(sqlite3_stmt *statement, const struct store_approval_filter *filter, struct err *err)
 {
     size_t limit = filter->limit > 0 && filter->limit < STORE_LIST_MAX ? filter->limit : STORE_LIST_MAX;
-    return store_bind(statement, err, "tttttiit", filter->session, filter->state, filter->rule, filter->scope,
-                      filter->operation, filter->expires_before_ms, (int64_t)limit, filter->basis);
+    return store_bind(statement, err, "tttttiiti", filter->session, filter->state, filter->rule, filter->scope,
+                      filter->operation, filter->expires_before_ms, (int64_t)limit, filter->basis,
+                      filter->decided_before_ms);
 }
 
 bool store_approval_count(struct store *store, const struct store_approval_filter *filter, size_t *count,

@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/proc.h"
+#include "core/sandbox/keeper.h"
 #include "core/sandbox/supervisor.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 enum {
+    OWN_POLLS = 6,
     KEYS_BYTES = 4096,
     SCREEN_BYTES = 65536,
     LAST_OUTPUT_MS = 200 /* what the terminal still holds when the sandbox has ended */
@@ -102,6 +104,8 @@ static void on_signals(struct state *state)
         int signo = (int)info.ssi_signo;
         if (signo == SIGCHLD)
             reap(state);
+        else if (state->attend->keeper != NULL && (signo == SIGHUP || signo == SIGWINCH || signo == SIGTSTP))
+            continue; /* of a terminal that we have left */
         else if (signo == SIGWINCH && state->attend->tty != NULL)
             tty_resize(state->attend->tty);
         else if (signo == SIGTSTP) {
@@ -118,7 +122,9 @@ static void on_screen(struct state *state)
     struct err err = {0};
     ssize_t n = read(state->attend->tty->master, bytes, sizeof(bytes));
 
-    if (n > 0)
+    if (n > 0 && state->attend->keeper != NULL)
+        keeper_output(state->attend->keeper, bytes, (size_t)n);
+    else if (n > 0)
         (void)!file_write_all(STDOUT_FILENO, bytes, (size_t)n, &err); /* a terminal that went: SIGHUP follows */
 }
 
@@ -147,8 +153,12 @@ static void on_control(struct state *state)
     uint8_t byte;
     ssize_t n = recv(state->attend->control_fd, &byte, 1, MSG_DONTWAIT);
 
-    if (n == 1 && byte == SUPERVISOR_STOPPED)
+    if (n == 1 && byte == SUPERVISOR_STOPPED && state->attend->keeper != NULL)
+        tell(state, SIGCONT, false); /* there is no shell that could resume it */
+    else if (n == 1 && byte == SUPERVISOR_STOPPED)
         suspend(state);
+    else if (n == 1 && byte == SUPERVISOR_RUNNING && state->attend->starter_fd >= 0)
+        (void)!send(state->attend->starter_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     else if (n == 0)
         state->attend->control_fd = -1; /* still the caller's to close */
 }
@@ -174,19 +184,41 @@ static void on_hold(struct state *state)
         ask_daemon(state);
 }
 
+/* Who started us in the background has said that it knows, or has gone without: nobody would know of the sandbox. */
+static void on_starter(struct state *state)
+{
+    uint8_t byte;
+    ssize_t n = recv(state->attend->starter_fd, &byte, 1, MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    state->attend->starter_fd = -1;
+    if (n == 1)
+        state->attend->alone(state->attend->starter);
+    else
+        tell(state, SIGTERM, false);
+}
+
 static void turn(struct state *state)
 {
     const struct attend *attend = state->attend;
-    bool tty = attend->tty != NULL;
-    struct pollfd polls[] = {
+    bool tty = attend->tty != NULL, behind = attend->keeper != NULL && keeper_behind(attend->keeper);
+    int wait = state->ask_again_ms != 0 ? ATTEND_RETRY_MS : -1;
+    struct pollfd polls[OWN_POLLS + KEEPER_POLLS] = {
         {.fd = state->signal_fd, .events = POLLIN},
-        {.fd = tty ? attend->tty->master : -1, .events = (short)(POLLIN | (state->key_len > 0 ? POLLOUT : 0))},
+        {.fd = tty && !behind ? attend->tty->master : -1,
+         .events = (short)(POLLIN | (state->key_len > 0 ? POLLOUT : 0))},
         {.fd = tty && state->key_len == 0 && !state->keys_ended ? attend->tty->fd : -1, .events = POLLIN},
         {.fd = attend->control_fd, .events = POLLIN},
         {.fd = attend->hold_fd, .events = POLLIN},
+        {.fd = attend->starter_fd, .events = POLLIN},
     };
 
-    if (poll(polls, COUNT(polls), state->ask_again_ms != 0 ? ATTEND_RETRY_MS : -1) < 0)
+    if (attend->keeper != NULL) {
+        int keeper_wait = keeper_polls(attend->keeper, polls + OWN_POLLS);
+        wait = wait < 0 || (keeper_wait >= 0 && keeper_wait < wait) ? keeper_wait : wait;
+    }
+    if (poll(polls, attend->keeper != NULL ? COUNT(polls) : OWN_POLLS, wait) < 0)
         return;
     if ((polls[1].revents & POLLIN) != 0)
         on_screen(state);
@@ -194,10 +226,15 @@ static void turn(struct state *state)
         poll(NULL, 0, 5); /* nobody has the other end open at the moment */
     if (polls[1].revents != 0 || polls[2].revents != 0)
         on_keys(state, polls[2].revents, polls[1].revents & POLLOUT);
+    /* docker's client has no terminal whose change of size would reach it. */
+    if (attend->keeper != NULL && keeper_turn(attend->keeper, polls + OWN_POLLS))
+        kill(attend->child, SIGWINCH);
     if (polls[3].revents != 0)
         on_control(state);
     if (polls[4].revents != 0)
         on_hold(state);
+    if (polls[5].revents != 0)
+        on_starter(state);
     if (state->ask_again_ms != 0 && clock_mono_ms() >= state->ask_again_ms)
         ask_daemon(state);
     if (polls[0].revents != 0)
@@ -225,7 +262,7 @@ int attend_run(struct attend *attend)
         err_errno(&err, ERR_LAUNCH, errno, "cannot watch signals");
         return err_print(&err, "aileron");
     }
-    if (attend->tty != NULL && !tty_raw(attend->tty, &err))
+    if (attend->tty != NULL && attend->keeper == NULL && !tty_raw(attend->tty, &err))
         err_print(&err, "aileron");
     reap(&state); /* it may have ended already */
     while (!state.ended)

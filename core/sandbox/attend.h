@@ -7,16 +7,23 @@
 #include "core/sandbox/guard.h"
 #include "core/sandbox/tty.h"
 
+struct keeper;
+
 struct attend {
     pid_t child;        /* the engine's process, our child */
     struct tty *tty;    /* NULL: standard streams are inherited */
+    struct keeper *keeper; /* of a detached sandbox: it has the terminal's other end; NULL: the user's has */
     struct guard *guard; /* of the user's terminal, whoever sets its modes */
     int control_fd;     /* our end of the control channel; -1: signals go to the child itself */
     int hold_fd;        /* readable with end of file when the daemon died; -1: none */
     /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so
      * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up. */
     int (*daemon_gone)(void *arg);
-    void *arg;
+    /* --detach: the process that waits for the start; it gets SUPERVISOR_RUNNING, and when it knows that the sandbox
+     * runs it sends a byte, and alone is called. Where it ends before, so does the sandbox. -1: none. */
+    int starter_fd;
+    void (*alone)(void *starter);
+    void *starter, *arg;
 };
 
 enum { ATTEND_RETRY = -2, ATTEND_RETRY_MS = 100 };

@@ -17,7 +17,7 @@ struct engine_run {
     struct env env;  /* of the engine's own process */
     struct proc_fd fds[ENGINE_FDS_MAX]; /* descriptors it inherits beside 0, 1, 2 */
     size_t fd_count;
-    int owned_fds[8];      /* closed by engine_run_clear */
+    int owned_fds[ENGINE_FDS_MAX]; /* closed by engine_run_clear */
     size_t owned_count;
     bool own_session; /* give it a session of its own (its terminal is not ours) */
 };
@@ -32,6 +32,8 @@ void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL
 /* What docker and podman are told of a project's file: variables (before those of the plan, which win), volumes, the size
  * of /dev/shm. Its directories are mounted as the workspace is. */
 void engine_add_project(const struct plan *plan, struct engine_run *run) NONNULL;
+
+typedef void (*engine_left_fn)(const char *session_id, void *arg);
 
 struct engine {
     const char *name;
@@ -51,6 +53,11 @@ struct engine {
     bool (*image_command)(const struct plan *plan, struct engine_run *run, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
+    /* Whether the session's sandbox has been started. NULL: the supervisor says so on the control channel. */
+    bool (*running)(const char *session_id);
+    /* Calls found for each session whose sandbox it has, in whatever state, and which has this home's label. NULL: it
+     * keeps nothing that outlives its own process. */
+    bool (*left)(const char *home_id, engine_left_fn found, void *arg, struct err *err);
     /* Removes what a session left behind, whatever state it is in; errors do not matter. NULL: nothing. */
     void (*reap)(const char *session_id);
 };

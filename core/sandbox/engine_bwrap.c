@@ -6,6 +6,7 @@
 
 #include "core/base/file.h"
 #include "core/sandbox/hostroot.h"
+#include "core/sandbox/imageroot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,11 @@ enum {
 };
 
 extern char **environ;
+
+static unsigned agent_id(unsigned id)
+{
+    return id != 0 ? id : AGENT_ID;
+}
 
 static char *find_bwrap(void)
 {
@@ -53,8 +59,10 @@ static bool probe(struct err *err)
 
 static bool prepare(struct plan *plan, struct err *err)
 {
-    if (geteuid() != 0 || plan->uid == 0)
+    if (geteuid() != 0 || plan->uid == 0) {
+        plan->root = plan->rootfs != NULL ? mem_strdup(plan->rootfs) : NULL;
         return true;
+    }
     err_set(err, ERR_LAUNCH, "the workspace belongs to user %u, whose files bwrap cannot write for root",
             (unsigned)plan->uid);
     return err_hint(err, "Launch as that user, or use --sandbox=docker");
@@ -81,14 +89,27 @@ static bool add(struct buf *args, const char *a, const char *b, const char *c)
     return hostroot_arg(args, a) && (b == NULL || hostroot_arg(args, b)) && (c == NULL || hostroot_arg(args, c));
 }
 
+static bool add_file(struct engine_run *run, const char *place, const void *data, size_t len, bool over,
+                     struct buf *args, struct err *err)
+{
+    char number[16];
+    int fd;
+
+    if (!add_memfd(run, "file", data, len, &fd, err))
+        return false;
+    snprintf(number, sizeof(number), "%d", fd);
+    return (add(args, "--perms", "0644", over ? "--ro-bind-data" : "--file") && add(args, number, place, NULL)) ||
+           err_set(err, ERR_LAUNCH, "too many mounts");
+}
+
 /* Files of /etc that are the sandbox's own. */
 static bool add_files(const struct plan *plan, struct engine_run *run, struct buf *args, struct err *err)
 {
-    unsigned uid = plan->uid == 0 ? AGENT_ID : plan->uid, gid = plan->gid == 0 ? AGENT_ID : plan->gid;
     AUTOFREE char *passwd = mem_printf("root:x:0:0:root:/root:/bin/sh\n"
                                        "agent:x:%u:%u:Agent:" SANDBOX_HOME ":/bin/sh\n"
-                                       "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n", uid, gid);
-    AUTOFREE char *group = mem_printf("root:x:0:\nagent:x:%u:\nnogroup:x:65534:\n", gid);
+                                       "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+                                       agent_id(plan->uid), agent_id(plan->gid));
+    AUTOFREE char *group = mem_printf("root:x:0:\nagent:x:%u:\nnogroup:x:65534:\n", agent_id(plan->gid));
     const struct {
         const char *place, *text;
     } files[] = {
@@ -98,16 +119,24 @@ static bool add_files(const struct plan *plan, struct engine_run *run, struct bu
         {"/etc/group", group},
     };
 
-    for (size_t i = 0; i < COUNT(files); i++) {
-        char number[16];
-        int fd;
-        if (!add_memfd(run, "file", files[i].text, strlen(files[i].text), &fd, err))
+    for (size_t i = 0; i < COUNT(files); i++)
+        if (!add_file(run, files[i].place, files[i].text, strlen(files[i].text), false, args, err))
             return false;
-        snprintf(number, sizeof(number), "%d", fd);
-        if (!add(args, "--perms", "0644", "--file") || !add(args, number, files[i].place, NULL))
-            return err_set(err, ERR_LAUNCH, "too many mounts");
-    }
     return true;
+}
+
+static bool add_root(const struct plan *plan, struct engine_run *run, struct buf *args, struct err *err)
+{
+    CLEANUP(imageroot_clear) struct imageroot image = {0};
+
+    if (plan->root == NULL)
+        return hostroot_build("", args, err) && add_files(plan, run, args, err);
+    bool good = imageroot_build(plan, agent_id(plan->uid), agent_id(plan->gid), args, &image, err);
+    for (size_t i = 0; good && i < image.count; i++) {
+        const struct imageroot_file *file = &image.files[i];
+        good = add_file(run, file->place, file->text.data, file->text.len, file->over, args, err);
+    }
+    return good;
 }
 
 /* The user's home and our own, where they are below a directory of programs (/opt/service, say). */
@@ -127,19 +156,21 @@ static bool add_mounts(const struct plan *plan, struct buf *args)
 {
     AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
     AUTOFREE char *bundle = mem_printf("%s/ca-bundle.pem", plan->session_dir);
+    bool host = plan->root == NULL;
     bool good = add(args, "--ro-bind", plan->self_exe, SANDBOX_BIN "/aileron") &&
                 add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-shim") &&
                 add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-proxy") &&
                 add(args, "--symlink", "aileron", SANDBOX_BIN "/aileron-wait") &&
                 add(args, "--ro-bind", plan->session_dir, SANDBOX_RUN) &&
                 add(args, "--ro-bind", plan->session_dir, SANDBOX_ETC) &&
-                add(args, "--ro-bind", shims, SANDBOX_SHIMS) && hostroot_add_roots("", bundle, args) &&
-                cover_homes(plan, args);
+                add(args, "--ro-bind", shims, SANDBOX_SHIMS) &&
+                (!host || (hostroot_add_roots("", bundle, args) && cover_homes(plan, args)));
 
-    for (size_t i = 0; good && i < plan->expose_count; i++)
+    /* An image has its own programs, under any engine. */
+    for (size_t i = 0; host && good && i < plan->expose_count; i++)
         good = add(args, "--ro-bind", plan->expose[i], plan->expose[i]);
     return good && add(args, "--bind", plan->workspace, SANDBOX_WORKSPACE) &&
-           add(args, "--remount-ro", "/etc", NULL) && add(args, "--remount-ro", "/", NULL) &&
+           (!host || add(args, "--remount-ro", "/etc", NULL)) && add(args, "--remount-ro", "/", NULL) &&
            add(args, "--chdir", SANDBOX_WORKSPACE, NULL);
 }
 
@@ -152,7 +183,23 @@ static bool add_namespaces(struct buf *args)
             add(args, "--cap-add", "CAP_SETFCAP", NULL);
 }
 
-static bool add_environment(const struct plan *plan, struct engine_run *run, struct err *err)
+/* What the image says its programs need. In bwrap's own environment LD_PRELOAD would be obeyed on the host: it sets them
+ * for what it starts. */
+static bool add_image_environment(const struct plan *plan, struct engine_run *run, struct buf *args, struct err *err)
+{
+    bool good = true;
+
+    for (size_t i = 0; good && i < plan->image_env.count; i++) {
+        const char *item = plan->image_env.items[i], *equals = strchr(item, '=');
+        AUTOFREE char *name = mem_strndup(item, (size_t)(equals - item));
+        if (env_get(&plan->env, name) == NULL)
+            good = add(args, "--setenv", name, equals + 1);
+    }
+    return (good && (env_get(&plan->image_env, "PATH") != NULL || env_set(&run->env, "PATH", SANDBOX_PATH))) ||
+           err_set(err, ERR_LAUNCH, "the environment is too large");
+}
+
+static bool add_environment(const struct plan *plan, struct engine_run *run, struct buf *args, struct err *err)
 {
     const char *host_path = getenv("PATH");
     AUTOFREE char *path = hostroot_filter_path(host_path != NULL ? host_path : SANDBOX_PATH, plan->expose,
@@ -160,6 +207,8 @@ static bool add_environment(const struct plan *plan, struct engine_run *run, str
 
     env_add_terminal(&run->env, environ);
     env_add_all(&run->env, plan->env.items != NULL ? plan->env.items : (char *[]){NULL});
+    if (plan->root != NULL)
+        return add_image_environment(plan, run, args, err);
     return env_set(&run->env, "PATH", path[0] != '\0' ? path : SANDBOX_PATH) ||
            err_set(err, ERR_LAUNCH, "the environment is too large");
 }
@@ -172,8 +221,8 @@ static void add_command(const struct plan *plan, int args_fd, struct engine_run 
     engine_run_add(run, "--");
     engine_run_add(run, SANDBOX_PROXY);
     engine_run_add(run, "run");
-    engine_run_add(run, "--uid=%u", plan->uid == 0 ? (unsigned)AGENT_ID : (unsigned)plan->uid);
-    engine_run_add(run, "--gid=%u", plan->gid == 0 ? (unsigned)AGENT_ID : (unsigned)plan->gid);
+    engine_run_add(run, "--uid=%u", agent_id(plan->uid));
+    engine_run_add(run, "--gid=%u", agent_id(plan->gid));
     if (plan->pids > 0)
         engine_run_add(run, "--pids=%u", plan->pids);
     if (plan->control_fd >= 0) {
@@ -199,11 +248,11 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
         return err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
     if (!add_namespaces(&args))
         return err_set(err, ERR_LAUNCH, "too many mounts");
-    if (!hostroot_build("", &args, err) || !add_files(plan, run, &args, err))
+    if (!add_root(plan, run, &args, err) || !add_environment(plan, run, &args, err))
         return false;
     if (!add_mounts(plan, &args))
         return err_set(err, ERR_LAUNCH, "too many mounts");
-    if (!add_memfd(run, "args", args.data, args.len, &args_fd, err) || !add_environment(plan, run, err))
+    if (!add_memfd(run, "args", args.data, args.len, &args_fd, err))
         return false;
     add_command(plan, args_fd, run);
     return true;

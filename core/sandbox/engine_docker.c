@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/data/json.h"
 #include "core/sandbox/docker_api.h"
+#include "core/sandbox/docker_left.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -329,6 +330,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     }
     engine_run_add(run, "--name=aileron-%s", plan->session_id);
     engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
+    engine_run_add(run, "--label=dev.aileron.home=%s", plan->home_id);
     add_isolation(plan, run);
     add_mounts(plan, run);
     engine_add_project(plan, run);
@@ -375,5 +377,7 @@ const struct engine engine_docker = {
     .image_here = image_here,
     .image_command = image_command,
     .build = build,
+    .running = docker_running,
+    .left = docker_left,
     .reap = reap,
 };

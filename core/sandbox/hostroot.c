@@ -208,7 +208,7 @@ static bool add_etc(const char *root, struct buf *args, struct err *err)
 
 /* The kernel's own settings. Whether they can be written goes by the host's user id, not by capabilities: for a
  * launcher that is root they could be, from inside, and core_pattern alone would be a way out. */
-static bool add_proc(struct buf *args)
+bool hostroot_add_proc(struct buf *args)
 {
     static const char *const read_only[] = {"/proc/sys", "/proc/sysrq-trigger", "/proc/fs", "/proc/acpi",
                                             "/proc/scsi", "/proc/irq", "/proc/bus"};
@@ -246,7 +246,7 @@ bool hostroot_build(const char *root, struct buf *args, struct err *err)
         for (size_t j = 0; j < COUNT(fresh[i]); j++)
             if (fresh[i][j][0] != '\0' && !hostroot_arg(args, fresh[i][j]))
                 return too_long(err);
-    if (!add_proc(args))
+    if (!hostroot_add_proc(args))
         return too_long(err);
     if (!cover_programs(root, "/usr/local", &walk, args) || !add_opt(root, &walk, args)) {
         err_set(err, ERR_LAUNCH, "%s/opt and %s/usr/local have more than %d entries, %d deep, or too many that others "

@@ -8,6 +8,8 @@
 
 /* Adds one NUL-terminated argument to the list that bwrap reads with --args. */
 bool hostroot_arg(struct buf *args, const char *arg) MUSTUSE NONNULL;
+/* Covers what of /proc is the host's; after the argument that mounts it. */
+bool hostroot_add_proc(struct buf *args) MUSTUSE NONNULL;
 /* Adds bwrap arguments for /usr, /bin, /lib*, /sbin, /opt, /nix, /etc, /dev, /proc, /tmp, /run, /var, /root
  * and /home of a root that is looked at under `root` ("" for the host's own; a test's directory). Mounts of
  * the session come after these. */

@@ -64,8 +64,7 @@ bool place_find(const struct supervisor_spec *spec, struct place *out, struct er
     return true;
 }
 
-/* Whether the id has an entry: programs ask for their own name (node's os.userInfo, ssh, git). */
-static bool has_entry(const char *text, unsigned id)
+bool place_has_entry(const char *text, unsigned id)
 {
     for (const char *line = text; line != NULL && *line != '\0';) {
         const char *end = strchr(line, '\n'), *colon = strchr(line, ':');
@@ -85,7 +84,7 @@ static void add_entry(const char *path, unsigned id, const char *entry)
 
     if (!there && err.code != ERR_NOT_FOUND)
         return;
-    bool known = there && has_entry(buf_cstr(&text), id);
+    bool known = there && place_has_entry(buf_cstr(&text), id);
     bool open_line = there && text.len > 0 && text.data[text.len - 1] != '\n';
     if (there)
         buf_clear(&text);

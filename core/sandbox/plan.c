@@ -38,7 +38,8 @@ void plan_clear_command(struct plan *plan)
 void plan_clear(struct plan *plan)
 {
     char **owned[] = {&plan->self_exe,   &plan->aileron_home, &plan->user_home, &plan->workspace,
-                      &plan->session_id, &plan->session_dir,  &plan->image};
+                      &plan->session_id, &plan->session_dir,  &plan->home_id,   &plan->image,
+                      &plan->rootfs,     &plan->root};
 
     for (size_t i = 0; i < COUNT(owned); i++) {
         free(*owned[i]);
@@ -48,6 +49,7 @@ void plan_clear(struct plan *plan)
     free_words(plan->expose, plan->expose_count);
     plan_drop_project(plan);
     env_clear(&plan->env);
+    env_clear(&plan->image_env);
     plan_init(plan);
 }
 
@@ -205,6 +207,39 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err)
             return err_set(err, ERR_LIMIT, "more than %d exposed paths", PLAN_EXPOSE_MAX);
         plan->expose[plan->expose_count++] = mem_strdup(both[i]);
     }
+    return true;
+}
+
+static bool refuse_rootfs(const char *path, const char *why, const char *next, struct err *err)
+{
+    err_set(err, ERR_LAUNCH, "%s cannot be a sandbox's root: %s", path, why);
+    return err_hint(err, "%s", next);
+}
+
+bool plan_set_rootfs(struct plan *plan, const char *path, struct err *err)
+{
+    AUTOFREE char *real = realpath(path, NULL), *user_home = canonical(plan->user_home);
+    struct stat st;
+
+    if (real == NULL || stat(real, &st) != 0) {
+        err_errno(err, ERR_LAUNCH, errno, "there is no root file system %s", path);
+        return err_hint(err, "Name a directory, an archive (tar) or an OCI layout");
+    }
+    if (strcmp(real, "/") == 0)
+        return refuse_rootfs(real, "it is this host's own", "Leave --rootfs out: bwrap then shows the host's programs",
+                             err);
+    if (shows_home(plan, real) || (user_home[0] == '/' && plan_path_within(user_home, real)))
+        return refuse_rootfs(real, "it would show the home directory or Aileron's files",
+                             "Name a directory that holds the root of a system and nothing else", err);
+    if (shows_socket(real))
+        return refuse_rootfs(real, "it would show a socket that controls this host",
+                             "Name a directory that holds the root of a system and nothing else", err);
+    /* An archive there is unpacked elsewhere first. */
+    if (S_ISDIR(st.st_mode) && (plan_path_within(real, plan->workspace) || plan_path_within(plan->workspace, real)))
+        return refuse_rootfs(real, "the agent could change it, as it is in the workspace or holds it",
+                             "Move it out of the project, or name an archive of it", err);
+    free(plan->rootfs);
+    plan->rootfs = mem_strdup(real);
     return true;
 }
 

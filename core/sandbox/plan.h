@@ -37,7 +37,11 @@ struct plan {
     ino_t workspace_ino;
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
+    char *home_id;     /* of AILERON_HOME, for the label of a container */
     char *image;       /* docker; NULL: none was named */
+    char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
+    char *root;        /* the directory that the engine's prepare made of it, or it itself */
+    struct env image_env; /* the variables that it says its programs need */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
     char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */
@@ -58,6 +62,7 @@ struct plan {
     uint64_t shm_bytes;    /* /dev/shm; 0: the engine's default */
     uint32_t pids;         /* 0: no limit */
     bool read_only;        /* the image's root */
+    bool detached;         /* nobody's terminal: whoever attaches has one */
     bool tty;              /* standard input and output are a terminal */
     int control_fd;        /* the supervisor's end of the control channel, or -1 */
     uint16_t capture_ports[SANDBOX_CAPTURE_PORTS_MAX];
@@ -75,6 +80,9 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err) MU
 /* Adds a path to be exposed read-only ("~/..." is the user's home). What does not exist is left out. Refused:
  * an ancestor of aileron_home or a place in it, the home itself, an engine's socket or what holds it, /. */
 bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
+/* What a sandbox's root is made of: a directory, an archive or an OCI layout. Refused: the host's own root, what shows
+ * the home, Aileron's files or an engine's socket, and a directory of the workspace. After plan_set_workspace. */
+bool plan_set_rootfs(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
 /* Why a canonical path must not be shown to a sandbox, or NULL: it is /, shows the home, Aileron's files or a socket that
  * controls this host, or holds one of them. */
 const char *plan_unmountable(const struct plan *plan, const char *real) MUSTUSE NONNULL;

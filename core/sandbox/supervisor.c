@@ -130,12 +130,15 @@ static void signal_agent(const struct supervisor *self, int signo)
         kill(-self->agent, SIGCONT);
 }
 
+static bool tell_launcher(const struct supervisor *self, uint8_t byte)
+{
+    return self->spec->control_fd >= 0 &&
+           send(self->spec->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
 static void agent_stopped(struct supervisor *self)
 {
-    uint8_t byte = SUPERVISOR_STOPPED;
-
-    if (self->spec->control_fd >= 0 &&
-        send(self->spec->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+    if (tell_launcher(self, SUPERVISOR_STOPPED))
         return;
     /* Nobody there who could resume it: an engine's terminal has no shell around it. */
     if (self->terminal >= 0)
@@ -289,6 +292,7 @@ static bool start(struct supervisor *self, struct err *err)
     if (self->agent < 0 || !privilege_drop_rest(err))
         return false;
     env_clear(&self->env);
+    tell_launcher(self, SUPERVISOR_RUNNING);
     set_state(self, RUNNING);
     return true;
 }

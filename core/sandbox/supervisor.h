@@ -13,8 +13,9 @@ enum {
 };
 
 /* Bytes on the control channel (launcher and supervisor; bwrap only). To the supervisor: a signal's number
- * (SIGCONT wakes a stopped agent). To the launcher: SUPERVISOR_STOPPED when the agent was stopped. */
-enum { SUPERVISOR_STOPPED = 'S' };
+ * (SIGCONT wakes a stopped agent). To the launcher: SUPERVISOR_RUNNING when the agent has been started,
+ * SUPERVISOR_STOPPED when it was stopped. */
+enum { SUPERVISOR_RUNNING = 'R', SUPERVISOR_STOPPED = 'S' };
 
 struct supervisor_spec {
     char *const *command; /* NULL-terminated */

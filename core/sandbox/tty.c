@@ -12,18 +12,18 @@
 
 bool tty_open(struct tty *tty, int fd, struct err *err)
 {
-    struct winsize size;
+    struct winsize size = {.ws_row = 24, .ws_col = 80};
 
     *tty = (struct tty){.fd = fd, .master = -1, .slave = -1};
-    if (tcgetattr(fd, &tty->saved) != 0)
+    if (fd >= 0 && tcgetattr(fd, &tty->saved) != 0)
         return err_errno(err, ERR_LAUNCH, errno, "cannot read the terminal's modes");
     tty->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (tty->master < 0 || grantpt(tty->master) != 0 || unlockpt(tty->master) != 0)
         goto fail;
     tty->slave = ioctl(tty->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (tty->slave < 0 || tcsetattr(tty->slave, TCSANOW, &tty->saved) != 0)
+    if (tty->slave < 0 || (fd >= 0 && tcsetattr(tty->slave, TCSANOW, &tty->saved) != 0))
         goto fail;
-    if (ioctl(fd, TIOCGWINSZ, &size) == 0)
+    if (fd < 0 || ioctl(fd, TIOCGWINSZ, &size) == 0)
         ioctl(tty->slave, TIOCSWINSZ, &size);
     return true;
 fail:

@@ -6,14 +6,14 @@
 #include <termios.h>
 
 struct tty {
-    int fd;      /* the user's terminal */
+    int fd;      /* the user's terminal; -1: none, whoever attaches has one */
     int master;  /* -1: none */
     int slave;   /* closed by tty_close_slave once the child has it */
     struct termios saved;
     bool raw;
 };
 
-/* A pty with the size and the modes of the terminal fd. */
+/* A pty with the size and the modes of the terminal fd; with -1 a usual one of 24 lines. */
 bool tty_open(struct tty *tty, int fd, struct err *err) MUSTUSE NONNULL;
 bool tty_raw(struct tty *tty, struct err *err) MUSTUSE NONNULL;
 void tty_restore(struct tty *tty) NONNULL; /* async-signal-safe; harmless when not raw */

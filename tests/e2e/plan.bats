@@ -282,7 +282,12 @@ SH
     run -1 aileron sandbox init
     grep -q 'is there already. Edit it' <<< "$output"
     aileron sandbox init --force --agent claude
-    grep -q '^RUN npm install -g @anthropic-ai/claude-code' .devcontainer/Dockerfile
+    grep -qx 'FROM debian:12-slim' .devcontainer/Dockerfile
+    grep -q '^RUN .*@anthropic-ai/claude-code' .devcontainer/Dockerfile
+    aileron sandbox init --force --agent claude --image=alpine:3
+    grep -q '^RUN apk add' .devcontainer/Dockerfile
+    run -1 aileron sandbox init --force --agent goose
+    grep -q 'no recipe for debian' <<< "$output"
     [[ $(image) =~ ^aileron-ws:[0-9a-f]{24}$ ]]
     rm -r .devcontainer
     ln -s "$WORLD" .devcontainer

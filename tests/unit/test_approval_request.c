@@ -207,6 +207,21 @@ static void decided_ago(struct world *world, const char *approval, int64_t ago_m
     connect_worker(world);
 }
 
+static void expect_listed(struct world *world, const char *id, const char *want)
+{
+    json_t *answer = ask(world, "GET", "/v1/approvals", NULL), *row;
+    const char *found = "";
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "approvals"), i, row)
+    {
+        if (strcmp(text_at(row, "id"), id) == 0)
+            found = text_at(row, "state");
+    }
+    assert_string_equal(found, want);
+    json_decref(answer);
+}
+
 static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
 {
     enum { GRANT_MS = 15 * 60 * 1000, SLACK_MS = 60 * 1000 };
@@ -225,7 +240,11 @@ static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
     tell(world, MESSAGE_CANCEL, 3, "", 0);
     expect_operation(world, 91, second, "pending");
     decide(world, second, "approve", "once");
+    decided_ago(world, second, GRANT_MS - SLACK_MS);
+    expect_listed(world, second, "approved");
     decided_ago(world, second, GRANT_MS + 1);
+    expect_listed(world, second, "expired"); /* and a list does not say that it is still good */
+    expect_listed(world, first, "used");
     ask_request(world, 4, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZD"), "");
     AUTOFREE char *third = the_pending(world); /* the person is asked anew */
     assert_string_not_equal(second, third);

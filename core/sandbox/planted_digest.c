@@ -1,0 +1,189 @@
+/* What a file's contents come down to, so that what runs nothing makes no noise: every `git push -u` writes into
+ * .git/config, every dependency into package.json. What is left out is left out by a strict reading, and everything
+ * else counts: it is read by nobody but the hash. */
+#include "core/sandbox/planted_private.h"
+
+#include "core/base/text.h"
+#include "core/data/json.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* ---- git's configuration ---- */
+
+/* Entries that name no command, whatever their value is. In a section with a name of its own ("origin"), too. */
+static const struct {
+    const char *section, *key;
+} harmless[] = {
+    {"branch", "remote"}, {"branch", "merge"},   {"branch", "rebase"},          {"branch", "description"},
+    {"user", "name"},     {"user", "email"},     {"remote", "fetch"},           {"pull", "rebase"},
+    {"core", "filemode"}, {"core", "bare"},      {"core", "logallrefupdates"},  {"core", "ignorecase"},
+};
+
+/* `[word]` or `[word "name"]`, nothing else on the line; *word is the word. */
+static bool plain_header(struct span line, struct span *word)
+{
+    line = span_trim(line);
+    if (line.len < 3 || line.p[0] != '[' || line.p[line.len - 1] != ']')
+        return false;
+    struct span inside = {line.p + 1, line.len - 2};
+    size_t at = 0;
+    while (at < inside.len && isalnum((unsigned char)inside.p[at]))
+        at++;
+    *word = (struct span){inside.p, at};
+    if (at == inside.len)
+        return at > 0;
+    if (at == 0 || inside.len - at < 3 || inside.p[at] != ' ' || inside.p[at + 1] != '"' ||
+        inside.p[inside.len - 1] != '"')
+        return false;
+    for (size_t i = at + 2; i < inside.len - 1; i++)
+        if (strchr("\"\\[]", inside.p[i]) != NULL)
+            return false; /* NUL, too */
+    return true;
+}
+
+/* `key = value`, whole on its line: no quote, comment or continuation that could reach further. */
+static bool plain_entry(struct span line, struct span *key, struct span *value)
+{
+    struct span rest = line;
+
+    for (size_t i = 0; i < line.len; i++)
+        if (strchr("\"\\[];#", line.p[i]) != NULL)
+            return false;
+    if (!span_cut(&rest, '=', key) || rest.p == NULL)
+        return false;
+    *key = span_trim(*key);
+    *value = span_trim(rest);
+    return key->len > 0 && value->len > 0;
+}
+
+static bool runs_nothing(struct span word, struct span line)
+{
+    struct span key, value;
+
+    if (!plain_entry(line, &key, &value))
+        return false;
+    for (size_t i = 0; i < COUNT(harmless); i++)
+        if (span_eqis(word, harmless[i].section) && span_eqis(key, harmless[i].key))
+            return true;
+    /* An address of which git knows the way: others (ext::) are commands. */
+    return span_eqis(word, "remote") && (span_eqis(key, "url") || span_eqis(key, "pushurl")) &&
+           (span_starts(value, "https://") || span_starts(value, "ssh://git@") || span_starts(value, "git@"));
+}
+
+/* A walk over the lines: the header that each is under, and whether the line before goes on in it. */
+struct lines {
+    struct span rest, header, word;
+    bool goes_on, plain; /* plain: the header is one that plain_header understands */
+};
+
+static bool next_line(struct lines *lines, struct span *line, bool *whole)
+{
+    if (!span_cut(&lines->rest, '\n', line))
+        return false;
+    *whole = !lines->goes_on;
+    lines->goes_on = line->len > 0 && line->p[line->len - 1] == '\\';
+    struct span trimmed = span_trim(*line);
+    if (trimmed.len > 0 && trimmed.p[0] == '[' && *whole) {
+        lines->header = trimmed;
+        lines->plain = plain_header(trimmed, &lines->word);
+        *whole = !lines->plain;
+        if (lines->plain)
+            *line = (struct span){line->p, 0}; /* it runs nothing by itself: it is hashed with what stands under it */
+    }
+    return true;
+}
+
+static void git_config(const char *text, size_t len, struct sha256 *sum)
+{
+    struct lines lines = {.rest = {text, len}};
+    struct span line;
+    bool whole;
+
+    while (next_line(&lines, &line, &whole)) {
+        if (line.len == 0 || (whole && !lines.goes_on && lines.plain && runs_nothing(lines.word, line)))
+            continue;
+        sha256_add(sum, lines.header.p, lines.header.len);
+        sha256_add(sum, "\n", 1);
+        sha256_add(sum, line.p, line.len);
+        sha256_add(sum, "\n", 1);
+    }
+}
+
+void planted_hooks_path(const char *text, size_t len, char *out, size_t cap)
+{
+    struct lines lines = {.rest = {text, len}};
+    struct span line, key, value;
+    bool whole;
+
+    out[0] = '\0';
+    while (next_line(&lines, &line, &whole)) {
+        if (!whole || lines.goes_on || !lines.plain || !span_eqis(lines.word, "core") ||
+            !plain_entry(line, &key, &value) || !span_eqis(key, "hookspath"))
+            continue;
+        if (value.p[0] == '/' || value.p[0] == '~' || value.len >= cap || memmem(value.p, value.len, "..", 2) != NULL)
+            continue;
+        memcpy(out, value.p, value.len);
+        out[value.len] = '\0';
+    }
+}
+
+/* ---- package.json ---- */
+
+static bool package(const char *text, size_t len, struct sha256 *sum)
+{
+    static const char *const members[] = {"scripts",          "husky",       "gitHooks", "simple-git-hooks",
+                                          "lint-staged",      "pre-commit",  "bin",      "packageManager",
+                                          "trustedDependencies"};
+    CLEANUP(doc_clear) struct doc doc = {0};
+    struct err err = {0};
+
+    if (!json_parse(text, len, JSON_FILE_MAX, "package.json", ERR_DATA, &doc, &err))
+        return false;
+    struct json_at root = json_root(&doc), member;
+    for (size_t i = 0; i < COUNT(members); i++) {
+        if (!json_want_object(&root, &err) || !json_member(&root, members[i], &member))
+            continue;
+        JSON_AUTO json_t *alone = json_object();
+        json_object_set(alone, members[i], member.node);
+        AUTOFREE char *canonical = json_canonical(alone);
+        sha256_add(sum, canonical, strlen(canonical));
+    }
+    return true;
+}
+
+void planted_digest(enum planted_how how, const char *text, size_t len, struct sha256 *sum)
+{
+    if (how == PLANTED_GIT_CONFIG)
+        git_config(text, len, sum);
+    else if (how != PLANTED_PACKAGE || !package(text, len, sum))
+        sha256_add(sum, text, len);
+}
+
+/* ---- links ---- */
+
+bool planted_leads_out(const char *dir, const char *target)
+{
+    static const char *const public[] = {"/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/nix/store/"};
+    struct span rest = span_of(target), name;
+    size_t depth = 0;
+
+    if (target[0] == '/') {
+        for (size_t i = 0; i < COUNT(public); i++)
+            if (span_starts(rest, public[i]) && strstr(target, "..") == NULL)
+                return false;
+        return true;
+    }
+    for (struct span up = span_of(dir); span_cut(&up, '/', &name);)
+        depth++;
+    while (span_cut(&rest, '/', &name)) {
+        if (span_eqs(name, "..")) {
+            if (depth == 0)
+                return true;
+            depth--;
+        } else if (name.len > 0 && !span_eqs(name, ".")) {
+            depth++;
+        }
+    }
+    return false;
+}

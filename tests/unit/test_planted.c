@@ -1,0 +1,456 @@
+/* What an agent leaves for the host to run (threat F11): which files count, what of them, and hostile trees. */
+#include "core/sandbox/planted_private.h"
+
+#include "core/base/file.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char root[4096];
+
+static char *place(const char *below)
+{
+    return mem_printf("%s/%s", root, below);
+}
+
+static void folder(const char *below)
+{
+    AUTOFREE char *path = place(below);
+    struct err err = {0};
+
+    assert_true(file_mkdirs(path, 0755, &err));
+}
+
+static void put(const char *below, const char *text)
+{
+    AUTOFREE char *path = place(below);
+    AUTOFREE char *dir = mem_strdup(path);
+    struct err err = {0};
+
+    *strrchr(dir, '/') = '\0';
+    assert_true(file_mkdirs(dir, 0755, &err));
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void put_link(const char *target, const char *below)
+{
+    AUTOFREE char *path = place(below);
+
+    assert_int_equal(symlink(target, path), 0);
+}
+
+static int set_up(void **state)
+{
+    const char *tmp = getenv("TMPDIR");
+    AUTOFREE char *template = mem_printf("%s/planted.XXXXXX", tmp != NULL ? tmp : "/tmp");
+    struct err err = {0};
+
+    (void)state;
+    return tls_init(&err) && mkdtemp(template) != NULL && realpath(template, root) != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    return file_remove_tree(root, &err) ? 0 : -1;
+}
+
+static struct planted *take(const char *path)
+{
+    struct err err = {0};
+    struct planted *taken = planted_take(root, path, &err);
+
+    assert_non_null(taken);
+    return taken;
+}
+
+/* The report as text: a line a change, then why it is partial. */
+static char *changes(struct planted *before)
+{
+    struct planted_report report;
+    struct err err = {0};
+    struct buf text;
+
+    buf_init(&text, 1 << 20);
+    assert_true(planted_compare(before, &report, &err));
+    for (size_t i = 0; i < report.count; i++)
+        assert_true(buf_printf(&text, "%s %s\n", planted_word(report.changes[i].kind), report.changes[i].path));
+    if (report.total > report.count)
+        assert_true(buf_printf(&text, "of %zu\n", report.total));
+    if (report.partial[0] != '\0')
+        assert_true(buf_printf(&text, "partial: %s\n", report.partial));
+    planted_report_clear(&report);
+    planted_free(before);
+    char *copy = mem_strdup(buf_cstr(&text));
+    buf_clear(&text);
+    return copy;
+}
+
+static void expect(struct planted *before, const char *want)
+{
+    AUTOFREE char *got = changes(before);
+
+    assert_string_equal(got, want);
+}
+
+/* One change alone: what it is told as. */
+static void alone(const char *below, const char *want)
+{
+    struct planted *before = take(NULL);
+
+    put(below, "planted\n");
+    expect(before, want);
+}
+
+static void each_kind_is_told(void **state)
+{
+    static const char *const files[] = {
+        ".git/hooks/pre-commit", ".git/config", ".git/config.worktree", ".git/info/attributes",
+        ".git/modules/lib/sub/hooks/post-checkout", ".git/modules/lib/sub/config", ".git/worktrees/w/config.worktree",
+        ".git/rebase-merge/git-rebase-todo", "sub/.git", "vendor/lib/.git/hooks/post-merge", "vendor/lib/.git/config",
+        ".envrc", "deep/er/.envrc", ".vscode/tasks.json", "app/.vscode/settings.json", "a.code-workspace",
+        ".devcontainer/devcontainer.json", ".devcontainer/deep/er/postCreate.sh", ".idea/runConfigurations/x.xml",
+        ".husky/_/husky.sh", ".githooks/pre-push", ".pre-commit-config.yaml", "lefthook.yml", "mise.toml",
+        ".claude/settings.json", ".claude/hooks/x.sh", ".mcp.json", ".cursor/mcp.json", ".codex/config.toml",
+        ".gemini/settings.json", ".aileron.yaml", "package.json", "web/package.json", ".npmrc",
+        ".yarn/releases/yarn-4.cjs", ".cargo/config.toml", "rust-toolchain.toml", ".venv/bin/python3", ".exrc"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(files); i++) {
+        AUTOFREE char *is_new = mem_printf("new %s\n", files[i]);
+        alone(files[i], is_new);
+        AUTOFREE char *path = place(files[i]);
+        struct planted *before = take(NULL);
+        assert_int_equal(unlink(path), 0);
+        AUTOFREE char *removed = mem_printf("removed %s\n", files[i]);
+        expect(before, removed);
+    }
+}
+
+/* The manual names each row of the table. */
+static void the_manual_has_the_table(void **state)
+{
+    struct buf manual;
+    struct err err = {0};
+
+    (void)state;
+    assert_true(file_read("man/aileron.7", 1 << 20, &manual, &err));
+    for (size_t i = 0; i < planted_row_count; i++) {
+        const struct planted_row *row = &planted_rows[i];
+        bool named = (row->flags & PLANTED_GIT) == 0 && row->dir != NULL;
+        AUTOFREE char *file = mem_printf("%s%s%s", named ? row->dir : "", named ? "/" : "", row->name);
+        if (strstr(buf_cstr(&manual), file) == NULL)
+            fail_msg("aileron(7) says nothing of %s", file);
+        if (strstr(buf_cstr(&manual), row->runs) == NULL)
+            fail_msg("aileron(7) says nothing of %s", row->runs);
+    }
+    buf_clear(&manual);
+}
+
+static void what_is_ordinary_is_not_told(void **state)
+{
+    static const char *const files[] = {"Makefile", "src/main.c", "CLAUDE.md", ".git/hooks/pre-commit.sample",
+                                        ".git/objects/ab/config", ".git/HEAD", "hooks/useState.js", "config",
+                                        "node_modules/x/package.json", "node_modules/x/.envrc", "info/attributes"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(files); i++)
+        alone(files[i], "");
+}
+
+static void contents_count_and_times_do_not(void **state)
+{
+    AUTOFREE char *hook = place(".git/hooks/pre-commit");
+    struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+
+    (void)state;
+    put(".git/hooks/pre-commit", "one\n");
+    assert_int_equal(utimensat(0, hook, times, 0), 0);
+    struct planted *before = take(NULL);
+    put(".git/hooks/pre-commit", "two\n"); /* the same size, and the old times are put back */
+    assert_int_equal(utimensat(0, hook, times, 0), 0);
+    expect(before, "changed .git/hooks/pre-commit\n");
+    before = take(NULL);
+    put(".git/hooks/pre-commit", "two\n");
+    expect(before, "");
+    before = take(NULL);
+    assert_int_equal(chmod(hook, 0755), 0);
+    expect(before, "changed .git/hooks/pre-commit\n");
+}
+
+static void git_config_tells_what_can_run(void **state)
+{
+    static const char base[] = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = https://host/x\n";
+    static const struct {
+        const char *text;
+        bool told;
+    } cases[] = {
+        {"[core]\n\tbare = false\n[remote \"origin\"]\n\turl = git@host:x\n", false},
+        {"[core]\n\tbare = false\n[remote \"origin\"]\n\turl = https://host/x\n[branch \"b\"]\n\tremote = origin\n"
+         "\tmerge = refs/heads/b\n[user]\n\tname = A B\n", false},
+        {"[core]\n\tbare = false\n\tfsmonitor = evil\n[remote \"origin\"]\n\turl = https://host/x\n", true},
+        {"[core]\n\tbare = false\n[remote \"origin\"]\n\turl = ext::sh\n", true},
+        {"[core]\n\tbare = false\n[remote \"origin\"]\n\turl = https://host/x\n\tuploadpack = evil\n", true},
+        {"[branch \"b\"]\n\tremote = \"x\\\n\n[core]\n\tpager = evil\n", true},
+        {"[branch \"b\"]\n\tmerge = x \\\n\tpager = evil\n", true},
+        {"[branch \"b\"] merge = x\n[core] pager = evil\n", true},
+        {"[alias]\n\tst = !evil\n", true},
+        {"[include]\n\tpath = ../evil\n", true},
+        {"[core]\n\tbare = false\n[filter \"x\"]\n\tclean = evil\n", true},
+        {"\xef\xbb\xbf[core]\n\tmerge = x\n\tpager = evil\n", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        put(".git/config", base);
+        struct planted *before = take(NULL);
+        put(".git/config", cases[i].text);
+        expect(before, cases[i].told ? "changed .git/config\n" : "");
+    }
+    /* The same line is another one under another header. */
+    put(".git/config", "[x]\n[branch \"b\"]\n\tpager = evil\n");
+    struct planted *before = take(NULL);
+    put(".git/config", "[core]\n\tpager = evil\n");
+    expect(before, "changed .git/config\n");
+}
+
+static void package_json_tells_scripts(void **state)
+{
+    (void)state;
+    put("package.json", "{\"scripts\": {\"test\": \"x\"}, \"dependencies\": {}}");
+    struct planted *before = take(NULL);
+    put("package.json", "{\"dependencies\": {\"left-pad\": \"1\"}, \"scripts\": {\"test\":\"x\"}}");
+    expect(before, "");
+    before = take(NULL);
+    put("package.json", "{\"scripts\": {\"test\": \"x\", \"postinstall\": \"evil\"}}");
+    expect(before, "changed package.json\n");
+    before = take(NULL);
+    put("package.json", "{\"scripts\": {\"test\": \"x\", \"postinstall\": \"evil\"}} // no JSON");
+    expect(before, "changed package.json\n");
+}
+
+static void repositories_by_any_name(void **state)
+{
+    struct planted *before = take(NULL);
+
+    (void)state;
+    put("docs/HEAD", "ref: refs/heads/main\n");
+    folder("docs/objects");
+    folder("docs/refs");
+    put("docs/config", "[core]\n\tfsmonitor = evil\n");
+    put("docs/hooks/post-checkout", "evil\n");
+    expect(before, "new docs/config\nnew docs/hooks/post-checkout\n");
+}
+
+static void hooks_elsewhere_are_followed(void **state)
+{
+    (void)state;
+    put(".git/config", "[core]\n\thooksPath = tools/git\n");
+    put("tools/git/pre-commit", "one\n");
+    put("tools/other", "x\n");
+    struct planted *before = take(NULL);
+    put("tools/git/pre-commit", "two\n");
+    put("tools/other", "y\n");
+    expect(before, "changed tools/git/pre-commit\n");
+
+    folder("scripts");
+    put("lib/.git/HEAD", "x\n");
+    put_link("../../scripts", "lib/.git/hooks");
+    before = take(NULL);
+    put("scripts/pre-push", "evil\n");
+    expect(before, "new lib/.git/hooks/pre-push\n");
+}
+
+static void places_on_the_path(void **state)
+{
+    AUTOFREE char *inside = place("node_modules/.bin");
+    AUTOFREE char *path = mem_printf("/usr/bin:%s:tools/bin:/nowhere", inside);
+
+    (void)state;
+    put("node_modules/.bin/eslint", "x\n");
+    struct planted *before = take(path);
+    put("node_modules/.bin/ls", "evil\n");
+    put("tools/bin/git", "evil\n");
+    put("bin/git", "not on it\n");
+    expect(before, "new node_modules/.bin/ls\nnew tools/bin/git\n");
+}
+
+static void links_that_lead_out(void **state)
+{
+    static const struct {
+        const char *dir, *target;
+        bool out;
+    } cases[] = {
+        {"", "a/b", false},
+        {"", "..", true},
+        {"", "../x", true},
+        {"a", "../x", false},
+        {"a/b", "../../x", false},
+        {"a/b", "../../../x", true},
+        {"", "/etc/passwd", true},
+        {"", "/usr/bin/python3", false},
+        {"", "/usr/../root", true},
+        {"a", "./../..", true},
+        {"", "a/../../x", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_int_equal(planted_leads_out(cases[i].dir, cases[i].target), cases[i].out);
+    put_link("/root/.ssh/id_rsa", "old");
+    folder("sub");
+    struct planted *before = take(NULL);
+    put_link("/root/.bashrc", "README");
+    put_link("../../out", "sub/data");
+    put_link("README", "fine");
+    expect(before, "new README\nnew sub/data\n");
+}
+
+static void set_user_id_files(void **state)
+{
+    AUTOFREE char *path = place("tool");
+
+    (void)state;
+    put("tool", "x\n");
+    struct planted *before = take(NULL);
+    assert_int_equal(chmod(path, 04755), 0);
+    expect(before, "new tool\n");
+}
+
+static void hostile_trees_end(void **state)
+{
+    char deep[3 * 1500 + 1] = "";
+
+    (void)state;
+    struct planted *before = take(NULL);
+    folder(".vscode");
+    put_link(".", ".vscode/.vscode");
+    put_link("loop", ".envrc");
+    put_link("../..", ".vscode/settings.json");
+    folder(".git");
+    AUTOFREE char *fifo = place(".git/config");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    AUTOFREE char *odd = place(".vscode/\x1b[2Jtasks.json");
+    assert_int_equal(mkfifo(odd, 0600), 0);
+    /* Deeper than a path can say: each step is made from the one before. */
+    assert_int_equal(chdir(root), 0);
+    for (size_t i = 0; i < 1500; i++) {
+        assert_int_equal(mkdir("aaa", 0755), 0);
+        assert_int_equal(chdir("aaa"), 0);
+        strncat(deep, "aaa", sizeof deep - strlen(deep) - 1);
+    }
+    assert_int_equal(chdir("/"), 0);
+    AUTOFREE char *got = changes(before);
+    assert_non_null(strstr(got, "new .envrc\n"));
+    assert_non_null(strstr(got, "new .git/config\n"));
+    assert_non_null(strstr(got, "new .vscode/\x1b[2Jtasks.json\n"));
+    assert_non_null(strstr(got, "partial: names too long"));
+}
+
+static void limit_planted_changes(void **state)
+{
+    struct planted *before = take(NULL);
+
+    (void)state;
+    for (int i = 0; i < PLANTED_CHANGES_MAX; i++) {
+        AUTOFREE char *name = mem_printf("d%03d/.envrc", i);
+        put(name, "x\n");
+    }
+    AUTOFREE char *all = changes(before);
+    assert_null(strstr(all, "of "));
+    before = take(NULL);
+    for (int i = 0; i <= PLANTED_CHANGES_MAX; i++) {
+        AUTOFREE char *name = mem_printf("d%03d/.envrc", i);
+        put(name, "y\n");
+    }
+    AUTOFREE char *more = changes(before);
+    assert_non_null(strstr(more, "of 101\n"));
+}
+
+static void limit_planted_file(void **state)
+{
+    char *large = mem_alloc(PLANTED_FILE_BYTES + 2);
+
+    (void)state;
+    memset(large, 'x', PLANTED_FILE_BYTES);
+    put(".envrc", large);
+    struct planted *before = take(NULL);
+    put(".envrc", large); /* the same contents: nothing */
+    expect(before, "");
+    large[PLANTED_FILE_BYTES] = 'x';
+    put(".envrc", large);
+    before = take(NULL);
+    put(".envrc", large); /* one byte above: that it was written is enough */
+    expect(before, "changed .envrc\n");
+    free(large);
+}
+
+static void limit_planted_folder(void **state)
+{
+    (void)state;
+    folder("many");
+    for (int i = 0; i < PLANTED_FOLDER_MAX; i++) {
+        AUTOFREE char *path = mem_printf("%s/many/%d", root, i);
+        assert_int_equal(mknod(path, S_IFREG | 0600, 0), 0);
+    }
+    expect(take(NULL), "");
+    put("many/more", "x\n");
+    put("zzz/.envrc", "old\n");
+    struct planted *before = take(NULL);
+    assert_string_equal(before->partial, "too many names: not all are known of many");
+    put("zzz/.envrc", "new\n"); /* beside it everything is seen as ever */
+    AUTOFREE char *got = changes(before);
+    assert_non_null(strstr(got, "changed zzz/.envrc\npartial: too many names"));
+}
+
+static void limit_planted_files(void **state)
+{
+    (void)state;
+    for (int i = 0; i < PLANTED_FILES_MAX; i++) {
+        AUTOFREE char *name = mem_printf(".githooks/h%04d", i);
+        put(name, "x\n");
+    }
+    struct planted *before = take(NULL);
+    assert_int_equal(before->count, PLANTED_FILES_MAX);
+    assert_string_equal(before->partial, "");
+    put(".githooks/one-more", "x\n");
+    AUTOFREE char *got = changes(before);
+    assert_non_null(strstr(got, "partial: too many such files"));
+}
+
+int main(void)
+{
+#define PLANTED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    static const struct CMUnitTest tests[] = {
+        PLANTED(each_kind_is_told),
+        PLANTED(the_manual_has_the_table),
+        PLANTED(what_is_ordinary_is_not_told),
+        PLANTED(contents_count_and_times_do_not),
+        PLANTED(git_config_tells_what_can_run),
+        PLANTED(package_json_tells_scripts),
+        PLANTED(repositories_by_any_name),
+        PLANTED(hooks_elsewhere_are_followed),
+        PLANTED(places_on_the_path),
+        PLANTED(links_that_lead_out),
+        PLANTED(set_user_id_files),
+        PLANTED(hostile_trees_end),
+        PLANTED(limit_planted_changes),
+        PLANTED(limit_planted_file),
+        PLANTED(limit_planted_folder),
+        PLANTED(limit_planted_files),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
