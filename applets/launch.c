@@ -144,9 +144,9 @@ static bool wrap_command(struct plan *plan, struct err *err)
 
 static const char *engine_name(const struct launch *launch)
 {
-    if (launch->options.rootfs != NULL && (launch->options.sandbox == NULL || strcmp(launch->options.sandbox, "auto") == 0))
-        return engine_bwrap.name;
-    return launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+    const char *name = launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+
+    return launch->options.rootfs != NULL && strcmp(name, "auto") == 0 ? engine_bwrap.name : name;
 }
 
 static bool make_plan(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
@@ -174,7 +174,8 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
                                      .devcontainer = options->devcontainer, .usual = config->sandbox.image,
                                      .engine = engine_name(launch)};
     return plan_set_workspace(plan, ".", err) && launch_image_find(&launch->image, &wish, plan, err) &&
-           (count == 0 || make_command(launch, operands, count, plain, err)) && (!launch->check || wrap_command(plan, err));
+           (count == 0 || make_command(launch, operands, count, plain, err)) &&
+           (!launch->check || wrap_command(plan, err));
 }
 
 static bool choose_engine(struct launch *launch, struct err *err)

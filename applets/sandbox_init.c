@@ -37,8 +37,9 @@ const struct opt_spec sandbox_init_spec = {
     .command = "aileron sandbox init",
     .synopsis = "[--agent=NAME] [--image=REF] [--force]",
     .summary = "Write a dev container for the project",
-    .details = "Writes .devcontainer/devcontainer.json, and with --agent a Dockerfile beside it, in the current directory. "
-               "Both are yours to change: an edit of what goes into the image builds it again at the next launch.",
+    .details =
+        "Writes .devcontainer/devcontainer.json, and with --agent a Dockerfile beside it, in the current directory. "
+        "Both are yours to change: an edit of what goes into the image builds it again at the next launch.",
     .rows = rows,
     .row_count = COUNT(rows),
 };
@@ -46,7 +47,9 @@ const struct opt_spec sandbox_init_spec = {
 /* Images are named after what is in them. */
 static enum agent_family family_of(const char *image)
 {
-    return strstr(image, "alpine") != NULL ? AGENT_ALPINE : strstr(image, "fedora") != NULL ? AGENT_FEDORA : AGENT_DEBIAN;
+    return strstr(image, "alpine") != NULL   ? AGENT_ALPINE
+           : strstr(image, "fedora") != NULL ? AGENT_FEDORA
+                                             : AGENT_DEBIAN;
 }
 
 static bool write_recipe(const struct agent *agent, const char *image, struct err *err)
@@ -56,14 +59,18 @@ static bool write_recipe(const struct agent *agent, const char *image, struct er
 
     buf_init(&text, TEXT_BYTES);
     if (agent->recipe[family] == NULL) {
-        err_set(err, ERR_NOT_FOUND, "the agent's file of %s has no recipe for %s", agent->name, agent_family_word(family));
+        err_set(err, ERR_NOT_FOUND, "the agent's file of %s has no recipe for %s", agent->name,
+                agent_family_word(family));
         return err_hint(err, "Leave --agent out and write the Dockerfile yourself%s%s",
-                        agent->install != NULL ? "; to install it: " : "", agent->install != NULL ? agent->install : "");
+                        agent->install != NULL ? "; to install it: " : "",
+                        agent->install != NULL ? agent->install : "");
     }
     bool good = buf_printf(&text,
-                           "# Made by aileron sandbox init. Change it as you like: the next launch builds it again. The steps run outside\n"
+                           "# Made by aileron sandbox init. Change it as you like: the next launch builds it again. "
+                           "The steps run outside\n"
                            "# of the sandbox, with the engine's network; no credential of yours is in reach of them.\n"
-                           "FROM %s\n", image);
+                           "FROM %s\n",
+                           image);
     for (char **line = agent->recipe[family]; good && *line != NULL; line++)
         good = buf_printf(&text, "%s\n", *line);
     return good ? file_write_atomic(RECIPE, 0644, text.data, text.len, err)
@@ -77,10 +84,11 @@ static bool write_file(const char *workspace, const char *image, bool recipe, st
     json_t *from JSON_AUTO = json_string(image);
     AUTOFREE char *name_text = json_canonical(name != NULL ? name : from);
     AUTOFREE char *from_text = json_canonical(from);
-    AUTOFREE char *text = mem_printf("// What `aileron launch` runs here. `aileron sandbox plan` shows what it makes of this file.\n"
-                                     "{\n    \"name\": %s,\n    %s%s%s\n}\n",
-                                     name_text, recipe ? "\"build\": { \"dockerfile\": \"Dockerfile\" }" : "\"image\": ",
-                                     recipe ? "" : from_text, ",\n    \"containerEnv\": {},\n    \"mounts\": []");
+    AUTOFREE char *text = mem_printf(
+        "// What `aileron launch` runs here. `aileron sandbox plan` shows what it makes of this file.\n"
+        "{\n    \"name\": %s,\n    %s%s%s\n}\n",
+        name_text, recipe ? "\"build\": { \"dockerfile\": \"Dockerfile\" }" : "\"image\": ", recipe ? "" : from_text,
+        ",\n    \"containerEnv\": {},\n    \"mounts\": []");
     return file_write_atomic(FILE_NAME, 0644, text, strlen(text), err);
 }
 
@@ -125,8 +133,7 @@ static bool write_all(const struct init_options *options, struct err *err)
             return false;
     }
     if (!free_to_write(options, err) || !make_folder(&workspace, err) ||
-        (agent != NULL && !write_recipe(agent, image, err)) ||
-        !write_file(workspace, image, agent != NULL, err))
+        (agent != NULL && !write_recipe(agent, image, err)) || !write_file(workspace, image, agent != NULL, err))
         return false;
     puts(FILE_NAME);
     if (agent != NULL)

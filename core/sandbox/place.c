@@ -17,8 +17,8 @@
 
 enum { CA_BYTES = 5 * 1024 * 1024 }; /* tls.ca_file may be as large as all roots together, 4 MiB */
 
-/* Which directories the project's mounts must be, as the workspace: whoever writes in it can change what a name leads to
- * between the launcher's look and the engine's. */
+/* Which directories the project's mounts must be, as the workspace: whoever writes in it can change what a name leads
+ * to between the launcher's look and the engine's. */
 static bool check_directories(const struct supervisor_spec *spec, struct err *err)
 {
     for (size_t i = 0; i < spec->directory_count; i++) {
