@@ -1,9 +1,9 @@
 /* `aileron launch`: options and the agent's file become a plan, the daemon registers the session, an engine starts
  * the sandbox, and the launcher stays with it until it ends. It decides nothing about traffic and sees no
  * credential; what it gets from the daemon are the session's directory and stand-ins. */
-#include "applets/applet.h"
-
 #include "applets/launch.h"
+
+#include "applets/applet.h"
 #include "applets/launch_detach.h"
 #include "applets/launch_planted.h"
 #include "applets/launch_session.h"
@@ -14,6 +14,7 @@
 #include "core/data/yaml.h"
 #include "core/sandbox/agent.h"
 #include "core/sandbox/attend.h"
+#include "core/sandbox/cache.h"
 #include "core/sandbox/engine.h"
 
 #include <errno.h>
@@ -175,7 +176,7 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
                                      .engine = engine_name(launch)};
     return plan_set_workspace(plan, ".", err) && launch_image_find(&launch->image, &wish, plan, err) &&
            (count == 0 || make_command(launch, operands, count, plain, err)) &&
-           (!launch->check || wrap_command(plan, err));
+           cache_add(plan, &config->sandbox.caches, err) && (!launch->check || wrap_command(plan, err));
 }
 
 static bool choose_engine(struct launch *launch, struct err *err)
@@ -252,7 +253,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
-    struct attend attend = {.guard = &guard, .control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
+    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1, .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
                             .starter = &launch->detach};
@@ -266,7 +267,8 @@ static int start_and_attend(struct launch *launch, struct err *err)
     }
     launch->plan.control_fd = ends[1];
     guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
-    if (launch->engine->build(&launch->plan, &run, err) &&
+    if ((!detach || launch_detach_listen(&launch->detach, launch->engine, &launch->plan, err)) &&
+        launch->engine->build(&launch->plan, &run, err) &&
         (!own_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
         (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err))) {
         if (own_tty)
@@ -281,12 +283,15 @@ static int start_and_attend(struct launch *launch, struct err *err)
         attend.control_fd = ends[0];
         attend.tty = own_tty ? &tty : NULL;
         attend.keeper = launch->detach.keeper;
+        attend.control_listen_fd = launch->detach.control_listen_fd;
+        attend.control_path = launch->detach.control_path;
         if (attend.child > 0)
             status = attend_run(&attend);
     }
     launch->plan.control_fd = -1;
     tty_close(&tty);
     guard_stop(&guard);
+    file_close_ptr(&attend.control_listen_fd); /* it may have ended before the supervisor came */
     file_close_ptr(&ends[0]);
     file_close_ptr(&ends[1]);
     engine_run_clear(&run);
@@ -302,7 +307,7 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
     if (launch->home == NULL || !client_home_check(launch->home, err) || !load_config(launch, err) ||
         !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !prepare(launch, err))
         return -1;
-    int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, launch->engine, err) : -1;
+    int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, err) : -1;
     if (elsewhere != -1)
         return elsewhere; /* the keeper goes on with it */
     if (!attend_prepare(err) ||
@@ -324,7 +329,7 @@ static int launch_whole(struct launch *launch, char **operands, size_t count)
 
     plan_init(&launch->plan);
     launch_session_init(&launch->session);
-    launch->detach.starter_fd = -1;
+    launch->detach.starter_fd = launch->detach.control_listen_fd = -1;
     int status = launch_run(launch, operands, count, launch->options.command, &err);
     if (status < 0) {
         if (err.code != ERR_USAGE)

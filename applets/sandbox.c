@@ -1,9 +1,9 @@
 /* `aileron sandbox`: writes a project's dev container, shows what a launch would make of it, builds its image, and
  * checks a sandbox by starting one. All but init goes the way that `aileron launch` goes. */
-#include "applets/applet.h"
-
-#include "applets/launch.h"
 #include "applets/sandbox.h"
+
+#include "applets/applet.h"
+#include "applets/launch.h"
 #include "applets/show.h"
 #include "core/base/file.h"
 #include "core/sandbox/image.h"
@@ -64,7 +64,7 @@ static const struct opt_spec check_spec = {
     .synopsis = "[OPTION...] [AGENT | -- COMMAND]",
     .summary = "Start a sandbox once and look from inside",
     .details = "The command is on the PATH of the agent's user and made for this machine, the workspace can be "
-               "written to, the session's socket answers. Exits with 0, or with the status a launch would have ended with.",
+               "written to, the session's socket answers. Exits with 0, or as a launch would have ended.",
     .rows = check_rows,
     .row_count = COUNT(check_rows),
     .stop_at_first = true,

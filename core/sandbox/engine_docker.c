@@ -277,6 +277,8 @@ static void add_mounts(const struct plan *plan, struct engine_run *run)
     add_mount(run, plan->session_dir, SANDBOX_RUN, false);
     add_mount(run, plan->session_dir, SANDBOX_ETC, false);
     add_mount(run, shims, SANDBOX_SHIMS, false);
+    for (size_t i = 0; i < plan->cache_count; i++)
+        add_mount(run, plan->caches[i].source, plan->caches[i].place, true);
     add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true);
     for (size_t i = 0; i < plan->mount_count; i++)
         if (!plan->mounts[i].volume)
@@ -284,11 +286,12 @@ static void add_mounts(const struct plan *plan, struct engine_run *run)
 }
 
 /* docker itself would put in the host's proxies from its config.json, with whatever password is in their URLs; but
- * not where a variable is given, and empty is given too. The supervisor sets what the agent needs of them. */
+ * not where a variable is given, and empty is given too. The supervisor sets what the agent needs of them, and adds to
+ * NO_PROXY, which may be the image's own. */
 static void add_no_proxies(struct engine_run *run)
 {
-    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY",
-                                        "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
+    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY",
+                                        "http_proxy", "https_proxy", "ftp_proxy", "all_proxy"};
 
     for (size_t i = 0; i < COUNT(names); i++)
         engine_run_add(run, "--env=%s=", names[i]);
@@ -377,7 +380,6 @@ const struct engine engine_docker = {
     .image_here = image_here,
     .image_command = image_command,
     .build = build,
-    .running = docker_running,
     .left = docker_left,
     .reap = reap,
 };

@@ -48,6 +48,10 @@ void plan_clear(struct plan *plan)
     plan_clear_command(plan);
     free_words(plan->expose, plan->expose_count);
     plan_drop_project(plan);
+    for (size_t i = 0; i < plan->cache_count; i++) {
+        free(plan->caches[i].source);
+        free(plan->caches[i].place);
+    }
     env_clear(&plan->env);
     env_clear(&plan->image_env);
     plan_init(plan);

@@ -268,7 +268,7 @@ SH
     docker image rm aileron-base > /dev/null 2>&1 || true
     [ "$(aileron sandbox plan --json | jq -r .engine)" = bwrap ]
     run -125 aileron launch --sandbox=docker -- sh -c :
-    grep -q 'needs an image. Make the usual one with aileron sandbox build' <<< "$output"
+    grep -q 'needs an image. Make the usual one (aileron sandbox build)' <<< "$output"
     docker tag "$IMAGE" aileron-base
     run aileron launch -- /busybox sh -c 'echo "$AILERON_SANDBOX_TIER $AILERON_SANDBOX_IMAGE $AILERON_SANDBOX_RUNTIME"'
     grep -qx '0 aileron-base docker' <<< "$output"

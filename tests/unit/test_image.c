@@ -1,4 +1,5 @@
-/* Tags of images: which parts of a dev container are in them, and what a name becomes. Builds are in tests/e2e/plan.bats. */
+/* Tags of images: which parts of a dev container are in them, and what a name becomes. Builds are in
+ * tests/e2e/plan.bats. */
 #include "core/sandbox/image.h"
 
 #include "core/base/file.h"
