@@ -138,6 +138,19 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     [ "$(docker volume ls -q | grep -c '^aileron-[0-9a-f]\{16\}-plan-cache$')" -eq 1 ]
 }
 
+@test "remoteUser: the agent has that user's name and home, and the ids of the workspace's owner" {
+    printf 'node:x:1000:1000::/home/node:/bin/sh\n' > .devcontainer/passwd
+    printf 'COPY passwd /etc/passwd\nCOPY passwd /home/node/.profile\n' >> .devcontainer/Dockerfile
+    dev '"build": { "dockerfile": "Dockerfile" }, "remoteUser": "node"'
+    chown -R 1234:2345 .
+    run launch -- sh -c 'echo "$USER $HOME"; cd; pwd; echo x > made && /bin/busybox stat -c %u made; /bin/busybox whoami; [ -e .profile ] && echo kept'
+    [ "${lines[*]}" = "node /home/node /home/node 1234 node kept" ]
+    sed -i 's/"node"/"nobody-here"/' .devcontainer/devcontainer.json
+    run -125 launch -- sh -c 'echo RAN'
+    [ -z "$output" ]
+    grep -q 'the image has no user nobody-here with a home.*Correct remoteUser' "$WORLD/stderr"
+}
+
 @test "what is not taken is told by name, with the reason in the plan" {
     dev '"build": { "dockerfile": "Dockerfile", "options": ["--network=host"] }, "postCreateCommand": "make", "forwardPorts": [80],
         "customizations": { "vscode": {} }, "wobble": 1, "remoteEnv": { "PATH": "/x", "K": "${localEnv:AILERON_VAULT_PASSPHRASE}" }'
