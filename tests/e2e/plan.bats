@@ -208,6 +208,27 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     grep -q 'not taken: mounts\[0\]' "$WORLD/stderr"
 }
 
+@test "an image's symbolic links cannot put a project's mount where our own program is" {
+    chown -R 1234:2345 .
+    for at in /data /a/b/data; do
+        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=volume,source=plan-cache,target='$at'", "type=bind,source=fake,target=/fake"]'
+        mkdir -p fake
+        launch -- sh -c "printf '#!/bin/sh\necho PWNED\n' | /bin/busybox tee fake/aileron-proxy $at/aileron-proxy > /dev/null
+            /bin/busybox cp /bin/busybox $at/aileron; /bin/busybox chmod +x $at/* fake/*"
+        rm -rf .devcontainer/links
+        mkdir -p ".devcontainer/links${at%/*}"
+        ln -s /opt/aileron/bin ".devcontainer/links$at"
+        ln -s /opt/aileron/bin .devcontainer/links/fake
+        cp .devcontainer/Dockerfile "$WORLD/Dockerfile"
+        echo 'COPY links /' >> .devcontainer/Dockerfile
+        run launch -- sh -c 'echo RAN'
+        absent PWNED <<< "$output"
+        absent PWNED "$WORLD/stderr"
+        grep -q '^aileron: ' "$WORLD/stderr"
+        cp "$WORLD/Dockerfile" .devcontainer/Dockerfile
+    done
+}
+
 @test "F10: what is built lies in the workspace, and so does the file" {
     mkdir "$WORLD/outside"
     printf 'FROM scratch\n' > "$WORLD/outside/Dockerfile"
