@@ -209,12 +209,12 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
 }
 
 @test "an image's symbolic links cannot put a project's mount where our own program is" {
-    chown -R 1234:2345 .
     for at in /data /a/b/data; do
         dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=volume,source=plan-cache,target='$at'", "type=bind,source=fake,target=/fake"]'
         mkdir -p fake
+        chown -R 1234:2345 .
         launch -- sh -c "printf '#!/bin/sh\necho PWNED\n' | /bin/busybox tee fake/aileron-proxy $at/aileron-proxy > /dev/null
-            /bin/busybox cp /bin/busybox $at/aileron; /bin/busybox chmod +x $at/* fake/*"
+            /bin/busybox cp /bin/busybox $at/aileron; /bin/busybox chmod +x $at/* fake/*" || { cat "$WORLD/stderr"; return 1; }
         rm -rf .devcontainer/links
         mkdir -p ".devcontainer/links${at%/*}"
         ln -s /opt/aileron/bin ".devcontainer/links$at"
