@@ -3,6 +3,7 @@
  * credential; what it gets from the daemon are the session's directory and stand-ins. */
 #include "applets/applet.h"
 
+#include "applets/launch.h"
 #include "applets/launch_detach.h"
 #include "applets/launch_planted.h"
 #include "applets/launch_session.h"
@@ -13,6 +14,7 @@
 #include "core/data/yaml.h"
 #include "core/sandbox/agent.h"
 #include "core/sandbox/attend.h"
+#include "core/sandbox/cache.h"
 #include "core/sandbox/engine.h"
 
 #include <errno.h>
@@ -24,7 +26,7 @@
 #include <unistd.h>
 
 struct options {
-    const char *sandbox, *network, *image, *rootfs;
+    const char *sandbox, *network, *image, *rootfs, *build, *devcontainer;
     bool detach;
     bool command; /* "--" stood before the operands: they are a command, else the first names an agent */
 };
@@ -44,6 +46,12 @@ static const struct opt_row rows[] = {
     {0, "rootfs", OPT_STRING, "PATH",
      "Root of the sandbox (bwrap): a directory, an archive of one, or an image as an OCI layout.", NULL,
      offsetof(struct options, rootfs)},
+    {0, "build", OPT_STRING, "WHEN",
+     "Whether the project's image is built or pulled: auto where it is missing or what goes into it has changed.",
+     "auto|always|never", offsetof(struct options, build)},
+    {0, "devcontainer", OPT_STRING, "FOLDER",
+     "Which dev container of the project, a folder of .devcontainer; none leaves them out, as --image does.", NULL,
+     offsetof(struct options, devcontainer)},
     {0, "", OPT_DASHES, NULL, "What follows is a command, not an agent.", NULL,
      offsetof(struct options, command)},
 };
@@ -67,6 +75,8 @@ struct launch {
     char *home;
     struct config *config;
     struct agent *agent; /* NULL: a plain command */
+    struct launch_image image;
+    bool check; /* the command is only looked for, in the sandbox */
     const struct engine *engine;
     char why[512]; /* the engines that were passed over */
     struct plan plan;
@@ -79,6 +89,7 @@ static void launch_clear(struct launch *launch)
     launch_session_end(&launch->session);
     plan_clear(&launch->plan);
     agent_free(launch->agent);
+    launch_image_clear(&launch->image);
     config_free(launch->config);
     free(launch->home);
 }
@@ -121,6 +132,22 @@ static bool make_command(struct launch *launch, char **operands, size_t count, b
     return true;
 }
 
+/* sandbox_inside, and the word that it is to find. */
+static bool wrap_command(struct plan *plan, struct err *err)
+{
+    char *words[] = {(char[]){SANDBOX_BIN "/aileron"}, (char[]){"sandbox"}, (char[]){"inside"}, NULL, NULL};
+    AUTOFREE char *word = plan->command_count > 0 ? mem_strdup(plan->command[0]) : NULL;
+
+    words[3] = word;
+    plan_clear_command(plan);
+    return plan_set_command(plan, words, word != NULL ? 4 : 3, err);
+}
+
+static const char *engine_name(const struct launch *launch)
+{
+    return launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+}
+
 static bool make_plan(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
 {
     struct plan *plan = &launch->plan;
@@ -128,14 +155,12 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
     const struct options *options = &launch->options;
     const char *user_home = getenv("HOME");
     const char *network = options->network != NULL ? options->network : config->sandbox.network;
-    const char *image = options->image != NULL ? options->image : config->sandbox.image;
 
     plan->self_exe = proc_self_path(err);
     if (plan->self_exe == NULL)
         return false;
     plan->aileron_home = mem_strdup(launch->home);
     plan->user_home = user_home != NULL ? mem_strdup(user_home) : NULL;
-    plan->image = image[0] != '\0' ? mem_strdup(image) : NULL;
     plan->network = strcmp(network, "open") == 0 ? PLAN_OPEN : PLAN_SEALED;
     plan->memory_bytes = config->sandbox.memory_bytes;
     plan->pids = (uint32_t)config->sandbox.pids;
@@ -144,13 +169,18 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
     plan->tty = options->detach || (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
     for (size_t i = 0; i < config->network.capture_port_count && i < COUNT(plan->capture_ports); i++)
         plan->capture_ports[plan->capture_count++] = config->network.capture_ports[i];
-    return plan_set_workspace(plan, ".", err) && make_command(launch, operands, count, plain, err);
+    struct launch_image_wish wish = {.image = options->image, .build = options->build,
+                                     .devcontainer = options->devcontainer, .usual = config->sandbox.image,
+                                     .engine = engine_name(launch)};
+    return plan_set_workspace(plan, ".", err) && launch_image_find(&launch->image, &wish, plan, err) &&
+           (count == 0 || make_command(launch, operands, count, plain, err)) &&
+           cache_add(plan, &config->sandbox.caches, err) && (!launch->check || wrap_command(plan, err));
 }
 
 static bool choose_engine(struct launch *launch, struct err *err)
 {
     struct plan *plan = &launch->plan;
-    const char *name = launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+    const char *name = engine_name(launch);
     const char *rootfs = launch->options.rootfs != NULL ? launch->options.rootfs : launch->config->sandbox.rootfs;
 
     if (launch->options.rootfs != NULL && strcmp(name, "auto") == 0)
@@ -175,7 +205,15 @@ static bool choose_engine(struct launch *launch, struct err *err)
                 launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
         return err_hint(err, "Leave --image out, or start the docker engine");
     }
-    return launch->engine->prepare == NULL || launch->engine->prepare(plan, err);
+    if (!launch->engine->needs_image)
+        launch_image_drop(&launch->image, launch->engine->name, plan);
+    return true;
+}
+
+static bool prepare(struct launch *launch, struct err *err)
+{
+    return launch_image_make(&launch->image, launch->engine, &launch->plan, err) &&
+           (launch->engine->prepare == NULL || launch->engine->prepare(&launch->plan, err));
 }
 
 static void say(const struct launch *launch)
@@ -194,10 +232,11 @@ static bool describe(struct launch *launch, struct err *err)
 {
     struct plan *plan = &launch->plan;
     const char *image = launch->engine->needs_image ? plan->image : plan->rootfs != NULL ? "rootfs" : "host";
+    AUTOFREE char *tier = mem_printf("%u", plan->tier);
 
     return (env_set(&plan->env, SANDBOX_ENV_SESSION, plan->session_id) &&
             env_set(&plan->env, SANDBOX_ENV_RUNTIME, launch->engine->name) &&
-            env_set(&plan->env, SANDBOX_ENV_IMAGE, image) && env_set(&plan->env, SANDBOX_ENV_TIER, "0")) ||
+            env_set(&plan->env, SANDBOX_ENV_IMAGE, image) && env_set(&plan->env, SANDBOX_ENV_TIER, tier)) ||
            err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
@@ -214,7 +253,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
-    struct attend attend = {.guard = &guard, .control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
+    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1, .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
                             .starter = &launch->detach};
@@ -228,7 +267,8 @@ static int start_and_attend(struct launch *launch, struct err *err)
     }
     launch->plan.control_fd = ends[1];
     guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
-    if (launch->engine->build(&launch->plan, &run, err) &&
+    if ((!detach || launch_detach_listen(&launch->detach, launch->engine, &launch->plan, err)) &&
+        launch->engine->build(&launch->plan, &run, err) &&
         (!own_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
         (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err))) {
         if (own_tty)
@@ -243,12 +283,15 @@ static int start_and_attend(struct launch *launch, struct err *err)
         attend.control_fd = ends[0];
         attend.tty = own_tty ? &tty : NULL;
         attend.keeper = launch->detach.keeper;
+        attend.control_listen_fd = launch->detach.control_listen_fd;
+        attend.control_path = launch->detach.control_path;
         if (attend.child > 0)
             status = attend_run(&attend);
     }
     launch->plan.control_fd = -1;
     tty_close(&tty);
     guard_stop(&guard);
+    file_close_ptr(&attend.control_listen_fd); /* it may have ended before the supervisor came */
     file_close_ptr(&ends[0]);
     file_close_ptr(&ends[1]);
     engine_run_clear(&run);
@@ -262,9 +305,9 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
 {
     launch->home = client_home(err);
     if (launch->home == NULL || !client_home_check(launch->home, err) || !load_config(launch, err) ||
-        !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err))
+        !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !prepare(launch, err))
         return -1;
-    int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, launch->engine, err) : -1;
+    int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, err) : -1;
     if (elsewhere != -1)
         return elsewhere; /* the keeper goes on with it */
     if (!attend_prepare(err) ||
@@ -280,10 +323,29 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
     return status;
 }
 
+static int launch_whole(struct launch *launch, char **operands, size_t count)
+{
+    struct err err = {0};
+
+    plan_init(&launch->plan);
+    launch_session_init(&launch->session);
+    launch->detach.starter_fd = launch->detach.control_listen_fd = -1;
+    int status = launch_run(launch, operands, count, launch->options.command, &err);
+    if (status < 0) {
+        if (err.code != ERR_USAGE)
+            err.code = ERR_LAUNCH; /* whatever failed, the launch did (design 14) */
+        status = err_print(&err, "aileron");
+    } else if (status == err_exit(ERR_NOT_FOUND_COMMAND) && launch->agent != NULL && launch->agent->install != NULL &&
+               (!launch->options.detach || launch->detach.starter_fd >= 0)) {
+        fprintf(stderr, "aileron: if %s is not installed: %s\n", launch->agent->name, launch->agent->install);
+    }
+    launch_clear(launch);
+    return status;
+}
+
 static int run(int argc, char **argv)
 {
     struct launch launch = {0};
-    struct err err = {0};
     char **operands;
     size_t count;
     int status;
@@ -292,20 +354,39 @@ static int run(int argc, char **argv)
         return status;
     if (count == 0)
         return applet_usage(&spec, "needs an agent, or -- and a command");
+    return launch_whole(&launch, operands, count);
+}
+
+static void take_choice(struct options *options, const struct launch_choice *choice)
+{
+    *options = (struct options){.sandbox = choice->sandbox, .network = choice->network, .image = choice->image,
+                                .build = choice->build, .devcontainer = choice->devcontainer, .command = choice->command};
+}
+
+bool launch_look(const struct launch_choice *choice, char **operands, size_t count, launch_look_fn use, void *arg,
+                 struct err *err)
+{
+    struct launch launch = {0};
+
+    take_choice(&launch.options, choice);
     plan_init(&launch.plan);
     launch_session_init(&launch.session);
-    launch.detach.starter_fd = -1;
-    status = launch_run(&launch, operands, count, launch.options.command, &err);
-    if (status < 0) {
-        if (err.code != ERR_USAGE)
-            err.code = ERR_LAUNCH; /* whatever failed, the launch did (design 14) */
-        status = err_print(&err, "aileron");
-    } else if (status == err_exit(ERR_NOT_FOUND_COMMAND) && launch.agent != NULL &&
-               launch.agent->install != NULL && (!launch.options.detach || launch.detach.starter_fd >= 0)) {
-        fprintf(stderr, "aileron: if %s is not installed: %s\n", launch.agent->name, launch.agent->install);
-    }
+    launch.home = client_home(err);
+    bool good = launch.home != NULL && client_home_check(launch.home, err) && load_config(&launch, err) &&
+                make_plan(&launch, operands, count, choice->command, err) && choose_engine(&launch, err);
+    struct launch_view view = {.plan = &launch.plan, .engine = launch.engine, .image = &launch.image, .why = launch.why,
+                               .agent = launch.agent};
+    good = good && use(&view, arg, err);
     launch_clear(&launch);
-    return status;
+    return good;
+}
+
+int launch_check(const struct launch_choice *choice, char **operands, size_t count)
+{
+    struct launch launch = {.check = true};
+
+    take_choice(&launch.options, choice);
+    return launch_whole(&launch, operands, count);
 }
 
 static const struct opt_spec *const specs[] = {&spec};

@@ -2,6 +2,7 @@
  * use for it. */
 #include "applets/applet.h"
 
+#include "core/base/proc.h"
 #include "core/base/text.h"
 #include "core/sandbox/capture.h"
 #include "core/sandbox/supervisor.h"
@@ -12,7 +13,9 @@
 
 struct options {
     const char *uid, *gid, *cwd, *workspace, *capture, *control;
+    struct opt_list directories, volumes;
     uint64_t pids;
+    struct opt_list caches;
     bool open;
 };
 
@@ -24,11 +27,17 @@ static const struct opt_row rows[] = {
      offsetof(struct options, cwd)},
     {0, "workspace", OPT_STRING, "DEV:INODE", "Which directory the workspace must be, where it was mounted.", NULL,
      offsetof(struct options, workspace)},
+    {0, "directory", OPT_LIST, "DEV:INODE:PLACE", "Which directory must have been mounted at a place.", NULL,
+     offsetof(struct options, directories)},
+    {0, "volume", OPT_LIST, "PLACE", "Where a volume was mounted, which is the agent's while it is nobody else's.", NULL,
+     offsetof(struct options, volumes)},
     {0, "capture", OPT_STRING, "PORTS", "Ports that are captured, with commas; 80,443 by default.", NULL,
      offsetof(struct options, capture)},
     {0, "pids", OPT_NUMBER, "N", "Processes that the agent may have, where the engine does not count them.", NULL,
      offsetof(struct options, pids)},
-    {0, "control", OPT_STRING, "FD", "Descriptor of the launcher's control channel.", NULL,
+    {0, "cache", OPT_LIST, "DIR", "A directory below the agent's home that the engine mounted for it.", NULL,
+     offsetof(struct options, caches)},
+    {0, "control", OPT_STRING, "FD|SOCKET", "The launcher's control channel: a descriptor, or a socket to connect to.", NULL,
      offsetof(struct options, control)},
     {0, "open", OPT_FLAG, NULL, "The network is the engine's: no capture, no names, no fence.", NULL,
      offsetof(struct options, open)},
@@ -76,7 +85,11 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
         spec->have_workspace = true;
     }
     spec->control_fd = -1;
-    if (options->control != NULL) {
+    if (options->control != NULL && options->control[0] == '/') {
+        spec->control_fd = proc_unix_connect(options->control, err);
+        if (spec->control_fd < 0)
+            return false;
+    } else if (options->control != NULL) {
         if (!number(options->control, 1023, &value, "a descriptor", err))
             return false;
         spec->control_fd = (int)value;
@@ -87,8 +100,14 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
     if (options->pids > UINT32_MAX)
         return err_set(err, ERR_USAGE, "--pids is too large");
     spec->pids = (uint32_t)options->pids;
+    spec->directories = options->directories.items;
+    spec->directory_count = options->directories.count;
+    spec->volumes = options->volumes.items;
+    spec->volume_count = options->volumes.count;
     spec->cwd = options->cwd;
     spec->open = options->open;
+    spec->caches = options->caches.items;
+    spec->cache_count = options->caches.count;
     return true;
 }
 

@@ -168,6 +168,8 @@ static bool add_mounts(const struct plan *plan, struct buf *args)
     /* An image has its own programs, under any engine. */
     for (size_t i = 0; host && good && i < plan->expose_count; i++)
         good = add(args, "--ro-bind", plan->expose[i], plan->expose[i]);
+    for (size_t i = 0; good && i < plan->cache_count; i++)
+        good = add(args, "--bind", plan->caches[i].source, plan->caches[i].place);
     return good && add(args, "--bind", plan->workspace, SANDBOX_WORKSPACE) &&
            (!host || add(args, "--remount-ro", "/etc", NULL)) && add(args, "--remount-ro", "/", NULL) &&
            add(args, "--chdir", SANDBOX_WORKSPACE, NULL);

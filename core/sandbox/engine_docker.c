@@ -159,23 +159,56 @@ static bool pull(const char *image, const char *socket_path, struct err *err)
     return err_hint(err, "`docker images` lists what is here");
 }
 
-static bool prepare(struct plan *plan, struct err *err)
+/* answer is initialised here; empty where there is no such image. */
+static bool inspect(const char *image, struct buf *answer, bool *here, struct err *err)
 {
-    CLEANUP(buf_clear) struct buf answer;
     int status = 0;
 
-    buf_init(&answer, 0);
-    if (!reference_valid(plan->image)) {
-        err_set(err, ERR_USAGE, "%s is not an image's name", plan->image);
+    buf_init(answer, 0);
+    if (!reference_valid(image)) {
+        err_set(err, ERR_USAGE, "%s is not an image's name", image);
         return err_hint(err, "An image is named like debian:12 or registry.example/team/image@sha256:...");
     }
     AUTOFREE char *socket_path = docker_socket(err);
-    AUTOFREE char *path = mem_printf("/images/%s/json", plan->image);
-    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, &answer, err))
+    AUTOFREE char *path = mem_printf("/images/%s/json", image);
+    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, answer, err))
         return false;
-    if (status == 200)
+    *here = status == 200;
+    return true;
+}
+
+static bool prepare(struct plan *plan, struct err *err)
+{
+    CLEANUP(buf_clear) struct buf answer = {0};
+    bool here = false;
+
+    if (!inspect(plan->image, &answer, &here, err))
+        return false;
+    if (here && plan->build != PLAN_BUILD_ALWAYS)
         return check_image(plan->image, &answer, err);
-    return pull(plan->image, socket_path, err);
+    AUTOFREE char *socket_path = docker_socket(err);
+    return socket_path != NULL && pull(plan->image, socket_path, err);
+}
+
+static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
+{
+    CLEANUP(buf_clear) struct buf answer = {0};
+
+    (void)plan;
+    return inspect(image, &answer, here, err);
+}
+
+static bool image_command(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    AUTOFREE char *socket_path = docker_socket(err);
+
+    (void)plan;
+    run->path = socket_path != NULL ? find_docker(err) : NULL;
+    if (run->path == NULL)
+        return false;
+    engine_run_add(run, "docker");
+    env_add_all(&run->env, environ);
+    return use_socket(run, socket_path) || err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
 /* --mount takes a line of CSV: a field with a comma or a quote is quoted. */
@@ -244,15 +277,21 @@ static void add_mounts(const struct plan *plan, struct engine_run *run)
     add_mount(run, plan->session_dir, SANDBOX_RUN, false);
     add_mount(run, plan->session_dir, SANDBOX_ETC, false);
     add_mount(run, shims, SANDBOX_SHIMS, false);
+    for (size_t i = 0; i < plan->cache_count; i++)
+        add_mount(run, plan->caches[i].source, plan->caches[i].place, true);
     add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true);
+    for (size_t i = 0; i < plan->mount_count; i++)
+        if (!plan->mounts[i].volume)
+            add_mount(run, plan->mounts[i].source, plan->mounts[i].place, !plan->mounts[i].read_only);
 }
 
 /* docker itself would put in the host's proxies from its config.json, with whatever password is in their URLs; but
- * not where a variable is given, and empty is given too. The supervisor sets what the agent needs of them. */
+ * not where a variable is given, and empty is given too. The supervisor sets what the agent needs of them, and adds to
+ * NO_PROXY, which may be the image's own. */
 static void add_no_proxies(struct engine_run *run)
 {
-    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY",
-                                        "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
+    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY",
+                                        "http_proxy", "https_proxy", "ftp_proxy", "all_proxy"};
 
     for (size_t i = 0; i < COUNT(names); i++)
         engine_run_add(run, "--env=%s=", names[i]);
@@ -297,6 +336,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     engine_run_add(run, "--label=dev.aileron.home=%s", plan->home_id);
     add_isolation(plan, run);
     add_mounts(plan, run);
+    engine_add_project(plan, run);
     if (plan->network == PLAN_SEALED && !add_resolver(plan, run, err))
         return false;
     if (!add_environment(plan, socket_path, run, err))
@@ -337,8 +377,9 @@ const struct engine engine_docker = {
     .can_open = true,
     .probe = probe,
     .prepare = prepare,
+    .image_here = image_here,
+    .image_command = image_command,
     .build = build,
-    .running = docker_running,
     .left = docker_left,
     .reap = reap,
 };

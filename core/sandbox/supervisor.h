@@ -22,6 +22,10 @@ struct supervisor_spec {
     const char *cwd;      /* NULL: the workspace */
     bool have_workspace;  /* which directory it must be; else it is not looked at */
     uint64_t workspace_dev, workspace_ino;
+    const char *const *directories; /* "DEV:INODE:PLACE", which must be that directory */
+    size_t directory_count;
+    const char *const *volumes; /* places that become the agent's where they are root's */
+    size_t volume_count;
     bool have_id;         /* uid and gid are given; else those of the workspace's owner */
     uid_t uid;
     gid_t gid;
@@ -31,6 +35,8 @@ struct supervisor_spec {
     uint16_t ports[SANDBOX_CAPTURE_PORTS_MAX];
     size_t port_count;    /* 0: 80 and 443 */
     const char *run_dir;  /* NULL: /run/aileron */
+    const char *const *caches; /* mounted below the agent's home; what the engine made above them becomes the agent's */
+    size_t cache_count;
 };
 
 /* Returns the exit status of the sandbox: the agent's own (128+n for a signal); 125, 126, 127 for what went
