@@ -1,4 +1,4 @@
-/* The bounds of unpacking, and what is left of modes and times. What hostile archives try is tests/attack/image.bats. */
+/* The bounds of unpacking, and what is left of modes and times. What hostile archives try: tests/attack/image.bats. */
 #include "core/sandbox/unpack.h"
 
 #include "core/base/file.h"
