@@ -2,6 +2,7 @@
  * use for it. */
 #include "applets/applet.h"
 
+#include "core/base/proc.h"
 #include "core/base/text.h"
 #include "core/sandbox/capture.h"
 #include "core/sandbox/supervisor.h"
@@ -14,6 +15,7 @@ struct options {
     const char *uid, *gid, *cwd, *workspace, *capture, *control;
     struct opt_list directories, volumes;
     uint64_t pids;
+    struct opt_list caches;
     bool open;
 };
 
@@ -33,7 +35,9 @@ static const struct opt_row rows[] = {
      offsetof(struct options, capture)},
     {0, "pids", OPT_NUMBER, "N", "Processes that the agent may have, where the engine does not count them.", NULL,
      offsetof(struct options, pids)},
-    {0, "control", OPT_STRING, "FD", "Descriptor of the launcher's control channel.", NULL,
+    {0, "cache", OPT_LIST, "DIR", "A directory below the agent's home that the engine mounted for it.", NULL,
+     offsetof(struct options, caches)},
+    {0, "control", OPT_STRING, "FD|SOCKET", "The launcher's control channel: a descriptor, or a socket to connect to.", NULL,
      offsetof(struct options, control)},
     {0, "open", OPT_FLAG, NULL, "The network is the engine's: no capture, no names, no fence.", NULL,
      offsetof(struct options, open)},
@@ -81,7 +85,11 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
         spec->have_workspace = true;
     }
     spec->control_fd = -1;
-    if (options->control != NULL) {
+    if (options->control != NULL && options->control[0] == '/') {
+        spec->control_fd = proc_unix_connect(options->control, err);
+        if (spec->control_fd < 0)
+            return false;
+    } else if (options->control != NULL) {
         if (!number(options->control, 1023, &value, "a descriptor", err))
             return false;
         spec->control_fd = (int)value;
@@ -98,6 +106,8 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
     spec->volume_count = options->volumes.count;
     spec->cwd = options->cwd;
     spec->open = options->open;
+    spec->caches = options->caches.items;
+    spec->cache_count = options->caches.count;
     return true;
 }
 

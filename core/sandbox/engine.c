@@ -65,6 +65,10 @@ void engine_add_options(const struct plan *plan, struct engine_run *run)
         good = buf_printf(&ports, "%s%u", i > 0 ? "," : "", plan->capture_ports[i]);
     if (good)
         engine_run_add(run, "--capture=%s", buf_cstr(&ports));
+    if (plan->control_socket)
+        engine_run_add(run, "--control=%s", SANDBOX_CONTROL);
+    for (size_t i = 0; i < plan->cache_count; i++)
+        engine_run_add(run, "--cache=%s", plan->caches[i].place);
 }
 
 void engine_add_project(const struct plan *plan, struct engine_run *run)

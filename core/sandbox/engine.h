@@ -53,8 +53,6 @@ struct engine {
     bool (*image_command)(const struct plan *plan, struct engine_run *run, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
-    /* Whether the session's sandbox has been started. NULL: the supervisor says so on the control channel. */
-    bool (*running)(const char *session_id);
     /* Calls found for each session whose sandbox it has, in whatever state, and which has this home's label. NULL: it
      * keeps nothing that outlives its own process. */
     bool (*left)(const char *home_id, engine_left_fn found, void *arg, struct err *err);

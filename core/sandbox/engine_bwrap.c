@@ -7,6 +7,7 @@
 #include "core/base/file.h"
 #include "core/sandbox/hostroot.h"
 #include "core/sandbox/imageroot.h"
+#include "core/sandbox/imagestore.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,10 +60,8 @@ static bool probe(struct err *err)
 
 static bool prepare(struct plan *plan, struct err *err)
 {
-    if (geteuid() != 0 || plan->uid == 0) {
-        plan->root = plan->rootfs != NULL ? mem_strdup(plan->rootfs) : NULL;
-        return true;
-    }
+    if (geteuid() != 0 || plan->uid == 0)
+        return plan->rootfs == NULL || imagestore_open(plan, err);
     err_set(err, ERR_LAUNCH, "the workspace belongs to user %u, whose files bwrap cannot write for root",
             (unsigned)plan->uid);
     return err_hint(err, "Launch as that user, or use --sandbox=docker");
@@ -169,6 +168,8 @@ static bool add_mounts(const struct plan *plan, struct buf *args)
     /* An image has its own programs, under any engine. */
     for (size_t i = 0; host && good && i < plan->expose_count; i++)
         good = add(args, "--ro-bind", plan->expose[i], plan->expose[i]);
+    for (size_t i = 0; good && i < plan->cache_count; i++)
+        good = add(args, "--bind", plan->caches[i].source, plan->caches[i].place);
     return good && add(args, "--bind", plan->workspace, SANDBOX_WORKSPACE) &&
            (!host || add(args, "--remount-ro", "/etc", NULL)) && add(args, "--remount-ro", "/", NULL) &&
            add(args, "--chdir", SANDBOX_WORKSPACE, NULL);
@@ -183,8 +184,8 @@ static bool add_namespaces(struct buf *args)
             add(args, "--cap-add", "CAP_SETFCAP", NULL);
 }
 
-/* What the image says its programs need. In bwrap's own environment LD_PRELOAD would be obeyed on the host: it sets them
- * for what it starts. */
+/* What the image says its programs need. In bwrap's own environment LD_PRELOAD would be obeyed on the host: bwrap sets
+ * them for what it starts. */
 static bool add_image_environment(const struct plan *plan, struct engine_run *run, struct buf *args, struct err *err)
 {
     bool good = true;

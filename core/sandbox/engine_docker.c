@@ -277,6 +277,8 @@ static void add_mounts(const struct plan *plan, struct engine_run *run)
     add_mount(run, plan->session_dir, SANDBOX_RUN, false);
     add_mount(run, plan->session_dir, SANDBOX_ETC, false);
     add_mount(run, shims, SANDBOX_SHIMS, false);
+    for (size_t i = 0; i < plan->cache_count; i++)
+        add_mount(run, plan->caches[i].source, plan->caches[i].place, true);
     add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true);
     for (size_t i = 0; i < plan->mount_count; i++)
         if (!plan->mounts[i].volume)
@@ -378,7 +380,6 @@ const struct engine engine_docker = {
     .image_here = image_here,
     .image_command = image_command,
     .build = build,
-    .running = docker_running,
     .left = docker_left,
     .reap = reap,
 };
