@@ -25,7 +25,9 @@ void page_close(struct monitor *monitor) NONNULL;
 const char *page_address(const struct monitor *monitor) NONNULL;
 /* A child of ours ended. False: it is not the page's worker. */
 bool page_reaped(struct monitor *monitor, pid_t pid, int wait_status) NONNULL;
-/* A one-time link to the page. Caller frees. */
+/* A one-time link to the page. Caller frees, and wipes it. */
 char *page_link(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
+/* One for a notification, that shows this approval; NULL: the page. */
+char *page_link_show(struct monitor *monitor, const char *approval, struct err *err) MUSTUSE NONNULL_AT(1, 3);
 
 #endif
