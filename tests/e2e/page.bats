@@ -127,6 +127,8 @@ wait_count() { [ "$(waiting | wc -l)" -eq "$1" ]; }
 @test "the vault's lock, and a policy that does not load" {
     page_starts vault
     wait_for grep -q '^locked' "$WORLD/page"
+    inside curl -s -o out https://api.test/user
+    wait_for grep -q '^refused' "$WORLD/page"
     aileron vault unlock > /dev/null
     wait_for grep -q '^unlocked' "$WORLD/page"
     cp "$AILERON_HOME/policy.yaml" "$WORLD/policy.good"

@@ -226,6 +226,8 @@ const scenarios = {
     await page.locator('#trouble').getByText('aileron vault unlock').waitFor();
     await shot(page, 'locked');
     console.log('locked');
+    await page.locator('#trouble').getByText('1 request was').waitFor(); // an agent needs it meanwhile
+    console.log('refused');
     await page.locator('#vault.good').waitFor(); // unlocked in a terminal meanwhile
     await page.locator('#trouble').waitFor({ state: 'hidden' });
     console.log('unlocked');
