@@ -3,6 +3,7 @@
  * credential; what it gets from the daemon are the session's directory and stand-ins. */
 #include "applets/applet.h"
 
+#include "applets/launch.h"
 #include "applets/launch_detach.h"
 #include "applets/launch_planted.h"
 #include "applets/launch_session.h"
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 struct options {
-    const char *sandbox, *network, *image, *rootfs;
+    const char *sandbox, *network, *image, *rootfs, *build, *devcontainer;
     bool detach;
     bool command; /* "--" stood before the operands: they are a command, else the first names an agent */
 };
@@ -44,6 +45,12 @@ static const struct opt_row rows[] = {
     {0, "rootfs", OPT_STRING, "PATH",
      "Root of the sandbox (bwrap): a directory, an archive of one, or an image as an OCI layout.", NULL,
      offsetof(struct options, rootfs)},
+    {0, "build", OPT_STRING, "WHEN",
+     "Whether the project's image is built or pulled: auto where it is missing or what goes into it has changed.",
+     "auto|always|never", offsetof(struct options, build)},
+    {0, "devcontainer", OPT_STRING, "FOLDER",
+     "Which dev container of the project, a folder of .devcontainer; none leaves them out, as --image does.", NULL,
+     offsetof(struct options, devcontainer)},
     {0, "", OPT_DASHES, NULL, "What follows is a command, not an agent.", NULL,
      offsetof(struct options, command)},
 };
@@ -67,6 +74,7 @@ struct launch {
     char *home;
     struct config *config;
     struct agent *agent; /* NULL: a plain command */
+    struct launch_image image;
     const struct engine *engine;
     char why[512]; /* the engines that were passed over */
     struct plan plan;
@@ -79,6 +87,7 @@ static void launch_clear(struct launch *launch)
     launch_session_end(&launch->session);
     plan_clear(&launch->plan);
     agent_free(launch->agent);
+    launch_image_clear(&launch->image);
     config_free(launch->config);
     free(launch->home);
 }
@@ -121,6 +130,11 @@ static bool make_command(struct launch *launch, char **operands, size_t count, b
     return true;
 }
 
+static const char *engine_name(const struct launch *launch)
+{
+    return launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+}
+
 static bool make_plan(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
 {
     struct plan *plan = &launch->plan;
@@ -128,28 +142,31 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
     const struct options *options = &launch->options;
     const char *user_home = getenv("HOME");
     const char *network = options->network != NULL ? options->network : config->sandbox.network;
-    const char *image = options->image != NULL ? options->image : config->sandbox.image;
 
     plan->self_exe = proc_self_path(err);
     if (plan->self_exe == NULL)
         return false;
     plan->aileron_home = mem_strdup(launch->home);
     plan->user_home = user_home != NULL ? mem_strdup(user_home) : NULL;
-    plan->image = image[0] != '\0' ? mem_strdup(image) : NULL;
     plan->network = strcmp(network, "open") == 0 ? PLAN_OPEN : PLAN_SEALED;
     plan->memory_bytes = config->sandbox.memory_bytes;
     plan->pids = (uint32_t)config->sandbox.pids;
     plan->read_only = config->sandbox.read_only;
+    plan->detached = options->detach;
     plan->tty = options->detach || (isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
     for (size_t i = 0; i < config->network.capture_port_count && i < COUNT(plan->capture_ports); i++)
         plan->capture_ports[plan->capture_count++] = config->network.capture_ports[i];
-    return plan_set_workspace(plan, ".", err) && make_command(launch, operands, count, plain, err);
+    struct launch_image_wish wish = {.image = options->image, .build = options->build,
+                                     .devcontainer = options->devcontainer, .usual = config->sandbox.image,
+                                     .engine = engine_name(launch)};
+    return plan_set_workspace(plan, ".", err) && launch_image_find(&launch->image, &wish, plan, err) &&
+           (count == 0 || make_command(launch, operands, count, plain, err));
 }
 
 static bool choose_engine(struct launch *launch, struct err *err)
 {
     struct plan *plan = &launch->plan;
-    const char *name = launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+    const char *name = engine_name(launch);
     const char *rootfs = launch->options.rootfs != NULL ? launch->options.rootfs : launch->config->sandbox.rootfs;
 
     if (launch->options.rootfs != NULL && strcmp(name, "auto") == 0)
@@ -174,7 +191,15 @@ static bool choose_engine(struct launch *launch, struct err *err)
                 launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
         return err_hint(err, "Leave --image out, or start the docker engine");
     }
-    return launch->engine->prepare == NULL || launch->engine->prepare(plan, err);
+    if (!launch->engine->needs_image)
+        launch_image_drop(&launch->image, launch->engine->name, plan);
+    return true;
+}
+
+static bool prepare(struct launch *launch, struct err *err)
+{
+    return launch_image_make(&launch->image, launch->engine, &launch->plan, err) &&
+           (launch->engine->prepare == NULL || launch->engine->prepare(&launch->plan, err));
 }
 
 static void say(const struct launch *launch)
@@ -193,10 +218,11 @@ static bool describe(struct launch *launch, struct err *err)
 {
     struct plan *plan = &launch->plan;
     const char *image = launch->engine->needs_image ? plan->image : plan->rootfs != NULL ? "rootfs" : "host";
+    AUTOFREE char *tier = mem_printf("%u", plan->tier);
 
     return (env_set(&plan->env, SANDBOX_ENV_SESSION, plan->session_id) &&
             env_set(&plan->env, SANDBOX_ENV_RUNTIME, launch->engine->name) &&
-            env_set(&plan->env, SANDBOX_ENV_IMAGE, image) && env_set(&plan->env, SANDBOX_ENV_TIER, "0")) ||
+            env_set(&plan->env, SANDBOX_ENV_IMAGE, image) && env_set(&plan->env, SANDBOX_ENV_TIER, tier)) ||
            err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
@@ -245,7 +271,6 @@ static int start_and_attend(struct launch *launch, struct err *err)
         if (attend.child > 0)
             status = attend_run(&attend);
     }
-    launch_detach_end(&launch->detach, status);
     launch->plan.control_fd = -1;
     tty_close(&tty);
     guard_stop(&guard);
@@ -262,7 +287,7 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
 {
     launch->home = client_home(err);
     if (launch->home == NULL || !client_home_check(launch->home, err) || !load_config(launch, err) ||
-        !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err))
+        !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !prepare(launch, err))
         return -1;
     int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, launch->engine, err) : -1;
     if (elsewhere != -1)
@@ -276,6 +301,7 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
     struct planted *before = launch_planted_look(launch->plan.workspace);
     int status = start_and_attend(launch, err);
     launch_planted_tell(before, launch->home, launch->plan.session_id);
+    launch_detach_end(&launch->detach, status);
     return status;
 }
 
@@ -305,6 +331,24 @@ static int run(int argc, char **argv)
     }
     launch_clear(&launch);
     return status;
+}
+
+bool launch_look(const struct launch_choice *choice, char **operands, size_t count, launch_look_fn use, void *arg,
+                 struct err *err)
+{
+    struct launch launch = {.options = {.sandbox = choice->sandbox, .network = choice->network, .image = choice->image,
+                                        .build = choice->build, .devcontainer = choice->devcontainer}};
+
+    plan_init(&launch.plan);
+    launch_session_init(&launch.session);
+    launch.home = client_home(err);
+    bool good = launch.home != NULL && client_home_check(launch.home, err) && load_config(&launch, err) &&
+                make_plan(&launch, operands, count, choice->command, err) && choose_engine(&launch, err);
+    struct launch_view view = {.plan = &launch.plan, .engine = launch.engine, .image = &launch.image, .why = launch.why,
+                               .agent = launch.agent};
+    good = good && use(&view, arg, err);
+    launch_clear(&launch);
+    return good;
 }
 
 static const struct opt_spec *const specs[] = {&spec};

@@ -120,8 +120,11 @@ void launch_detach_alone(void *arg)
 
     close(detach->starter_fd);
     detach->starter_fd = -1;
-    (void)!use_null(STDERR_FILENO, STDERR_FILENO); /* if not, it writes to a terminal that may have gone */
     (void)!chdir("/");
+    /* What the launcher says from now on is for whoever attaches. */
+    CLEANUP(file_close_ptr) int voice = keeper_voice(detach->keeper);
+    if (voice < 0 || dup2(voice, STDERR_FILENO) < 0)
+        (void)!use_null(STDERR_FILENO, STDERR_FILENO);
 }
 
 void launch_detach_end(struct launch_detach *detach, int status)

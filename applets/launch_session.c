@@ -40,6 +40,7 @@ static json_t *request_of(const struct plan *plan, const char *agent, const char
     json_put_int(request, "uid", plan->uid);
     json_put_int(request, "gid", plan->gid);
     json_put_int(request, "pid", getpid());
+    json_put_bool(request, "detached", plan->detached);
     return request;
 }
 
@@ -68,7 +69,7 @@ static bool take_env(const struct json_at *root, struct plan *plan, struct err *
 static bool take_answer(struct launch_session *session, json_t *answer, struct plan *plan, struct err *err)
 {
     CLEANUP(doc_clear) struct doc doc = {0};
-    const char *id, *dir;
+    const char *id, *dir, *home_id;
     struct stat st;
 
     doc_wrap(&doc, answer, "the daemon's answer", ERR_UNAVAILABLE);
@@ -76,12 +77,14 @@ static bool take_answer(struct launch_session *session, json_t *answer, struct p
     if (!json_get_text(&root, "id", JSON_NEED, 64, &id, err))
         return false;
     session->id = mem_strdup(id); /* from here on it must be ended */
-    if (!json_get_text(&root, "dir", JSON_NEED, 4096, &dir, err) || !take_env(&root, plan, err))
+    if (!json_get_text(&root, "dir", JSON_NEED, 4096, &dir, err) ||
+        !json_get_text(&root, "home_id", JSON_NEED, 64, &home_id, err) || !take_env(&root, plan, err))
         return false;
     if (stat(dir, &st) != 0)
         return err_errno(err, ERR_LAUNCH, errno, "the session's directory %s is not there", dir);
     plan->session_id = mem_strdup(id);
     plan->session_dir = mem_strdup(dir);
+    plan->home_id = mem_strdup(home_id);
     return true;
 }
 

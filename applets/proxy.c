@@ -12,6 +12,7 @@
 
 struct options {
     const char *uid, *gid, *cwd, *workspace, *capture, *control;
+    struct opt_list directories, volumes;
     uint64_t pids;
     bool open;
 };
@@ -24,6 +25,10 @@ static const struct opt_row rows[] = {
      offsetof(struct options, cwd)},
     {0, "workspace", OPT_STRING, "DEV:INODE", "Which directory the workspace must be, where it was mounted.", NULL,
      offsetof(struct options, workspace)},
+    {0, "directory", OPT_LIST, "DEV:INODE:PLACE", "Which directory must have been mounted at a place.", NULL,
+     offsetof(struct options, directories)},
+    {0, "volume", OPT_LIST, "PLACE", "Where a volume was mounted, which is the agent's while it is nobody else's.", NULL,
+     offsetof(struct options, volumes)},
     {0, "capture", OPT_STRING, "PORTS", "Ports that are captured, with commas; 80,443 by default.", NULL,
      offsetof(struct options, capture)},
     {0, "pids", OPT_NUMBER, "N", "Processes that the agent may have, where the engine does not count them.", NULL,
@@ -87,6 +92,10 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
     if (options->pids > UINT32_MAX)
         return err_set(err, ERR_USAGE, "--pids is too large");
     spec->pids = (uint32_t)options->pids;
+    spec->directories = options->directories.items;
+    spec->directory_count = options->directories.count;
+    spec->volumes = options->volumes.items;
+    spec->volume_count = options->volumes.count;
     spec->cwd = options->cwd;
     spec->open = options->open;
     return true;

@@ -1,10 +1,12 @@
 /* Routes of the control API: health, sessions, operations, rules, stop. */
 #include "core/authority/control.h"
 
+#include "core/authority/approval.h"
 #include "core/authority/operation.h"
 #include "core/authority/page.h"
 #include "core/authority/page_login.h"
 #include "core/authority/reload.h"
+#include "core/authority/session_prune.h"
 #include "core/authority/worker.h"
 #include "core/base/id.h"
 #include "core/base/proc.h"
@@ -116,7 +118,17 @@ static void list_sessions(struct monitor *monitor, struct service_request *req, 
     (void)id;
     for (const struct session *s = monitor->sessions; s != NULL; s = s->next)
         json_array_append_new(list, session_json(s));
-    control_reply(req, 200, json_pack("{s:o}", "sessions", list));
+    control_reply(req, 200, json_pack("{s:s, s:o}", "home_id", monitor->home_id, "sessions", list));
+}
+
+static void post_prune(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    size_t directories, launchers;
+
+    (void)id;
+    session_prune(monitor, &directories, &launchers);
+    control_reply(req, 200, json_pack("{s:I, s:I}", "directories", (json_int_t)directories, "launchers",
+                                      (json_int_t)launchers));
 }
 
 /* The session of the path, or NULL after the request was answered. */
@@ -128,7 +140,7 @@ static struct session *wanted(struct monitor *monitor, struct service_request *r
     if (session != NULL && session->state != SESSION_ENDING)
         return session;
     err_set(&err, ERR_NOT_FOUND, "there is no session %.*s", id.len < 64 ? (int)id.len : 64, id.p);
-    err_hint(&err, "See aileron sessions list");
+    err_hint(&err, "See aileron session list");
     control_fail(req, &err);
     return NULL;
 }
@@ -136,9 +148,17 @@ static struct session *wanted(struct monitor *monitor, struct service_request *r
 static void get_session(struct monitor *monitor, struct service_request *req, struct span id)
 {
     const struct session *session = wanted(monitor, req, id);
+    struct err ignored = {0};
 
-    if (session != NULL)
-        control_reply(req, 200, session_json(session));
+    if (session == NULL)
+        return;
+    json_t *shown = session_json(session), *hosts = page_hosts(monitor, session->id);
+    json_t *waiting = approval_rows(monitor, &(struct store_approval_filter){.session = session->id,
+                                                                            .state = "pending"}, &ignored);
+    json_put_int(shown, "uptime_ms", (int64_t)clock_wall_ms() - session->created_ms);
+    json_object_set_new(shown, "hosts", hosts != NULL ? hosts : json_array());
+    json_object_set_new(shown, "approvals", waiting != NULL ? waiting : json_array());
+    control_reply(req, 200, shown);
 }
 
 /* By the launcher the sandbox is over already; for anybody else the engine's leftovers go too. */
@@ -288,6 +308,7 @@ const struct control_route control_session_routes[] = {
     {"POST", "/v1/page/link", post_link},
     {"POST", "/v1/sessions", post_session},
     {"GET", "/v1/sessions", list_sessions},
+    {"POST", "/v1/sessions/prune", post_prune},
     {"GET", "/v1/sessions/{id}", get_session},
     {"DELETE", "/v1/sessions/{id}", delete_session},
     {"GET", "/v1/sessions/{id}/hold", hold_session},

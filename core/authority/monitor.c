@@ -9,6 +9,7 @@
 #include "core/authority/quota.h"
 #include "core/authority/reload.h"
 #include "core/authority/session.h"
+#include "core/authority/session_prune.h"
 #include "core/authority/state.h"
 #include "core/authority/worker.h"
 #include "core/base/file.h"
@@ -161,6 +162,7 @@ static void keep_house(void *arg)
     if (store_sealing(monitor->store) != STORE_UNLOCKED) /* it had no space for it, say */
         state_follow_vault(monitor);
     quotas_look(monitor->quotas);
+    session_prune_engines(monitor, process->rounds == 1);
     timer_start(&process->housekeeping, HOUSEKEEPING_MS);
 }
 
@@ -233,7 +235,7 @@ static bool start(struct monitor *monitor, struct err *err)
         return false;
     monitor->quotas = quotas_open(monitor);
     quotas_look(monitor->quotas);
-    if (!session_restore_all(monitor, err))
+    if (!home_id_load(monitor, err) || !session_restore_all(monitor, err))
         return false;
     monitor->reload = reload_open(monitor);
     page_follow(monitor);
@@ -281,6 +283,7 @@ static void finish(struct monitor *monitor)
     loop_free(monitor->loop);
     if (monitor->lock_fd >= 0)
         close(monitor->lock_fd);
+    free(monitor->home_id);
     free(monitor->home);
 }
 

@@ -20,6 +20,7 @@ struct quotas;
 struct monitor {
     struct loop *loop;
     char *home;
+    char *home_id; /* session_prune.h */
     const char *version;
     struct rules *rules;     /* the last good ones; never NULL once started */
     struct err rules_error;  /* why what is on the disk now was not taken; ERR_NONE: it was */
@@ -41,6 +42,7 @@ struct monitor {
     uint64_t started_ms;
     int lock_fd;
     bool stopping;
+    bool prune_due; /* engines are to be asked what they still have */
 };
 
 struct monitor_options {

@@ -25,6 +25,8 @@ void page_close(struct monitor *monitor) NONNULL;
 const char *page_address(const struct monitor *monitor) NONNULL;
 /* A child of ours ended. False: it is not the page's worker. */
 bool page_reaped(struct monitor *monitor, pid_t pid, int wait_status) NONNULL;
+/* recent_hosts() of a session; NULL where there is no page. Caller's reference. */
+json_t *page_hosts(const struct monitor *monitor, const char *session) MUSTUSE NONNULL;
 /* A one-time link to the page. Caller frees, and wipes it. */
 char *page_link(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
 /* One for a notification, that shows this approval; NULL: the page. */

@@ -192,6 +192,11 @@ static void call_decide(struct page *page, const struct page_ask *ask)
 
 /* ---- the rest ---- */
 
+json_t *page_hosts(const struct monitor *monitor, const char *session)
+{
+    return monitor->page != NULL ? recent_hosts(monitor->page->recent, session) : NULL;
+}
+
 static void call_hosts(struct page *page, const struct page_ask *ask)
 {
     json_t *hosts = recent_hosts(page->recent, ask->session);

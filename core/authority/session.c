@@ -199,10 +199,10 @@ static json_t *read_request(const struct json_at *at, struct err *err)
 {
     static const char *const texts[] = {"agent", "engine", "network", "image", "workspace"};
     static const char *const keys[] = {"command", "agent", "engine", "network", "image",
-                                       "workspace", "uid", "gid", "pid", "project", NULL};
+                                       "workspace", "uid", "gid", "pid", "project", "detached", NULL};
     json_t *meta = json_object();
     struct json_at command, project;
-    bool has_project = false;
+    bool has_project = false, detached = false;
     const char *text;
     int64_t number;
     size_t count;
@@ -223,6 +223,8 @@ static json_t *read_request(const struct json_at *at, struct err *err)
     json_put_int(meta, "gid", number);
     good = good && json_get_int(at, "pid", JSON_NEED, 2, INT32_MAX, &number, err);
     json_put_int(meta, "pid", number);
+    good = good && json_get_bool(at, "detached", JSON_MAY, &detached, err);
+    json_put_bool(meta, "detached", detached);
     good = good && json_get_object(at, "project", JSON_MAY, &project, &has_project, err);
     if (good && has_project) {
         struct policy *policy = policy_project_from(&project, err);
@@ -330,8 +332,8 @@ struct session *session_create(struct monitor *monitor, const struct json_at *re
     }
     record_start(session);
     AUTOFREE char *token_file = file_join(session->dir, "token");
-    *answer = json_pack("{s:s, s:s, s:s, s:O}", "id", session->id, "dir", session->dir, "token_file",
-                        token_file, "env", env);
+    *answer = json_pack("{s:s, s:s, s:s, s:O, s:s}", "id", session->id, "dir", session->dir, "token_file",
+                        token_file, "env", env, "home_id", monitor->home_id);
     return session;
 }
 
@@ -400,8 +402,10 @@ void session_end(struct session *session, const char *reason, bool reap)
     quota_end(session);
     session_record_end(session->monitor, session->id, reason, session->created_ms);
     control_session_over(session);
-    if (reap)
+    if (reap) {
         session_reap_engine(session_meta_text(session, "engine"), session->id);
+        session->monitor->prune_due = true;
+    }
     if (session->worker != NULL && worker_pid(session->worker) > 0)
         worker_stop(session->worker, session->snapshot->rules->config->limits[LIMIT_DRAIN_MS]);
     else
@@ -449,7 +453,8 @@ void session_close_all(struct monitor *monitor)
 
 json_t *session_json(const struct session *session)
 {
-    static const char *const fields[] = {"command", "agent", "engine", "network", "image", "workspace", "pid"};
+    static const char *const fields[] = {"command", "agent", "engine", "network", "image", "workspace", "pid",
+                                         "detached"};
     json_t *shown = json_object();
 
     json_put(shown, "id", session->id);

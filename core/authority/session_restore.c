@@ -36,7 +36,7 @@ int64_t process_start_time(pid_t pid)
     return good ? (int64_t)value : 0;
 }
 
-static bool launcher_lives(const json_t *meta)
+bool session_launcher_lives(const json_t *meta)
 {
     pid_t pid = (pid_t)json_integer_value(json_object_get(meta, "pid"));
     int64_t start = json_integer_value(json_object_get(meta, "pid_start"));
@@ -65,7 +65,7 @@ static void restore(struct monitor *monitor, const struct store_session *row)
     session->created_ms = row->created_ms;
     const char *engine = json_string_value(json_object_get(doc.root, "engine"));
     json_t *event = NULL;
-    if (launcher_lives(doc.root)) {
+    if (session_launcher_lives(doc.root)) {
         if (carry_on(session, &err)) {
             event = record_event("session.restore", row->id);
             json_put(event, "engine", engine);
@@ -79,26 +79,36 @@ static void restore(struct monitor *monitor, const struct store_session *row)
     session_record_end(monitor, row->id, reason, row->created_ms);
     session_folder_remove(session->dir, session->private_dir);
     session_reap_engine(engine != NULL ? engine : "", row->id);
+    monitor->prune_due = true;
     session_free(session);
     doc_clear(&doc);
 }
 
 /* Directories of sessions that state.db does not know as alive. */
-static void sweep(struct monitor *monitor, const char *kind)
+static size_t sweep(struct monitor *monitor, const char *kind)
 {
     AUTOFREE char *path = mem_printf("%s/run/%s", monitor->home, kind);
     DIR *dir = opendir(path);
     struct err err = {0};
+    size_t count = 0;
 
     for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
         if (!id_valid(entry->d_name, "") || session_find(monitor, span_of(entry->d_name)) != NULL)
             continue;
         AUTOFREE char *stale = file_join(path, entry->d_name);
-        if (!file_remove_tree(stale, &err))
+        if (file_remove_tree(stale, &err))
+            count++;
+        else
             log_warn("cannot remove %s: %s", stale, err.message);
     }
     if (dir != NULL)
         closedir(dir);
+    return count;
+}
+
+size_t session_sweep(struct monitor *monitor)
+{
+    return sweep(monitor, "sessions") + sweep(monitor, "private");
 }
 
 /* Copied out first: restoring writes to the table that is being walked. */
@@ -132,7 +142,6 @@ bool session_restore_all(struct monitor *monitor, struct err *err)
     free(rows.rows);
     if (!good)
         return false;
-    sweep(monitor, "sessions");
-    sweep(monitor, "private");
+    session_sweep(monitor);
     return true;
 }

@@ -52,11 +52,35 @@ void engine_add_options(const struct plan *plan, struct engine_run *run)
 
     engine_run_add(run, "--workspace=%llu:%llu", (unsigned long long)plan->workspace_dev,
                    (unsigned long long)plan->workspace_ino);
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        const struct plan_mount *mount = &plan->mounts[i];
+        if (mount->volume)
+            engine_run_add(run, "--volume=%s", mount->place);
+        else
+            engine_run_add(run, "--directory=%llu:%llu:%s", (unsigned long long)mount->dev,
+                           (unsigned long long)mount->ino, mount->place);
+    }
     buf_init(&ports, 256);
     for (size_t i = 0; good && i < plan->capture_count; i++)
         good = buf_printf(&ports, "%s%u", i > 0 ? "," : "", plan->capture_ports[i]);
     if (good)
         engine_run_add(run, "--capture=%s", buf_cstr(&ports));
+}
+
+void engine_add_project(const struct plan *plan, struct engine_run *run)
+{
+    for (size_t i = 0; i < plan->project_env.count; i++) {
+        const char *item = plan->project_env.items[i];
+        AUTOFREE char *name = mem_strndup(item, strcspn(item, "="));
+        if (env_get(&plan->env, name) == NULL)
+            engine_run_add(run, "--env=%s", item);
+    }
+    for (size_t i = 0; i < plan->mount_count; i++)
+        if (plan->mounts[i].volume)
+            engine_run_add(run, "--volume=%s:%s%s", plan->mounts[i].source, plan->mounts[i].place,
+                           plan->mounts[i].read_only ? ":ro" : "");
+    if (plan->shm_bytes > 0)
+        engine_run_add(run, "--shm-size=%llu", (unsigned long long)plan->shm_bytes);
 }
 
 static const struct engine *find(const char *name, struct err *err)
@@ -87,7 +111,7 @@ const struct engine *engine_choose(const char *name, bool have_image, char *why,
         }
         if (engine->needs_image && !have_image) {
             err_set(err, ERR_LAUNCH, "the engine %s needs an image", name);
-            err_hint(err, "Name one with --image=REF, or sandbox.image in config.yaml");
+            err_hint(err, "Make the usual one with aileron sandbox build, or name one with --image=REF or sandbox.image");
             return NULL;
         }
         return engine;

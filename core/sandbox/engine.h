@@ -25,8 +25,15 @@ void engine_run_clear(struct engine_run *run) NONNULL;
 void engine_run_add(struct engine_run *run, const char *fmt, ...) NONNULL PRINTF(2, 3);
 /* The descriptor is given to the engine's process under the number child_fd. */
 void engine_run_pass(struct engine_run *run, int fd, int child_fd) NONNULL;
-/* What the supervisor is told of the plan: which directory the workspace is, the ports that are captured. */
+/* What the supervisor is told of the plan: which directories the workspace and the project's mounts are, the ports that
+ * are captured. */
 void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL;
+
+/* What docker and podman are told of a project's file: variables (before those of the plan, which win), volumes, the size
+ * of /dev/shm. Its directories are mounted as the workspace is. */
+void engine_add_project(const struct plan *plan, struct engine_run *run) NONNULL;
+
+typedef void (*engine_left_fn)(const char *session_id, void *arg);
 
 struct engine {
     const char *name;
@@ -39,10 +46,18 @@ struct engine {
     /* Checks or fetches what the plan needs (docker: the image is here, or can be pulled, and fits this
      * machine). NULL: nothing to do. */
     bool (*prepare)(struct plan *plan, struct err *err);
+    /* Whether an image is on this machine, without fetching it. NULL: the engine has no images. */
+    bool (*image_here)(const struct plan *plan, const char *image, bool *here, struct err *err);
+    /* The beginning of a command about images: path, environment and the engine's own first words; the caller goes on
+     * with "build". NULL: the engine has no images. */
+    bool (*image_command)(const struct plan *plan, struct engine_run *run, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
     /* Whether the session's sandbox has been started. NULL: the supervisor says so on the control channel. */
     bool (*running)(const char *session_id);
+    /* Calls found for each session whose sandbox it has, in whatever state, and which has this home's label. NULL: it
+     * keeps nothing that outlives its own process. */
+    bool (*left)(const char *home_id, engine_left_fn found, void *arg, struct err *err);
     /* Removes what a session left behind, whatever state it is in; errors do not matter. NULL: nothing. */
     void (*reap)(const char *session_id);
 };

@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/data/json.h"
 #include "core/sandbox/docker_api.h"
+#include "core/sandbox/docker_left.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -158,23 +159,56 @@ static bool pull(const char *image, const char *socket_path, struct err *err)
     return err_hint(err, "`docker images` lists what is here");
 }
 
-static bool prepare(struct plan *plan, struct err *err)
+/* answer is initialised here; empty where there is no such image. */
+static bool inspect(const char *image, struct buf *answer, bool *here, struct err *err)
 {
-    CLEANUP(buf_clear) struct buf answer;
     int status = 0;
 
-    buf_init(&answer, 0);
-    if (!reference_valid(plan->image)) {
-        err_set(err, ERR_USAGE, "%s is not an image's name", plan->image);
+    buf_init(answer, 0);
+    if (!reference_valid(image)) {
+        err_set(err, ERR_USAGE, "%s is not an image's name", image);
         return err_hint(err, "An image is named like debian:12 or registry.example/team/image@sha256:...");
     }
     AUTOFREE char *socket_path = docker_socket(err);
-    AUTOFREE char *path = mem_printf("/images/%s/json", plan->image);
-    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, &answer, err))
+    AUTOFREE char *path = mem_printf("/images/%s/json", image);
+    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, answer, err))
         return false;
-    if (status == 200)
+    *here = status == 200;
+    return true;
+}
+
+static bool prepare(struct plan *plan, struct err *err)
+{
+    CLEANUP(buf_clear) struct buf answer = {0};
+    bool here = false;
+
+    if (!inspect(plan->image, &answer, &here, err))
+        return false;
+    if (here && plan->build != PLAN_BUILD_ALWAYS)
         return check_image(plan->image, &answer, err);
-    return pull(plan->image, socket_path, err);
+    AUTOFREE char *socket_path = docker_socket(err);
+    return socket_path != NULL && pull(plan->image, socket_path, err);
+}
+
+static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
+{
+    CLEANUP(buf_clear) struct buf answer = {0};
+
+    (void)plan;
+    return inspect(image, &answer, here, err);
+}
+
+static bool image_command(const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    AUTOFREE char *socket_path = docker_socket(err);
+
+    (void)plan;
+    run->path = socket_path != NULL ? find_docker(err) : NULL;
+    if (run->path == NULL)
+        return false;
+    engine_run_add(run, "docker");
+    env_add_all(&run->env, environ);
+    return use_socket(run, socket_path) || err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
 /* --mount takes a line of CSV: a field with a comma or a quote is quoted. */
@@ -244,6 +278,9 @@ static void add_mounts(const struct plan *plan, struct engine_run *run)
     add_mount(run, plan->session_dir, SANDBOX_ETC, false);
     add_mount(run, shims, SANDBOX_SHIMS, false);
     add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true);
+    for (size_t i = 0; i < plan->mount_count; i++)
+        if (!plan->mounts[i].volume)
+            add_mount(run, plan->mounts[i].source, plan->mounts[i].place, !plan->mounts[i].read_only);
 }
 
 /* docker itself would put in the host's proxies from its config.json, with whatever password is in their URLs; but
@@ -293,8 +330,10 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     }
     engine_run_add(run, "--name=aileron-%s", plan->session_id);
     engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
+    engine_run_add(run, "--label=dev.aileron.home=%s", plan->home_id);
     add_isolation(plan, run);
     add_mounts(plan, run);
+    engine_add_project(plan, run);
     if (plan->network == PLAN_SEALED && !add_resolver(plan, run, err))
         return false;
     if (!add_environment(plan, socket_path, run, err))
@@ -317,26 +356,6 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     return true;
 }
 
-static bool running(const char *session_id)
-{
-    CLEANUP(doc_clear) struct doc doc = {0};
-    CLEANUP(buf_clear) struct buf answer;
-    struct err err = {0};
-    struct json_at root, state;
-    bool present = false, is = false;
-    int status = 0;
-
-    buf_init(&answer, 0);
-    AUTOFREE char *socket_path = docker_socket(&err);
-    AUTOFREE char *path = mem_printf("/containers/aileron-%s/json", session_id);
-    if (socket_path == NULL || !docker_call(socket_path, "GET", path, &status, &answer, &err) || status != 200 ||
-        !json_parse(answer.data, answer.len, DOCKER_ANSWER_BYTES, "docker", ERR_UNAVAILABLE, &doc, &err))
-        return false;
-    root = json_root(&doc);
-    return json_get_object(&root, "State", JSON_NEED, &state, &present, &err) &&
-           json_get_bool(&state, "Running", JSON_NEED, &is, &err) && is;
-}
-
 static void reap(const char *session_id)
 {
     struct err err = {0};
@@ -355,7 +374,10 @@ const struct engine engine_docker = {
     .can_open = true,
     .probe = probe,
     .prepare = prepare,
+    .image_here = image_here,
+    .image_command = image_command,
     .build = build,
-    .running = running,
+    .running = docker_running,
+    .left = docker_left,
     .reap = reap,
 };

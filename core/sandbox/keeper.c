@@ -9,6 +9,7 @@
 #include "core/base/proc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -63,15 +64,22 @@ struct keeper *keeper_open(const char *path, int master, struct err *err)
 
     if (fd < 0)
         return NULL;
-    if (!proc_set_nonblock(fd) || !proc_set_nonblock(master)) {
+    int own = fcntl(master, F_DUPFD_CLOEXEC, 3);
+    if (own < 0 || !proc_set_nonblock(fd) || !proc_set_nonblock(own)) {
         err_errno(err, ERR_LAUNCH, errno, "cannot keep the sandbox's terminal");
         close(fd);
+        file_close_ptr(&own);
         return NULL;
     }
     struct keeper *keeper = mem_alloc(sizeof *keeper);
     keeper->fd = fd;
-    keeper->master = master;
+    keeper->master = own;
     return keeper;
+}
+
+int keeper_voice(const struct keeper *keeper)
+{
+    return ioctl(keeper->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 }
 
 void keeper_output(struct keeper *keeper, const uint8_t *bytes, size_t len)
@@ -308,6 +316,16 @@ static bool all_sent(struct keeper *keeper)
     return true;
 }
 
+/* What was said on its terminal since attend.c has stopped reading it. */
+static void last_words(struct keeper *keeper)
+{
+    uint8_t bytes[KEEPER_PACKET];
+    ssize_t n;
+
+    for (int i = 0; i < KEEPER_SCROLLBACK / KEEPER_PACKET && (n = read(keeper->master, bytes, sizeof bytes)) > 0; i++)
+        keeper_output(keeper, bytes, (size_t)n);
+}
+
 void keeper_close(struct keeper *keeper, int status)
 {
     uint64_t until = clock_mono_ms() + LAST_MS;
@@ -315,6 +333,7 @@ void keeper_close(struct keeper *keeper, int status)
 
     if (keeper == NULL)
         return;
+    last_words(keeper);
     while (!all_sent(keeper) && clock_mono_ms() < until) {
         struct pollfd polls[KEEPER_POLLS];
         (void)!keeper_polls(keeper, polls);
@@ -329,6 +348,7 @@ void keeper_close(struct keeper *keeper, int status)
             poll(NULL, 0, 10);
         close(client->fd);
     }
+    close(keeper->master);
     close(keeper->fd);
     free(keeper);
 }

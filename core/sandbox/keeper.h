@@ -29,8 +29,10 @@ enum keeper_packet {
 };
 
 struct keeper;
-/* Listens at path. master, the sandbox's pty, is borrowed and becomes non-blocking. */
+/* Listens at path. master, the sandbox's pty, is duplicated and becomes non-blocking. */
 struct keeper *keeper_open(const char *path, int master, struct err *err) MUSTUSE NONNULL;
+/* What is written to it is shown on the sandbox's terminal; it never blocks. The caller's; -1: cannot. */
+int keeper_voice(const struct keeper *keeper) MUSTUSE NONNULL;
 /* Gives the attached terminals what they have not got yet, for a second at the most, and the exit status. */
 void keeper_close(struct keeper *keeper, int status); /* NULL is fine */
 /* What the sandbox has written. */

@@ -4,6 +4,7 @@
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "core/sandbox/privilege.h"
 
 #include <errno.h>
@@ -16,17 +17,38 @@
 
 enum { CA_BYTES = 5 * 1024 * 1024 }; /* tls.ca_file may be as large as all roots together, 4 MiB */
 
+/* Which directories the project's mounts must be, as the workspace: whoever writes in it can change what a name leads to
+ * between the launcher's look and the engine's. */
+static bool check_directories(const struct supervisor_spec *spec, struct err *err)
+{
+    for (size_t i = 0; i < spec->directory_count; i++) {
+        struct span rest = span_of(spec->directories[i]), dev, ino;
+        uint64_t want_dev = 0, want_ino = 0;
+        struct stat st;
+        if (!span_cut(&rest, ':', &dev) || !span_cut(&rest, ':', &ino) || !text_u64(dev, UINT64_MAX, &want_dev) ||
+            !text_u64(ino, UINT64_MAX, &want_ino))
+            return err_set(err, ERR_USAGE, "--directory takes a device's number, an inode's and a place");
+        if (lstat(rest.p, &st) == 0 && st.st_dev == want_dev && st.st_ino == want_ino)
+            continue;
+        err_set(err, ERR_LAUNCH, "what is at %s is not the directory of the workspace that was asked for", rest.p);
+        return err_hint(err, "Something replaced it meanwhile: look at it, and at what else may write beside it");
+    }
+    return true;
+}
+
 bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err)
 {
     struct stat st;
 
-    *out = (struct place){.uid = spec->uid, .gid = spec->gid};
+    *out = (struct place){.uid = spec->uid, .gid = spec->gid, .spec = spec};
     out->cwd = spec->cwd != NULL ? spec->cwd : SANDBOX_WORKSPACE;
     if (spec->have_workspace && (stat(SANDBOX_WORKSPACE, &st) != 0 || st.st_dev != spec->workspace_dev ||
                                  st.st_ino != spec->workspace_ino)) {
         err_set(err, ERR_LAUNCH, "what was mounted as the workspace is not the directory that was launched from");
         return err_hint(err, "Something replaced it meanwhile: look at it, and at what else may write beside it");
     }
+    if (!check_directories(spec, err))
+        return false;
     if (!spec->have_id) {
         if (stat(out->cwd, &st) != 0) {
             err_errno(err, ERR_LAUNCH, errno, "the workspace %s is not there", out->cwd);
@@ -117,6 +139,18 @@ static void add_roots(void)
         make_store(stores[0]);
 }
 
+/* An engine makes a volume root's. One that an image or an agent has filled keeps its owner. */
+static void own_volumes(const struct place *place)
+{
+    for (size_t i = 0; i < place->spec->volume_count; i++) {
+        struct stat st;
+        const char *at = place->spec->volumes[i];
+        if (lstat(at, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
+            fchownat(AT_FDCWD, at, place->uid, place->gid, AT_SYMLINK_NOFOLLOW) != 0)
+            fprintf(stderr, "aileron: the volume at %s stays root's: %s\n", at, strerror(errno));
+    }
+}
+
 void place_prepare(const struct place *place)
 {
     if (place->nest || getpid() != 1)
@@ -132,6 +166,7 @@ void place_prepare(const struct place *place)
         return;
     if (place->uid == 0)
         return;
+    own_volumes(place);
     mkdir("/etc", 0755);
     AUTOFREE char *user = mem_printf("agent:x:%u:%u:Agent:" SANDBOX_HOME ":/bin/sh", (unsigned)place->uid,
                                      (unsigned)place->gid);

@@ -10,6 +10,7 @@ struct place {
     gid_t gid;
     bool nest;       /* the ids are not mapped here: a nested user namespace is needed */
     const char *cwd; /* borrowed from the spec */
+    const struct supervisor_spec *spec;
 };
 
 /* The ids are the spec's, else those of the workspace's owner. Refused: a workspace that is another directory than

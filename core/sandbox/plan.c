@@ -4,6 +4,7 @@
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,17 +30,36 @@ static void free_words(char **words, size_t count)
 void plan_clear(struct plan *plan)
 {
     char **owned[] = {&plan->self_exe,   &plan->aileron_home, &plan->user_home, &plan->workspace,
-                      &plan->session_id, &plan->session_dir,  &plan->image,
+                      &plan->session_id, &plan->session_dir,  &plan->home_id,   &plan->image,
                       &plan->rootfs,     &plan->root};
 
-    for (size_t i = 0; i < COUNT(owned); i++)
+    for (size_t i = 0; i < COUNT(owned); i++) {
         free(*owned[i]);
+        *owned[i] = NULL;
+    }
     free_words(plan->command, plan->command_count);
     free(plan->command);
     free_words(plan->expose, plan->expose_count);
+    plan_drop_project(plan);
     env_clear(&plan->env);
     env_clear(&plan->image_env);
     plan_init(plan);
+}
+
+void plan_drop_project(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->mount_count; i++) {
+        free(plan->mounts[i].source);
+        free(plan->mounts[i].place);
+    }
+    plan->mount_count = 0;
+    env_clear(&plan->project_env);
+    free(plan->remote_user);
+    plan->remote_user = NULL;
+    free(plan->image);
+    plan->image = NULL;
+    plan->shm_bytes = 0;
+    plan->tier = 0;
 }
 
 bool plan_path_within(const char *path, const char *dir)
@@ -94,6 +114,21 @@ static bool shows_socket(const char *path)
     return shown;
 }
 
+const char *plan_unmountable(const struct plan *plan, const char *real)
+{
+    AUTOFREE char *user_home = canonical(plan->user_home);
+
+    if (strcmp(real, "/") == 0)
+        return "it is the whole host";
+    if (shows_home(plan, real))
+        return "it holds Aileron's own files, or lies in them";
+    if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
+        return "it is the home directory or holds it";
+    if (shows_socket(real))
+        return "it holds the engine's socket, or another that controls this host (keys, services)";
+    return NULL;
+}
+
 static bool refuse_workspace(const char *path, const char *why, struct err *err)
 {
     err_set(err, ERR_LAUNCH, "the workspace %s cannot be given to an agent: %s", path, why);
@@ -114,22 +149,15 @@ static bool look_at(const char *real, struct stat *st)
 bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
 {
     AUTOFREE char *real = realpath(path, NULL);
-    AUTOFREE char *user_home = canonical(plan->user_home);
     struct stat st;
 
     if (real == NULL || !look_at(real, &st))
         return err_errno(err, ERR_LAUNCH, errno, "cannot use the workspace %s", path);
     if (!S_ISDIR(st.st_mode))
         return refuse_workspace(real, "it is no directory", err);
-    if (strcmp(real, "/") == 0)
-        return refuse_workspace(real, "it is the whole host", err);
-    if (shows_home(plan, real))
-        return refuse_workspace(real, "it holds Aileron's own files, or lies in them", err);
-    if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
-        return refuse_workspace(real, "it is the home directory or holds it", err);
-    if (shows_socket(real))
-        return refuse_workspace(real, "it holds the engine's socket, or another that controls this host (keys, "
-                                      "services)", err);
+    const char *why = plan_unmountable(plan, real);
+    if (why != NULL)
+        return refuse_workspace(real, why, err);
     if (strpbrk(real, "\n\r") != NULL)
         return refuse_workspace("here", "its path has a line break in it", err);
     if (access(real, W_OK | X_OK) != 0) {
@@ -205,6 +233,55 @@ bool plan_set_rootfs(struct plan *plan, const char *path, struct err *err)
                              "Move it out of the project, or name an archive of it", err);
     free(plan->rootfs);
     plan->rootfs = mem_strdup(real);
+    return true;
+}
+
+bool plan_place_valid(const char *place)
+{
+    static const char *const taken[] = {"/proc", "/sys", "/dev", "/run/aileron", "/etc/aileron", "/opt/aileron",
+                                        SANDBOX_WORKSPACE};
+    struct span rest = span_of(place), part;
+    size_t parts = 0;
+
+    if (place[0] != '/' || strlen(place) > 200 ||
+        place[strspn(place, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+@")] != '\0')
+        return false;
+    rest.p++;
+    rest.len--;
+    while (span_cut(&rest, '/', &part)) {
+        if (part.len == 0 || span_eqs(part, ".") || span_eqs(part, "..") || ++parts > PLAN_PLACE_DEPTH)
+            return false;
+    }
+    if (parts == 0 || place[strlen(place) - 1] == '/')
+        return false;
+    for (size_t i = 0; i < COUNT(taken); i++)
+        if (plan_path_within(place, taken[i]) || plan_path_within(taken[i], place))
+            return false;
+    return true;
+}
+
+bool plan_add_mount(struct plan *plan, const char *source, const char *place, bool volume, bool read_only,
+                    struct err *err)
+{
+    struct plan_mount mount = {.volume = volume, .read_only = read_only};
+    struct stat st;
+
+    for (size_t i = 0; i < plan->mount_count; i++)
+        if (strcmp(plan->mounts[i].place, place) == 0)
+            return err_set(err, ERR_CONFLICT, "something else is mounted at %s", place);
+    if (plan->mount_count == PLAN_MOUNTS_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d mounts", PLAN_MOUNTS_MAX);
+    if (!volume) {
+        if (!look_at(source, &st))
+            return err_errno(err, ERR_LAUNCH, errno, "cannot mount %s", source);
+        if (!S_ISDIR(st.st_mode) || !plan_path_within(source, plan->workspace))
+            return err_set(err, ERR_LAUNCH, "%s is no directory of the workspace", source);
+        mount.dev = st.st_dev;
+        mount.ino = st.st_ino;
+    }
+    mount.source = mem_strdup(source);
+    mount.place = mem_strdup(place);
+    plan->mounts[plan->mount_count++] = mount;
     return true;
 }
 

@@ -11,10 +11,22 @@
 
 enum {
     PLAN_COMMAND_MAX = 4096, /* words of a command */
-    PLAN_EXPOSE_MAX = 32     /* paths an agent's file exposes */
+    PLAN_EXPOSE_MAX = 32,    /* paths an agent's file exposes */
+    PLAN_MOUNTS_MAX = 16,    /* mounts of a project's file */
+    PLAN_PLACE_DEPTH = 3     /* components of where they go */
 };
 
 enum plan_network { PLAN_SEALED, PLAN_OPEN };
+enum plan_build { PLAN_BUILD_AUTO, PLAN_BUILD_ALWAYS, PLAN_BUILD_NEVER };
+
+/* What a project's file asks to be mounted: a volume, or a directory of the workspace itself. */
+struct plan_mount {
+    char *source; /* a volume's name, or a canonical path in the workspace */
+    char *place;
+    bool volume, read_only;
+    dev_t dev; /* which directory that was; not of a volume */
+    ino_t ino;
+};
 
 struct plan {
     char *self_exe;    /* our own executable on the host */
@@ -25,6 +37,7 @@ struct plan {
     ino_t workspace_ino;
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
+    char *home_id;     /* of AILERON_HOME, for the label of a container */
     char *image;       /* docker; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
     char *root;        /* the directory that the engine's prepare made of it, or it itself */
@@ -34,12 +47,22 @@ struct plan {
     char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */
     size_t expose_count;
     struct env env;    /* for the agent: sentinels, the agent file's own; values never reach an argv */
+    /* Variables of a project's file, which is under the agent's pen: nothing secret, and never in the environment of an
+     * engine's own process (CONTAINERS_CONF, GODEBUG, ...). What env has goes before them. */
+    struct env project_env;
+    struct plan_mount mounts[PLAN_MOUNTS_MAX];
+    size_t mount_count;
+    char *remote_user;     /* the image's user whose name and home the agent gets; NULL: none was named */
+    unsigned tier;         /* where the image comes from (design 4) */
+    enum plan_build build; /* whether an image may be built or pulled */
     enum plan_network network;
     uid_t uid;         /* the agent's, as the host sees it: the workspace's owner */
     gid_t gid;
     uint64_t memory_bytes; /* 0: no limit */
+    uint64_t shm_bytes;    /* /dev/shm; 0: the engine's default */
     uint32_t pids;         /* 0: no limit */
     bool read_only;        /* the image's root */
+    bool detached;         /* nobody's terminal: whoever attaches has one */
     bool tty;              /* standard input and output are a terminal */
     int control_fd;        /* the supervisor's end of the control channel, or -1 */
     uint16_t capture_ports[SANDBOX_CAPTURE_PORTS_MAX];
@@ -60,6 +83,18 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTU
 /* What a sandbox's root is made of: a directory, an archive or an OCI layout. Refused: the host's own root, what shows
  * the home, Aileron's files or an engine's socket, and a directory of the workspace. After plan_set_workspace. */
 bool plan_set_rootfs(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
+/* Why a canonical path must not be shown to a sandbox, or NULL: it is /, shows the home, Aileron's files or a socket that
+ * controls this host, or holds one of them. */
+const char *plan_unmountable(const struct plan *plan, const char *real) MUSTUSE NONNULL;
+/* Where a project's file may have something mounted: at most PLAN_PLACE_DEPTH components, so that it is mounted before
+ * our own program, whatever symlinks the image has, and can never hide it; no place of the kernel's or of ours. */
+bool plan_place_valid(const char *place) MUSTUSE NONNULL;
+/* A directory in the workspace, by its canonical path, or a volume by its name. ERR_LIMIT past PLAN_MOUNTS_MAX; the
+ * place is valid, and not taken yet (ERR_CONFLICT). */
+bool plan_add_mount(struct plan *plan, const char *source, const char *place, bool volume, bool read_only,
+                    struct err *err) MUSTUSE NONNULL;
+/* Takes back what a project's file put there: its image, variables, mounts, user. Limits that it lowered stay. */
+void plan_drop_project(struct plan *plan) NONNULL;
 /* Copies the words. */
 bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err) MUSTUSE NONNULL;
 /* Whether `path` is `dir` or lies in it; both canonical. */

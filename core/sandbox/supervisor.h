@@ -22,6 +22,10 @@ struct supervisor_spec {
     const char *cwd;      /* NULL: the workspace */
     bool have_workspace;  /* which directory it must be; else it is not looked at */
     uint64_t workspace_dev, workspace_ino;
+    const char *const *directories; /* "DEV:INODE:PLACE", which must be that directory */
+    size_t directory_count;
+    const char *const *volumes; /* places that become the agent's where they are root's */
+    size_t volume_count;
     bool have_id;         /* uid and gid are given; else those of the workspace's owner */
     uid_t uid;
     gid_t gid;

@@ -57,6 +57,7 @@ static void make_plan(struct plan *plan)
     plan->workspace = mem_strdup("/home/me/project");
     plan->session_id = mem_strdup("01SESSION");
     plan->session_dir = mem_strdup("/s/01SESSION");
+    plan->home_id = mem_strdup("01HOME");
     plan->image = mem_strdup("debian:12");
     plan->uid = plan->gid = geteuid() == 0 ? 0 : geteuid();
     plan->pids = 99;

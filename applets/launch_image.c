@@ -1,0 +1,163 @@
+/* The order of the tiers: --image, the project's dev container, sandbox.image, the usual image where it is there. It
+ * reads the project's file by core/sandbox/devcontainer and has images built by core/sandbox/image. */
+#include "applets/launch_image.h"
+
+#include "core/sandbox/image.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEYS_SHOWN = 10 };
+
+void launch_image_clear(struct launch_image *self)
+{
+    devcontainer_free(self->dev);
+    free(self->tag);
+    *self = (struct launch_image){0};
+}
+
+static const struct engine *engine_of(const char *name)
+{
+    for (size_t i = 0; engine_table[i] != NULL; i++)
+        if (strcmp(engine_table[i]->name, name) == 0)
+            return engine_table[i];
+    return NULL;
+}
+
+/* Of engines that nobody named only the first is asked: it answers within a millisecond or is not there, the others
+ * cost a process each. */
+static bool base_is_here(const struct plan *plan, const char *name)
+{
+    bool any = strcmp(name, "auto") == 0, here = false;
+    struct err ignored = {0};
+
+    for (size_t i = 0; engine_table[i] != NULL; i++) {
+        const struct engine *engine = engine_table[i];
+        if (engine->image_here != NULL && (any || strcmp(engine->name, name) == 0))
+            return engine->image_here(plan, IMAGE_BASE, &here, &ignored) && here;
+    }
+    return false;
+}
+
+static void set_image(struct plan *plan, const char *image)
+{
+    free(plan->image);
+    plan->image = image[0] != '\0' ? mem_strdup(image) : NULL;
+}
+
+/* The project's file; *used is false where it names no image. */
+static bool read_project(struct launch_image *self, const struct launch_image_wish *wish, struct plan *plan, bool *used,
+                         struct err *err)
+{
+    const struct engine *engine = engine_of(wish->engine);
+    bool named;
+
+    *used = false;
+    if (wish->devcontainer != NULL && strcmp(wish->devcontainer, "none") == 0)
+        return true;
+    AUTOFREE char *file = NULL;
+    if (!devcontainer_find(plan->workspace, wish->devcontainer, &file, err))
+        return false;
+    if (file == NULL)
+        return true;
+    if (engine != NULL && !engine->needs_image) {
+        snprintf(self->unused, sizeof(self->unused), "the engine %s takes no image", engine->name);
+        return true;
+    }
+    self->dev = devcontainer_load(plan, file, err);
+    if (self->dev == NULL)
+        return false;
+    self->tag = image_tag(self->dev, &named, err);
+    if (self->tag == NULL && !named)
+        return false;
+    if (self->tag != NULL)
+        set_image(plan, self->tag);
+    *used = self->dev->tier > 0 || self->tag != NULL;
+    return true;
+}
+
+bool launch_image_find(struct launch_image *self, const struct launch_image_wish *wish, struct plan *plan,
+                       struct err *err)
+{
+    const char *build = wish->build != NULL ? wish->build : "auto";
+    bool used = false;
+
+    plan->build = strcmp(build, "always") == 0  ? PLAN_BUILD_ALWAYS
+                  : strcmp(build, "never") == 0 ? PLAN_BUILD_NEVER
+                                                : PLAN_BUILD_AUTO;
+    if (wish->image != NULL) {
+        set_image(plan, wish->image);
+        self->origin = "--image";
+        return true;
+    }
+    if (!read_project(self, wish, plan, &used, err))
+        return false;
+    if (used) {
+        self->origin = plan->tier == 2 ? "customizations.aileron of the project's dev container"
+                                       : "the project's dev container";
+    } else if (wish->usual[0] != '\0') {
+        set_image(plan, wish->usual);
+        self->origin = "sandbox.image of config.yaml";
+    } else if (base_is_here(plan, wish->engine)) {
+        set_image(plan, IMAGE_BASE);
+        self->origin = "the usual one, which is on this machine";
+        plan->build = PLAN_BUILD_AUTO; /* it is in no registry */
+    }
+    return true;
+}
+
+void launch_image_drop(struct launch_image *self, const char *engine, struct plan *plan)
+{
+    if (self->dev != NULL) {
+        snprintf(self->unused, sizeof(self->unused), "the engine %s takes no image", engine);
+        plan_drop_project(plan);
+    }
+    devcontainer_free(self->dev);
+    self->dev = NULL;
+    free(self->tag);
+    self->tag = NULL;
+    self->origin = NULL;
+}
+
+static void say_notes(const struct devcontainer *dev)
+{
+    size_t count = dev->note_count < KEYS_SHOWN ? dev->note_count : KEYS_SHOWN;
+
+    if (dev->note_count == 0)
+        return;
+    fprintf(stderr, "aileron: %s: not taken: ", dev->file);
+    for (size_t i = 0; i < count; i++)
+        fprintf(stderr, "%s%s", i > 0 ? ", " : "", dev->notes[i].key);
+    if (dev->note_count + dev->notes_left > count)
+        fprintf(stderr, " and %zu more", dev->note_count + dev->notes_left - count);
+    fprintf(stderr, " (aileron sandbox plan says why)\n");
+}
+
+static bool not_here(const struct launch_image *self, const struct plan *plan, struct err *err)
+{
+    err_set(err, ERR_LAUNCH, "there is no image %s on this machine, and --build=never neither builds nor pulls",
+            plan->image);
+    return err_hint(err, self->tag != NULL ? "Leave it out, or build with aileron sandbox build"
+                                           : "Leave it out, or pull the image");
+}
+
+bool launch_image_make(struct launch_image *self, const struct engine *engine, struct plan *plan, struct err *err)
+{
+    bool here = false;
+
+    if (self->unused[0] != '\0')
+        fprintf(stderr, "aileron: the project's dev container is not used: %s\n", self->unused);
+    if (self->dev != NULL)
+        say_notes(self->dev);
+    if (plan->image == NULL || engine->image_here == NULL || (self->tag == NULL && plan->build != PLAN_BUILD_NEVER))
+        return true;
+    if (!engine->image_here(plan, plan->image, &here, err))
+        return false;
+    if (plan->build == PLAN_BUILD_NEVER)
+        return here || not_here(self, plan, err);
+    if ((!here || plan->build == PLAN_BUILD_ALWAYS) && !image_build(engine, plan, self->dev, self->tag, err))
+        return false;
+    plan->build = PLAN_BUILD_AUTO; /* there is nothing to pull */
+    return true;
+}
