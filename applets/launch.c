@@ -14,6 +14,7 @@
 #include "core/data/yaml.h"
 #include "core/sandbox/agent.h"
 #include "core/sandbox/attend.h"
+#include "core/sandbox/cache.h"
 #include "core/sandbox/engine.h"
 
 #include <errno.h>
@@ -32,12 +33,12 @@ struct options {
 
 static const struct opt_row rows[] = {
     {0, "sandbox", OPT_STRING, "ENGINE",
-     "Engine that runs the sandbox; auto takes docker where an image is named and it works, else bwrap.",
-     "auto|docker|bwrap", offsetof(struct options, sandbox)},
+     "Engine that runs the sandbox; auto takes docker, then podman, where an image is named and it works, else bwrap.",
+     "auto|docker|podman|bwrap", offsetof(struct options, sandbox)},
     {0, "network", OPT_STRING, "KIND",
-     "sealed: no network but the daemon. open: the engine's own (docker only); nothing is enforced.",
+     "sealed: no network but the daemon. open: the engine's own (docker, podman); nothing is enforced.",
      "sealed|open", offsetof(struct options, network)},
-    {0, "image", OPT_STRING, "REF", "Image of the sandbox (docker); nothing has to be installed in it.", NULL,
+    {0, "image", OPT_STRING, "REF", "Image of the sandbox (docker, podman); nothing has to be installed in it.", NULL,
      offsetof(struct options, image)},
     {0, "detach", OPT_FLAG, NULL,
      "Print the session's id and return when the command runs; see aileron attach.", NULL,
@@ -75,6 +76,7 @@ struct launch {
     struct config *config;
     struct agent *agent; /* NULL: a plain command */
     struct launch_image image;
+    bool check; /* the command is only looked for, in the sandbox */
     const struct engine *engine;
     char why[512]; /* the engines that were passed over */
     struct plan plan;
@@ -130,6 +132,17 @@ static bool make_command(struct launch *launch, char **operands, size_t count, b
     return true;
 }
 
+/* sandbox_inside, and the word that it is to find. */
+static bool wrap_command(struct plan *plan, struct err *err)
+{
+    char *words[] = {(char[]){SANDBOX_BIN "/aileron"}, (char[]){"sandbox"}, (char[]){"inside"}, NULL, NULL};
+    AUTOFREE char *word = plan->command_count > 0 ? mem_strdup(plan->command[0]) : NULL;
+
+    words[3] = word;
+    plan_clear_command(plan);
+    return plan_set_command(plan, words, word != NULL ? 4 : 3, err);
+}
+
 static const char *engine_name(const struct launch *launch)
 {
     return launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
@@ -160,7 +173,8 @@ static bool make_plan(struct launch *launch, char **operands, size_t count, bool
                                      .devcontainer = options->devcontainer, .usual = config->sandbox.image,
                                      .engine = engine_name(launch)};
     return plan_set_workspace(plan, ".", err) && launch_image_find(&launch->image, &wish, plan, err) &&
-           (count == 0 || make_command(launch, operands, count, plain, err));
+           (count == 0 || make_command(launch, operands, count, plain, err)) &&
+           cache_add(plan, &config->sandbox.caches, err) && (!launch->check || wrap_command(plan, err));
 }
 
 static bool choose_engine(struct launch *launch, struct err *err)
@@ -175,21 +189,22 @@ static bool choose_engine(struct launch *launch, struct err *err)
         err_set(err, ERR_USAGE, "--rootfs is for the engine bwrap, and takes the place of an image");
         return err_hint(err, "Give --image to docker and podman, --rootfs to bwrap");
     }
-    launch->engine = engine_choose(name, plan->image != NULL, launch->why, sizeof(launch->why), err);
+    launch->engine = engine_choose(name, plan->image != NULL, launch->home, &plan->facts, launch->why,
+                                   sizeof(launch->why), err);
     if (launch->engine == NULL)
         return false;
     if (rootfs != NULL && launch->engine == &engine_bwrap && !plan_set_rootfs(plan, rootfs, err))
         return false;
     if (plan->network == PLAN_OPEN && !launch->engine->can_open) {
-        err_set(err, ERR_USAGE, "--network=open needs the engine docker; %s is always sealed",
+        err_set(err, ERR_USAGE, "--network=open needs the engine docker or podman; %s is always sealed",
                 launch->engine->name);
-        return err_hint(err, "Use --sandbox=docker --image=REF, or leave --network out");
+        return err_hint(err, "Use --sandbox=docker or --sandbox=podman with --image=REF, or leave --network out");
     }
     if (launch->options.image != NULL && !launch->engine->needs_image) {
         bool asked = launch->why[0] == '\0'; /* else docker was passed over: not the person's mistake */
         err_set(err, asked ? ERR_USAGE : ERR_UNAVAILABLE, "the engine %s takes no image (%s)", launch->engine->name,
                 launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
-        return err_hint(err, "Leave --image out, or start the docker engine");
+        return err_hint(err, "Leave --image out, or start docker or podman");
     }
     if (!launch->engine->needs_image)
         launch_image_drop(&launch->image, launch->engine->name, plan);
@@ -239,7 +254,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
-    struct attend attend = {.guard = &guard, .control_fd = -1, .hold_fd = launch_session_hold(&launch->session),
+    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1, .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
                             .starter = &launch->detach};
@@ -253,7 +268,8 @@ static int start_and_attend(struct launch *launch, struct err *err)
     }
     launch->plan.control_fd = ends[1];
     guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
-    if (launch->engine->build(&launch->plan, &run, err) &&
+    if ((!detach || launch_detach_listen(&launch->detach, launch->engine, &launch->plan, err)) &&
+        launch->engine->build(&launch->plan, &run, err) &&
         (!own_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
         (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err))) {
         if (own_tty)
@@ -268,12 +284,15 @@ static int start_and_attend(struct launch *launch, struct err *err)
         attend.control_fd = ends[0];
         attend.tty = own_tty ? &tty : NULL;
         attend.keeper = launch->detach.keeper;
+        attend.control_listen_fd = launch->detach.control_listen_fd;
+        attend.control_path = launch->detach.control_path;
         if (attend.child > 0)
             status = attend_run(&attend);
     }
     launch->plan.control_fd = -1;
     tty_close(&tty);
     guard_stop(&guard);
+    file_close_ptr(&attend.control_listen_fd); /* it may have ended before the supervisor came */
     file_close_ptr(&ends[0]);
     file_close_ptr(&ends[1]);
     engine_run_clear(&run);
@@ -289,7 +308,7 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
     if (launch->home == NULL || !client_home_check(launch->home, err) || !load_config(launch, err) ||
         !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !prepare(launch, err))
         return -1;
-    int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, launch->engine, err) : -1;
+    int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, err) : -1;
     if (elsewhere != -1)
         return elsewhere; /* the keeper goes on with it */
     if (!attend_prepare(err) ||
@@ -305,10 +324,29 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
     return status;
 }
 
+static int launch_whole(struct launch *launch, char **operands, size_t count)
+{
+    struct err err = {0};
+
+    plan_init(&launch->plan);
+    launch_session_init(&launch->session);
+    launch->detach.starter_fd = launch->detach.control_listen_fd = -1;
+    int status = launch_run(launch, operands, count, launch->options.command, &err);
+    if (status < 0) {
+        if (err.code != ERR_USAGE)
+            err.code = ERR_LAUNCH; /* whatever failed, the launch did (design 14) */
+        status = err_print(&err, "aileron");
+    } else if (status == err_exit(ERR_NOT_FOUND_COMMAND) && launch->agent != NULL && launch->agent->install != NULL &&
+               (!launch->options.detach || launch->detach.starter_fd >= 0)) {
+        fprintf(stderr, "aileron: if %s is not installed: %s\n", launch->agent->name, launch->agent->install);
+    }
+    launch_clear(launch);
+    return status;
+}
+
 static int run(int argc, char **argv)
 {
     struct launch launch = {0};
-    struct err err = {0};
     char **operands;
     size_t count;
     int status;
@@ -317,28 +355,21 @@ static int run(int argc, char **argv)
         return status;
     if (count == 0)
         return applet_usage(&spec, "needs an agent, or -- and a command");
-    plan_init(&launch.plan);
-    launch_session_init(&launch.session);
-    launch.detach.starter_fd = -1;
-    status = launch_run(&launch, operands, count, launch.options.command, &err);
-    if (status < 0) {
-        if (err.code != ERR_USAGE)
-            err.code = ERR_LAUNCH; /* whatever failed, the launch did (design 14) */
-        status = err_print(&err, "aileron");
-    } else if (status == err_exit(ERR_NOT_FOUND_COMMAND) && launch.agent != NULL &&
-               launch.agent->install != NULL && (!launch.options.detach || launch.detach.starter_fd >= 0)) {
-        fprintf(stderr, "aileron: if %s is not installed: %s\n", launch.agent->name, launch.agent->install);
-    }
-    launch_clear(&launch);
-    return status;
+    return launch_whole(&launch, operands, count);
+}
+
+static void take_choice(struct options *options, const struct launch_choice *choice)
+{
+    *options = (struct options){.sandbox = choice->sandbox, .network = choice->network, .image = choice->image,
+                                .build = choice->build, .devcontainer = choice->devcontainer, .command = choice->command};
 }
 
 bool launch_look(const struct launch_choice *choice, char **operands, size_t count, launch_look_fn use, void *arg,
                  struct err *err)
 {
-    struct launch launch = {.options = {.sandbox = choice->sandbox, .network = choice->network, .image = choice->image,
-                                        .build = choice->build, .devcontainer = choice->devcontainer}};
+    struct launch launch = {0};
 
+    take_choice(&launch.options, choice);
     plan_init(&launch.plan);
     launch_session_init(&launch.session);
     launch.home = client_home(err);
@@ -349,6 +380,14 @@ bool launch_look(const struct launch_choice *choice, char **operands, size_t cou
     good = good && use(&view, arg, err);
     launch_clear(&launch);
     return good;
+}
+
+int launch_check(const struct launch_choice *choice, char **operands, size_t count)
+{
+    struct launch launch = {.check = true};
+
+    take_choice(&launch.options, choice);
+    return launch_whole(&launch, operands, count);
 }
 
 static const struct opt_spec *const specs[] = {&spec};

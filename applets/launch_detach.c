@@ -11,15 +11,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { LOOK_MS = 50 /* between two looks at an engine that cannot tell when the agent runs */ };
 
 static bool use_null(int first, int last)
 {
@@ -32,36 +29,29 @@ static bool use_null(int first, int last)
 }
 
 /* Reads a session's id and SUPERVISOR_RUNNING; false where the keeper ended before. */
-static bool await_start(int fd, const struct engine *engine, char id[ULID_LEN + 1])
+static bool await_start(int fd, char id[ULID_LEN + 1])
 {
     size_t len = 0;
+    char byte = 0;
 
-    for (;;) {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        bool look = len == ULID_LEN && engine->running != NULL;
-        int ready = poll(&wait, 1, look ? LOOK_MS : -1);
-        char byte;
-        if (ready < 0 && errno == EINTR)
-            continue;
-        if (ready == 0) {
-            if (engine->running(id))
-                return true;
-            continue;
-        }
-        if (read(fd, &byte, 1) != 1)
+    for (; len <= ULID_LEN; len++) {
+        ssize_t n = read(fd, &byte, 1);
+        while (n < 0 && errno == EINTR)
+            n = read(fd, &byte, 1);
+        if (n != 1)
             return false;
-        if (len == ULID_LEN)
-            return byte == SUPERVISOR_RUNNING;
-        id[len++] = byte;
+        if (len < ULID_LEN)
+            id[len] = byte;
     }
+    return byte == SUPERVISOR_RUNNING;
 }
 
-static int wait_for_keeper(pid_t keeper, int fd, const struct engine *engine)
+static int wait_for_keeper(pid_t keeper, int fd)
 {
     char id[ULID_LEN + 1] = "";
     int status = 0;
 
-    if (await_start(fd, engine, id) && id_valid(id, "")) {
+    if (await_start(fd, id) && id_valid(id, "")) {
         bool good = puts(id) >= 0 && fflush(stdout) == 0 && send(fd, "y", 1, MSG_NOSIGNAL) == 1;
         close(fd);
         if (good)
@@ -77,7 +67,7 @@ static int wait_for_keeper(pid_t keeper, int fd, const struct engine *engine)
     return status != 0 ? status : proc_exit_status(ended);
 }
 
-int launch_detach_start(struct launch_detach *detach, const struct engine *engine, struct err *err)
+int launch_detach_start(struct launch_detach *detach, struct err *err)
 {
     int ends[2];
 
@@ -95,7 +85,7 @@ int launch_detach_start(struct launch_detach *detach, const struct engine *engin
     }
     if (pid > 0) {
         close(ends[1]);
-        return wait_for_keeper(pid, ends[0], engine);
+        return wait_for_keeper(pid, ends[0]);
     }
     close(ends[0]);
     detach->starter_fd = ends[1];
@@ -104,6 +94,16 @@ int launch_detach_start(struct launch_detach *detach, const struct engine *engin
         return -1;
     err_errno(err, ERR_LAUNCH, errno, "cannot open /dev/null");
     return -2;
+}
+
+bool launch_detach_listen(struct launch_detach *detach, const struct engine *engine, struct plan *plan, struct err *err)
+{
+    if (!engine->own_terminal)
+        return true; /* it has the descriptor of one */
+    detach->control_path = file_join(plan->session_dir, SANDBOX_CONTROL_NAME);
+    detach->control_listen_fd = proc_unix_listen(detach->control_path, 0666, err);
+    plan->control_socket = detach->control_listen_fd >= 0;
+    return plan->control_socket;
 }
 
 bool launch_detach_keep(struct launch_detach *detach, const struct plan *plan, int master, struct err *err)
@@ -141,6 +141,8 @@ void launch_detach_end(struct launch_detach *detach, int status)
         const uint8_t *kept = keeper_kept(detach->keeper, &len);
         (void)!file_write_all(STDERR_FILENO, kept, len, &ignored);
     }
+    free(detach->control_path);
+    detach->control_path = NULL;
     keeper_close(detach->keeper, status >= 0 ? status : err_exit(ERR_LAUNCH));
     detach->keeper = NULL;
 }

@@ -5,15 +5,32 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct applet applet_launch, applet_status, applet_doctor, applet_open, applet_approvals, applet_vault,
-    applet_policy, applet_connector, applet_agents, applet_audit, applet_session, applet_sessions, applet_attach,
-    applet_daemon, applet_shim, applet_wait, applet_proxy, applet_worker, applet_page_worker;
+extern const struct applet applet_launch, applet_attach, applet_session, applet_sandbox, applet_agents, applet_status,
+    applet_doctor, applet_open, applet_approvals, applet_vault, applet_policy, applet_connector, applet_audit,
+    applet_daemon, applet_shim, applet_wait, applet_proxy, applet_worker, applet_page_worker, applet_sessions;
 
 const struct applet *const applet_table[] = {
-    &applet_launch,    &applet_attach,   &applet_session,     &applet_status,    &applet_doctor,
-    &applet_open,      &applet_approvals, &applet_vault,      &applet_policy,    &applet_connector,
-    &applet_agents,    &applet_audit,    &applet_daemon,      &applet_shim,      &applet_wait,
-    &applet_proxy,     &applet_worker,   &applet_page_worker, &applet_sessions,  NULL,
+    &applet_launch,
+    &applet_attach,
+    &applet_session,
+    &applet_sandbox,
+    &applet_agents,
+    &applet_status,
+    &applet_doctor,
+    &applet_open,
+    &applet_approvals,
+    &applet_vault,
+    &applet_policy,
+    &applet_connector,
+    &applet_audit,
+    &applet_daemon,
+    &applet_shim,
+    &applet_wait,
+    &applet_proxy,
+    &applet_worker,
+    &applet_page_worker,
+    &applet_sessions,
+    NULL,
 };
 
 const struct applet *applet_find(const char *name)

@@ -119,31 +119,13 @@ static bool usable(const uint8_t *der, size_t len)
     return ret == 0;
 }
 
-/* The base64 of the next CERTIFICATE block at or behind *at, which moves behind it. */
-static bool next_block(struct span *at, struct span *base64)
-{
-    static const char begin[] = "-----BEGIN CERTIFICATE-----", end[] = "-----END CERTIFICATE-----";
-    const char *p = at->len == 0 ? NULL : memmem(at->p, at->len, begin, sizeof begin - 1);
-
-    if (p == NULL)
-        return false;
-    p += sizeof begin - 1;
-    size_t left = at->len - (size_t)(p - at->p);
-    const char *stop = memmem(p, left, end, sizeof end - 1);
-    if (stop == NULL)
-        return false;
-    *base64 = (struct span){p, (size_t)(stop - p)};
-    *at = (struct span){stop, left - base64->len};
-    return true;
-}
-
 bool keystore_write(struct span pem, struct buf *out, struct err *err)
 {
     struct span rest = pem, *blocks = NULL, block;
     size_t count = 0, written = 0;
 
     buf_init(out, KEYSTORE_MAX);
-    while (pem.len <= TRUST_PEM_MAX && count <= TRUST_CERTS_MAX && next_block(&rest, &block)) {
+    while (pem.len <= TRUST_PEM_MAX && count <= TRUST_CERTS_MAX && trust_next_pem(&rest, &block)) {
         blocks = mem_resize(blocks, count + 1, sizeof *blocks);
         blocks[count++] = block;
     }

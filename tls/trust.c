@@ -81,6 +81,21 @@ static const char *find(const char *from, const char *end, const char *word)
     return from >= end ? NULL : memmem(from, (size_t)(end - from), word, strlen(word));
 }
 
+bool trust_next_pem(struct span *at, struct span *base64)
+{
+    const char *end = at->p + at->len, *from = find(at->p, end, begin_line), *stop;
+
+    if (from == NULL)
+        return false;
+    from += strlen(begin_line);
+    stop = find(from, end, end_line);
+    if (stop == NULL)
+        return false;
+    *base64 = (struct span){from, (size_t)(stop - from)};
+    *at = (struct span){stop, (size_t)(end - stop)};
+    return true;
+}
+
 /* Notes the certificate at base64, or counts it as skipped. */
 static void add_entry(struct trust *trust, const char *base64, size_t len, uint8_t *der)
 {

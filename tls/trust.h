@@ -31,6 +31,10 @@ bool trust_add(struct trust *trust, struct span pem, enum trust_text how, struct
 size_t trust_count(const struct trust *trust) NONNULL;
 size_t trust_skipped(const struct trust *trust) NONNULL;
 
+/* The base64 of the next CERTIFICATE block at or behind *at, lines and all; *at moves behind it. False: there is
+ * none. */
+bool trust_next_pem(struct span *at, struct span *base64) MUSTUSE NONNULL;
+
 /* The system's bundle, from the well-known places and never from the environment; out is
  * initialised here (at most TRUST_PEM_MAX). ERR_NOT_FOUND with a hint where there is none. */
 bool trust_system_pem(struct buf *out, struct err *err) MUSTUSE NONNULL;

@@ -1,11 +1,13 @@
-/* What lies on the disk for a session (design 3). Each file is written to a new one and renamed, since a running
- * sandbox sees the directory. It makes no socket and knows no process. */
+/* What lies on the disk for a session (design 3). Each file but one is written to a new one and renamed, since a
+ * running sandbox sees the directory. It makes no socket and knows no process. */
 #include "core/authority/session_folder.h"
 
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/secret.h"
+#include "core/data/json.h"
 #include "tls/keystore.h"
+#include "tls/trust.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PRIVATE_FILE_BYTES = 64 * 1024, TOOLS_BYTES = 16 * 1024 * 1024 };
+enum {
+    PRIVATE_FILE_BYTES = 64 * 1024,
+    TOOLS_BYTES = 16 * 1024 * 1024,
+    POLICY_BYTES = 6 * 1024 * 1024, /* the certificates of tls.ca_file, 4 MiB at most, in JSON */
+    CA_ROOM = 1024                  /* the CA's part of the bundle: a renewed one fits into the place of the old */
+};
 
 /* A directory of exactly this mode, whatever the umask. */
 static bool make_dir(const char *path, mode_t mode, struct err *err)
@@ -49,18 +56,84 @@ static bool write_in(const char *dir, const char *name, mode_t mode, const void 
     return false;
 }
 
+/* The same file, changed where it is: bwrap mounts this one over the system's roots, and a mount would not follow a
+ * rename. What is in front of the roots keeps its length (CA_ROOM), so that of a renewed CA a reader sees the old
+ * one or the new one. */
+static bool write_over(const char *dir, const char *name, const char *text, struct err *err)
+{
+    AUTOFREE char *path = file_join(dir, name);
+    CLEANUP(file_close_ptr) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    size_t len = strlen(text);
+
+    if (fd < 0)
+        return err_errno(err, ERR_IO, errno, "cannot create %s", path);
+    if (!file_write_all(fd, text, len, err))
+        return err_wrap(err, "%s", path);
+    return (fchmod(fd, 0644) == 0 && ftruncate(fd, (off_t)len) == 0) ||
+           err_errno(err, ERR_IO, errno, "cannot write %s", path);
+}
+
+static bool write_json(const char *dir, const char *name, const json_t *json, struct err *err)
+{
+    CLEANUP(buf_clear) struct buf text;
+
+    buf_init(&text, POLICY_BYTES);
+    if (!json_write(json, &text))
+        return err_set(err, ERR_LIMIT, "the certificates of tls.ca_file are larger than %d bytes", POLICY_BYTES);
+    return write_in(dir, name, 0644, text.data, text.len, err);
+}
+
+/* Firefox takes files of one certificate each. */
+static bool write_one(const char *dir, const char *base64, json_t *install, struct err *err)
+{
+    size_t number = json_array_size(install) + 1;
+
+    if (number > SESSION_FIREFOX_MAX)
+        return true;
+    AUTOFREE char *name = mem_printf("ca-extra-%zu.pem", number);
+    AUTOFREE char *pem = mem_printf("-----BEGIN CERTIFICATE-----%s-----END CERTIFICATE-----\n", base64);
+    json_array_append_new(install, json_sprintf("/etc/aileron/%s", name));
+    return write_in(dir, name, 0644, pem, strlen(pem), err);
+}
+
+/* What Chromium and Firefox read of an administrator; neither reads a variable or the system's roots. */
+static bool write_policies(const char *dir, const char *extra, struct err *err)
+{
+    json_t *list = json_array(), *install = json_array();
+    json_t *chromium JSON_AUTO = json_pack("{s:o}", "CACertificates", list);
+    json_t *firefox JSON_AUTO = json_pack("{s:{s:{s:o}}}", "policies", "Certificates", "Install", install);
+    struct span rest = span_of(extra), block;
+    bool good = true;
+
+    while (good && trust_next_pem(&rest, &block)) {
+        AUTOFREE char *lines = mem_strndup(block.p, block.len), *one = mem_alloc(block.len + 1);
+        for (size_t i = 0, len = 0; i < block.len; i++)
+            if (block.p[i] > ' ')
+                one[len++] = block.p[i];
+        json_array_append_new(list, json_string(one)); /* what is no text is no certificate, and left out */
+        good = write_one(dir, lines, install, err);
+    }
+    return good && write_json(dir, "policy-chromium.json", chromium, err) &&
+           write_json(dir, "policy-firefox.json", firefox, err);
+}
+
 bool session_folder_trust(const struct session_folder *folder, struct err *err)
 {
     const char *cert = ca_cert_pem(folder->ca);
+    char room[CA_ROOM + 1] = "";
+    size_t len = strlen(cert);
+
+    memset(room, '\n', len < CA_ROOM ? CA_ROOM - len : 1);
     AUTOFREE char *extra = mem_printf("%s\n%s", cert, folder->added);
-    AUTOFREE char *bundle = mem_printf("%s\n%s", cert, folder->roots);
+    AUTOFREE char *bundle = mem_printf("%s%s%s", cert, room, folder->roots);
     CLEANUP(buf_clear) struct buf keystore;
 
     return keystore_write(span_of(bundle), &keystore, err) &&
-           write_in(folder->dir, "ca.pem", 0644, cert, strlen(cert), err) &&
+           write_in(folder->dir, "ca.pem", 0644, cert, len, err) &&
            write_in(folder->dir, "ca-extra.pem", 0644, extra, strlen(extra), err) &&
-           write_in(folder->dir, "ca-bundle.pem", 0644, bundle, strlen(bundle), err) &&
-           write_in(folder->dir, "ca-bundle.p12", 0644, keystore.data, keystore.len, err);
+           write_over(folder->dir, "ca-bundle.pem", bundle, err) &&
+           write_in(folder->dir, "ca-bundle.p12", 0644, keystore.data, keystore.len, err) &&
+           write_policies(folder->dir, extra, err);
 }
 
 bool session_folder_ca(const struct session_folder *folder, struct err *err)

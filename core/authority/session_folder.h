@@ -7,6 +7,8 @@
 #include "core/data/catalogue.h"
 #include "tls/ca.h"
 
+enum { SESSION_FIREFOX_MAX = 32 }; /* certificates that Firefox is told of: the session's CA, then tls.ca_file's */
+
 struct session_folder {
     const char *dir, *private_dir;
     const struct ca *ca;
@@ -20,7 +22,7 @@ struct session_folder {
 bool session_folder_make(const struct session_folder *folder, struct err *err) MUSTUSE NONNULL;
 /* tools.txt, tools.json and shims/ after a change of the catalogue. */
 bool session_folder_tools(const struct session_folder *folder, struct err *err) MUSTUSE NONNULL;
-/* What programs trust: ca.pem, ca-extra.pem, ca-bundle.pem and ca-bundle.p12. */
+/* What programs trust: ca.pem, ca-extra.pem, ca-bundle.pem and ca-bundle.p12, and policies of browsers. */
 bool session_folder_trust(const struct session_folder *folder, struct err *err) MUSTUSE NONNULL;
 /* That, and the private key. */
 bool session_folder_ca(const struct session_folder *folder, struct err *err) MUSTUSE NONNULL;

@@ -52,6 +52,7 @@ void config_free(struct config *config)
     free(config->sandbox.network);
     free(config->sandbox.image);
     free(config->sandbox.rootfs);
+    config_caches_clear(&config->sandbox.caches);
     free(config->tls.ca_file);
     config_proxy_clear(&config->network.proxy);
     match_texts_free(config->approvals.notify);
@@ -87,8 +88,8 @@ static bool file_from(const struct json_at *at, const char *key, const char *dir
 
 static bool sandbox_from(struct config *config, const struct json_at *root, const char *dir, struct err *err)
 {
-    static const char *const keys[] = {"runtime", "network", "image", "rootfs", "memory", "pids",
-                                       "read_only", NULL};
+    static const char *const keys[] = {"runtime", "network", "image", "rootfs", "memory", "pids", "read_only", "cache",
+                                       NULL};
     static const char *const runtimes[] = {"auto", "docker", "podman", "bwrap", "off"};
     static const char *const networks[] = {"sealed", "open"};
     const char *image = "";
@@ -105,7 +106,8 @@ static bool sandbox_from(struct config *config, const struct json_at *root, cons
         !file_from(&at, "rootfs", dir, &config->sandbox.rootfs, err) ||
         !json_get_bytes(&at, "memory", JSON_MAY, &config->sandbox.memory_bytes, err) ||
         !json_get_int(&at, "pids", JSON_MAY, 8, 4194304, &config->sandbox.pids, err) ||
-        !json_get_bool(&at, "read_only", JSON_MAY, &config->sandbox.read_only, err))
+        !json_get_bool(&at, "read_only", JSON_MAY, &config->sandbox.read_only, err) ||
+        !config_caches_from(&config->sandbox.caches, &at, err))
         return false;
     replace(&config->sandbox.runtime, runtimes[runtime]);
     replace(&config->sandbox.network, networks[network]);

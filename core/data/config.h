@@ -2,6 +2,7 @@
 #ifndef AILERON_DATA_CONFIG_H
 #define AILERON_DATA_CONFIG_H
 
+#include "core/data/config_cache.h"
 #include "core/data/config_proxy.h"
 #include "core/data/json.h"
 #include "core/wire/addr.h"
@@ -59,6 +60,7 @@ struct config {
         uint64_t memory_bytes;
         int64_t pids;
         bool read_only;
+        struct config_caches caches;
     } sandbox;
     struct {
         char *ca_file; /* absolute; NULL: none */

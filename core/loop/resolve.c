@@ -214,6 +214,12 @@ bool resolver_knows(const struct resolver *resolver, struct span name)
     return addr_parse(name, &literal) || is_localhost(name) || resolve_known_host(resolver->known, text, found);
 }
 
+/* RFC 6762 22.1: names of the link, asked of all who are on it, which is not done here; not a name server's to know. */
+static bool is_of_link(struct span name)
+{
+    return span_ends(name, ".local") || span_eqs(name, "local");
+}
+
 /* True: the answer, or the error, is known without asking anyone. */
 static bool known(struct resolve_query *query, struct span name)
 {
@@ -233,6 +239,12 @@ static bool known(struct resolve_query *query, struct span name)
         return true;
     if (is_localhost(name)) {
         err_set(err, ERR_UPSTREAM, "no such host: %s is not in the host's table", query->name);
+        return true;
+    }
+    if (is_of_link(name)) {
+        err_set(err, ERR_UPSTREAM, "no such host: names below .local belong to a link, and no name server is asked for "
+                "%s", query->name);
+        err_hint(err, "give its address in /etc/hosts, or in an entry of upstreams in config.yaml");
         return true;
     }
     const struct resolve_answer *cached = resolve_known_cached(resolver->known, query->name);

@@ -148,9 +148,27 @@ static void on_keys(struct state *state, short typed, short room)
         state->key_at = state->key_len = 0;
 }
 
+/* The first to connect is the supervisor: there is no agent before. Nobody connects after it. */
+static void on_supervisor(struct state *state)
+{
+    struct attend *attend = state->attend;
+    int fd = accept4(attend->control_listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    unlink(attend->control_path);
+    close(attend->control_listen_fd);
+    attend->control_listen_fd = -1;
+    attend->control_fd = fd;
+}
+
 static void on_control(struct state *state)
 {
     uint8_t byte;
+    if (state->attend->control_fd < 0) {
+        on_supervisor(state);
+        return;
+    }
     ssize_t n = recv(state->attend->control_fd, &byte, 1, MSG_DONTWAIT);
 
     if (n == 1 && byte == SUPERVISOR_STOPPED && state->attend->keeper != NULL)
@@ -209,7 +227,7 @@ static void turn(struct state *state)
         {.fd = tty && !behind ? attend->tty->master : -1,
          .events = (short)(POLLIN | (state->key_len > 0 ? POLLOUT : 0))},
         {.fd = tty && state->key_len == 0 && !state->keys_ended ? attend->tty->fd : -1, .events = POLLIN},
-        {.fd = attend->control_fd, .events = POLLIN},
+        {.fd = attend->control_fd >= 0 ? attend->control_fd : attend->control_listen_fd, .events = POLLIN},
         {.fd = attend->hold_fd, .events = POLLIN},
         {.fd = attend->starter_fd, .events = POLLIN},
     };

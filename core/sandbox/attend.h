@@ -15,6 +15,8 @@ struct attend {
     struct keeper *keeper; /* of a detached sandbox: it has the terminal's other end; NULL: the user's has */
     struct guard *guard; /* of the user's terminal, whoever sets its modes */
     int control_fd;     /* our end of the control channel; -1: signals go to the child itself */
+    int control_listen_fd; /* where the supervisor connects to become it (SANDBOX_CONTROL); -1: none */
+    const char *control_path; /* of that; removed when it has connected */
     int hold_fd;        /* readable with end of file when the daemon died; -1: none */
     /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so
      * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up. */

@@ -114,6 +114,7 @@ struct walk {
     struct context_ignores ignores;
     size_t files;
     uint64_t bytes;
+    const char *except; /* relative; NULL: none */
     char path[PATH_BYTES]; /* relative, of what is looked at */
     struct err *err;
 };
@@ -184,7 +185,7 @@ static bool add_entry(struct walk *walk, int dir, const char *name, size_t depth
             add_text(walk, "d", walk->path);
         return add_directory(walk, fd, depth + 1);
     }
-    if (ignored)
+    if (ignored || (walk->except != NULL && strcmp(walk->path, walk->except) == 0))
         return true;
     if (S_ISLNK(st.st_mode)) {
         ssize_t n = readlinkat(dir, name, target, sizeof(target) - 1);
@@ -251,13 +252,16 @@ static bool add_directory(struct walk *walk, int fd, size_t depth)
     return good;
 }
 
-bool context_hash(struct sha256 *hash, const char *context, struct err *err)
+bool context_hash(struct sha256 *hash, const char *context, const char *except, struct err *err)
 {
     struct walk walk = {.hash = hash, .err = err};
     AUTOFREE char *path = file_join(context, ".dockerignore");
     struct buf text;
     struct err reason = {0};
+    size_t len = strlen(context);
 
+    if (strncmp(except, context, len) == 0 && except[len] == '/')
+        walk.except = except + len + 1;
     if (file_read(path, IGNORE_FILE_BYTES, &text, &reason)) {
         context_ignores_parse(&walk.ignores, buf_cstr(&text));
         buf_clear(&text);

@@ -2,7 +2,7 @@
  *
  * It is taken over the Dockerfile's bytes and, where that copies from its context (the words COPY, ADD or --mount), over
  * every file of the context: its name, whether it can be executed, its contents, or where a symlink leads. Not counted:
- * .git, and what .dockerignore leaves out. Of that file's patterns `*`, `**` and `!` are read; one with `?`, `[` or `\`
+ * .git, the dev container's own file (what it says of the build is counted by itself), and what .dockerignore leaves out. Of that file's patterns `*`, `**` and `!` are read; one with `?`, `[` or `\`
  * leaves nothing out. So at worst too much is counted. Times and owners do not count. */
 #ifndef AILERON_SANDBOX_CONTEXT_H
 #define AILERON_SANDBOX_CONTEXT_H
@@ -32,7 +32,8 @@ bool context_ignored(const struct context_ignores *ignores, const char *path) MU
 
 /* Whether a Dockerfile takes anything from its context. */
 bool context_is_used(const char *dockerfile) MUSTUSE NONNULL;
-/* ERR_LIMIT past one of the bounds (the hint: .dockerignore), ERR_IO. No symlink is followed. */
-bool context_hash(struct sha256 *hash, const char *context, struct err *err) MUSTUSE NONNULL;
+/* except: the canonical path of a file that does not count. ERR_LIMIT past one of the bounds (the hint: .dockerignore),
+ * ERR_IO. No symlink is followed. */
+bool context_hash(struct sha256 *hash, const char *context, const char *except, struct err *err) MUSTUSE NONNULL;
 
 #endif

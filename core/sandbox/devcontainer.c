@@ -260,8 +260,10 @@ static bool take_image(struct devcontainer *self, const struct json_at *root, st
                    (json_want_object(&build, err) && take_build(self, &build, "dockerfile", err));
     }
     self->tier = 1;
-    if (!take_image_text(self, root, &taken, err) || taken)
-        return taken;
+    if (!take_image_text(self, root, &taken, err))
+        return false;
+    if (taken)
+        return true;
     if (json_member(root, "build", &build))
         return json_want_object(&build, err) && take_build(self, &build, "dockerfile", err);
     if (json_member(root, "dockerFile", &build))

@@ -1,4 +1,4 @@
-/* Looks at containers by their name and by their labels. It removes nothing. */
+/* Looks at containers by their labels. It removes nothing. */
 #include "core/sandbox/docker_left.h"
 
 #include "core/base/id.h"
@@ -17,22 +17,6 @@ static bool ask(const char *path, int *status, struct doc *doc, struct err *err)
     buf_init(&answer, 0);
     return socket_path != NULL && docker_call(socket_path, "GET", path, status, &answer, err) &&
            json_parse(answer.data, answer.len, DOCKER_ANSWER_BYTES, "docker", ERR_UNAVAILABLE, doc, err);
-}
-
-bool docker_running(const char *session_id)
-{
-    CLEANUP(doc_clear) struct doc doc = {0};
-    AUTOFREE char *path = mem_printf("/containers/aileron-%s/json", session_id);
-    struct json_at state;
-    struct err err = {0};
-    bool present = false, running = false;
-    int status = 0;
-
-    if (!ask(path, &status, &doc, &err) || status != 200)
-        return false;
-    struct json_at root = json_root(&doc);
-    return json_get_object(&root, "State", JSON_NEED, &state, &present, &err) &&
-           json_get_bool(&state, "Running", JSON_NEED, &running, &err) && running;
 }
 
 bool docker_left(const char *home_id, engine_left_fn found, void *arg, struct err *err)

@@ -5,8 +5,10 @@
 #include "core/sandbox/engine.h"
 
 #include "core/base/file.h"
+#include "core/sandbox/bwrap_trial.h"
 #include "core/sandbox/hostroot.h"
 #include "core/sandbox/imageroot.h"
+#include "core/sandbox/imagestore.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,39 +32,10 @@ static unsigned agent_id(unsigned id)
     return id != 0 ? id : AGENT_ID;
 }
 
-static char *find_bwrap(void)
-{
-    const char *path = getenv("PATH");
-
-    return proc_which("bwrap", path != NULL ? path : SANDBOX_PATH);
-}
-
-static bool probe(struct err *err)
-{
-    AUTOFREE char *path = find_bwrap();
-    struct stat st;
-    char text[32] = "";
-
-    if (path == NULL) {
-        err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
-        return err_hint(err, "Install the package bubblewrap");
-    }
-    /* A setuid bwrap needs no user namespaces of ours; any other does. */
-    CLEANUP(file_close_ptr) int fd = open("/proc/sys/user/max_user_namespaces", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, "0\n") == 0 &&
-        (stat(path, &st) != 0 || (st.st_mode & S_ISUID) == 0)) {
-        err_set(err, ERR_UNAVAILABLE, "this host forbids user namespaces");
-        return err_hint(err, "Raise user.max_user_namespaces with sysctl");
-    }
-    return true;
-}
-
 static bool prepare(struct plan *plan, struct err *err)
 {
-    if (geteuid() != 0 || plan->uid == 0) {
-        plan->root = plan->rootfs != NULL ? mem_strdup(plan->rootfs) : NULL;
-        return true;
-    }
+    if (geteuid() != 0 || plan->uid == 0)
+        return plan->rootfs == NULL || imagestore_open(plan, err);
     err_set(err, ERR_LAUNCH, "the workspace belongs to user %u, whose files bwrap cannot write for root",
             (unsigned)plan->uid);
     return err_hint(err, "Launch as that user, or use --sandbox=docker");
@@ -169,6 +142,8 @@ static bool add_mounts(const struct plan *plan, struct buf *args)
     /* An image has its own programs, under any engine. */
     for (size_t i = 0; host && good && i < plan->expose_count; i++)
         good = add(args, "--ro-bind", plan->expose[i], plan->expose[i]);
+    for (size_t i = 0; good && i < plan->cache_count; i++)
+        good = add(args, "--bind", plan->caches[i].source, plan->caches[i].place);
     return good && add(args, "--bind", plan->workspace, SANDBOX_WORKSPACE) &&
            (!host || add(args, "--remount-ro", "/etc", NULL)) && add(args, "--remount-ro", "/", NULL) &&
            add(args, "--chdir", SANDBOX_WORKSPACE, NULL);
@@ -183,8 +158,8 @@ static bool add_namespaces(struct buf *args)
             add(args, "--cap-add", "CAP_SETFCAP", NULL);
 }
 
-/* What the image says its programs need. In bwrap's own environment LD_PRELOAD would be obeyed on the host: it sets them
- * for what it starts. */
+/* What the image says its programs need. In bwrap's own environment LD_PRELOAD would be obeyed on the host: bwrap sets
+ * them for what it starts. */
 static bool add_image_environment(const struct plan *plan, struct engine_run *run, struct buf *args, struct err *err)
 {
     bool good = true;
@@ -242,7 +217,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     int args_fd;
 
     buf_init(&args, ARGS_BYTES);
-    run->path = find_bwrap();
+    run->path = bwrap_find();
     run->own_session = true;
     if (run->path == NULL)
         return err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
@@ -260,7 +235,8 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
 
 const struct engine engine_bwrap = {
     .name = "bwrap",
-    .probe = probe,
+    .find = bwrap_key,
+    .try = bwrap_try,
     .prepare = prepare,
     .build = build,
 };

@@ -89,7 +89,9 @@ bool env_name_valid(const char *name)
 /* What a sandbox's program gets. Kind R of the certificate variables replaces a program's roots and gets the bundle,
  * kind A adds to them and gets what is not public: the session's CA and tls.ca_file's. tests/clients asserts for each
  * program which of them it obeys. Proxies in both cases: curl reads http_proxy in lower case only, others in upper
- * case only. */
+ * case only. Not set, since what is here serves the same programs: SSL_CERT_DIR (OpenSSL, Go, rustls and uv read it
+ * besides SSL_CERT_FILE, and an image's own may stay), NODE_USE_SYSTEM_CA, DENO_TLS_CA_STORE and UV_SYSTEM_CERTS (they
+ * choose the system's store, which has no more), CLOUDSDK_PROXY_* and CARGO_HTTP_PROXY (both read HTTPS_PROXY). */
 static const struct env_row {
     const char *name, *value;
     bool sealed_only;
@@ -100,8 +102,6 @@ static const struct env_row {
     {"https_proxy", SANDBOX_PROXY_URL, false},
     {"ALL_PROXY", SANDBOX_PROXY_URL, false},
     {"all_proxy", SANDBOX_PROXY_URL, false},
-    {"NO_PROXY", "localhost,127.0.0.1,::1", false},
-    {"no_proxy", "localhost,127.0.0.1,::1", false},
     {"NODE_USE_ENV_PROXY", "1", false},
     /* R */
     {"SSL_CERT_FILE", SANDBOX_BUNDLE, false},      /* OpenSSL and what is built on it, Go, rustls, uv */
@@ -148,6 +148,36 @@ static bool add_java_options(struct env *env)
                                      java_options);
 
     return env_set(env, JAVA_OPTIONS, both);
+}
+
+static bool has_word(const char *list, const char *word)
+{
+    struct span rest = span_of(list), entry;
+
+    while (span_cut(&rest, ',', &entry))
+        if (span_eqs(span_trim(entry), word))
+            return true;
+    return false;
+}
+
+/* Whom programs reach without the proxy: the sandbox itself, behind what an image or an agent's file says. That leads
+ * nowhere else: in a sealed sandbox the connection is captured by its name. */
+static bool add_no_proxy(struct env *env)
+{
+    static const char *const names[] = {"NO_PROXY", "no_proxy"}, *const own[] = {"localhost", "127.0.0.1", "::1"};
+    CLEANUP(buf_clear) struct buf list;
+    bool good = true;
+
+    buf_init(&list, ENV_VALUE_MAX);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const char *value = env_get(env, names[i]);
+        if (value != NULL && value[0] != '\0' && strcmp(value, buf_cstr(&list)) != 0)
+            good = buf_printf(&list, "%s%s", list.len > 0 ? "," : "", value) && good;
+    }
+    for (size_t i = 0; i < COUNT(own); i++)
+        if (!has_word(buf_cstr(&list), own[i]))
+            good = buf_printf(&list, "%s%s", list.len > 0 ? "," : "", own[i]) && good;
+    return good && env_set(env, names[0], buf_cstr(&list)) && env_set(env, names[1], buf_cstr(&list));
 }
 
 /* git has HTTP/1.1 by its configuration, which it also takes from the environment. Over HTTP/2 its large pushes hang
@@ -203,6 +233,8 @@ void env_add_terminal(struct env *env, char *const *host)
 
 bool env_apply_sandbox(struct env *env, const struct env_sandbox *sandbox, struct err *err)
 {
+    /* The resolver's: every name has an address here, so that the first one that it makes of a name would be taken. */
+    static const char *const renaming[] = {"LOCALDOMAIN", "RES_OPTIONS", "HOSTALIASES"};
     bool good = true;
     const char *image_path = sandbox->image_path;
 
@@ -212,7 +244,11 @@ bool env_apply_sandbox(struct env *env, const struct env_sandbox *sandbox, struc
     if (image_path == NULL || image_path[0] == '\0')
         image_path = SANDBOX_PATH;
     AUTOFREE char *path = mem_printf("%s:%s:%s", SANDBOX_SHIMS, SANDBOX_BIN, image_path);
-    good = env_set(env, "PATH", path) && add_java_options(env) && add_git_config(env) && good;
+    good = env_set(env, "PATH", path) && add_java_options(env) && add_git_config(env) && add_no_proxy(env) &&
+           good;
+    if (sandbox->sealed)
+        for (size_t i = 0; i < COUNT(renaming); i++)
+            env_unset(env, renaming[i]);
     good = env_set(env, "AILERON_TOKEN", sandbox->token) && good;
     good = env_set(env, "USER", sandbox->user) && good;
     good = env_set(env, "LOGNAME", sandbox->user) && good;

@@ -9,6 +9,7 @@
 
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/sandbox/anchor.h"
 #include "core/sandbox/layout.h"
 #include "core/sandbox/plan.h"
 
@@ -161,6 +162,26 @@ static bool etc_is_hidden(const char *name)
     return false;
 }
 
+static bool add_etc_entry(const char *root, const char *name, struct buf *args);
+
+/* A directory that gets something of ours below it, made anew of links, as /etc itself is. */
+static bool add_etc_directory(const char *root, const char *name, struct buf *args)
+{
+    AUTOFREE char *path = mem_printf("%s/etc/%s", root, name);
+    AUTOFREE char *place = mem_printf("/etc/%s", name);
+    bool good = hostroot_arg(args, "--perms") && add3(args, "0755", "--dir", place);
+    DIR *dir = opendir(path);
+
+    for (struct dirent *entry; good && dir != NULL && (entry = readdir(dir)) != NULL;) {
+        AUTOFREE char *below = mem_printf("%s/%s", name, entry->d_name);
+        good = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+               add_etc_entry(root, below, args);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return good;
+}
+
 /* One entry of /etc: a symlink of the host's again, or one into the bind; hidden entries are covered there. */
 static bool add_etc_entry(const char *root, const char *name, struct buf *args)
 {
@@ -176,7 +197,34 @@ static bool add_etc_entry(const char *root, const char *name, struct buf *args)
         return S_ISDIR(st.st_mode) ? add3(args, "--tmpfs", bound, "--remount-ro") && hostroot_arg(args, bound)
                                    : add3(args, "--ro-bind", "/dev/null", bound);
     }
+    if (anchor_below(place) && target == NULL && stat(path, &st) == 0 && others_enter(&st))
+        return add_etc_directory(root, name, args);
     return add3(args, "--symlink", target != NULL ? target : bound, place);
+}
+
+/* Where the root has the file itself, or no directory of its own on the way, it stays so. */
+static bool add_anchor(const char *root, const struct anchor *anchor, struct buf *args)
+{
+    AUTOFREE char *path = mem_printf("%s%s", root, anchor->place);
+    AUTOFREE char *directory = mem_strndup(anchor->place, (size_t)(strrchr(anchor->place, '/') - anchor->place));
+    struct stat st;
+
+    for (char *slash = path + strlen(root) + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+        *slash = '\0';
+        if (lstat(path, &st) == 0 ? !others_enter(&st) : errno != ENOENT)
+            return true;
+    }
+    return lstat(path, &st) == 0 || (hostroot_arg(args, "--perms") && add3(args, "0755", "--dir", directory) &&
+                                     add3(args, "--symlink", anchor->target, anchor->place));
+}
+
+bool hostroot_add_policies(const char *root, struct buf *args)
+{
+    bool good = true;
+
+    for (size_t i = 0; good && i < ANCHOR_COUNT; i++)
+        good = anchor_table[i].distribution || add_anchor(root, &anchor_table[i], args);
+    return good;
 }
 
 static bool add_etc(const char *root, struct buf *args, struct err *err)
@@ -203,7 +251,7 @@ static bool add_etc(const char *root, struct buf *args, struct err *err)
             good = too_long(err);
     if (dir != NULL)
         closedir(dir);
-    return good;
+    return good && (hostroot_add_policies(root, args) || too_long(err));
 }
 
 /* The kernel's own settings. Whether they can be written goes by the host's user id, not by capabilities: for a

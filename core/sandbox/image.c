@@ -52,7 +52,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool add_build(struct sha256 *hash, const struct devcontainer *dev, struct err *err)
+static bool add_build(struct sha256 *hash, const struct devcontainer *dev, const char *own_file, struct err *err)
 {
     struct buf text;
 
@@ -68,7 +68,7 @@ static bool add_build(struct sha256 *hash, const struct devcontainer *dev, struc
     qsort(args, dev->args.count, sizeof(*args), by_text); /* their order in the file changes nothing */
     for (size_t i = 0; i < dev->args.count; i++)
         add_text(hash, args[i]);
-    return !used || context_hash(hash, dev->context, err);
+    return !used || context_hash(hash, dev->context, own_file, err);
 }
 
 char *image_tag(const struct devcontainer *dev, bool *named, struct err *err)
@@ -81,12 +81,13 @@ char *image_tag(const struct devcontainer *dev, bool *named, struct err *err)
     *named = dev->dockerfile == NULL && dev->features == NULL;
     if (*named)
         return NULL;
+    AUTOFREE char *own_file = file_join(dev->workspace, dev->file);
     sha256_init(&hash);
     add_text(&hash, dev->image);
     add_text(&hash, dev->features);
     /* A feature may be a directory beside the file. */
-    if ((dev->dockerfile != NULL && !add_build(&hash, dev, err)) ||
-        (dev->features != NULL && strcmp(dev->dir, dev->workspace) != 0 && !context_hash(&hash, dev->dir, err)))
+    if ((dev->dockerfile != NULL && !add_build(&hash, dev, own_file, err)) ||
+        (dev->features != NULL && strcmp(dev->dir, dev->workspace) != 0 && !context_hash(&hash, dev->dir, own_file, err)))
         return NULL;
     sha256_end(&hash, digest);
     text_hex(digest, HASH_BYTES, hex);

@@ -7,6 +7,8 @@
 #define SANDBOX_SHIMS "/opt/aileron/shims"
 #define SANDBOX_RUN "/run/aileron" /* the session's directory, read-only */
 #define SANDBOX_SOCKET SANDBOX_RUN "/session.sock"
+#define SANDBOX_CONTROL_NAME "control.sock" /* there until the supervisor has connected: before any agent runs */
+#define SANDBOX_CONTROL SANDBOX_RUN "/" SANDBOX_CONTROL_NAME
 #define SANDBOX_TOKEN SANDBOX_RUN "/token"
 #define SANDBOX_ETC "/etc/aileron" /* the same directory */
 #define SANDBOX_CA SANDBOX_ETC "/ca.pem"

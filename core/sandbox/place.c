@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/sandbox/anchor.h"
 #include "core/sandbox/privilege.h"
 
 #include <errno.h>
@@ -151,11 +152,30 @@ static void own_volumes(const struct place *place)
     }
 }
 
+/* An engine makes the directories above a mount, for root: ~/.cache of ~/.cache/pip would be closed to the agent. */
+static void give_parents(const struct place *place, const char *cache)
+{
+    size_t home = strlen(SANDBOX_HOME);
+    struct stat st;
+
+    if (strncmp(cache, SANDBOX_HOME "/", home + 1) != 0)
+        return;
+    for (size_t at = home + 1; cache[at] != '\0'; at++) {
+        AUTOFREE char *above = cache[at] == '/' ? mem_strndup(cache, at) : NULL;
+        if (above != NULL && lstat(above, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
+            lchown(above, place->uid, place->gid) != 0)
+            return;
+    }
+}
+
 void place_prepare(const struct place *place)
 {
     if (place->nest || getpid() != 1)
         return; /* made of the host, complete; or not a sandbox of its own at all */
     add_roots();
+    CLEANUP(file_close_ptr) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root >= 0)
+        anchor_make_all(root);
     mode_t mask = umask(0);
     mkdir("/tmp", 01777);
     mkdir("/home", 0755);
@@ -164,6 +184,8 @@ void place_prepare(const struct place *place)
     /* Made by the engine for the mount of the workspace, or the image's own. */
     if (chown(SANDBOX_HOME, place->uid, place->gid) != 0)
         return;
+    for (size_t i = 0; i < place->spec->cache_count; i++)
+        give_parents(place, place->spec->caches[i]);
     if (place->uid == 0)
         return;
     own_volumes(place);

@@ -21,8 +21,8 @@ bool place_find(const struct supervisor_spec *spec, struct place *out, struct er
  * /etc/passwd where the image has none. What cannot be made (a read-only root) is left out: the agent may do
  * without. */
 void place_prepare(const struct place *place) NONNULL;
-/* Whether an id has an entry in the text of a passwd or group file: programs ask for their own name (node's os.userInfo,
- * ssh, git). */
+/* Whether an id has an entry in the text of a passwd or group file: programs ask for their own name (node's
+ * os.userInfo, ssh, git). */
 bool place_has_entry(const char *text, unsigned id) NONNULL;
 /* With the agent's own rights: the directory is there and can be written to. */
 bool place_check(const struct place *place, struct err *err) MUSTUSE NONNULL;

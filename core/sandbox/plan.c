@@ -27,6 +27,14 @@ static void free_words(char **words, size_t count)
         free(words[i]);
 }
 
+void plan_clear_command(struct plan *plan)
+{
+    free_words(plan->command, plan->command_count);
+    free(plan->command);
+    plan->command = NULL;
+    plan->command_count = 0;
+}
+
 void plan_clear(struct plan *plan)
 {
     char **owned[] = {&plan->self_exe,   &plan->aileron_home, &plan->user_home, &plan->workspace,
@@ -37,10 +45,13 @@ void plan_clear(struct plan *plan)
         free(*owned[i]);
         *owned[i] = NULL;
     }
-    free_words(plan->command, plan->command_count);
-    free(plan->command);
+    plan_clear_command(plan);
     free_words(plan->expose, plan->expose_count);
     plan_drop_project(plan);
+    for (size_t i = 0; i < plan->cache_count; i++) {
+        free(plan->caches[i].source);
+        free(plan->caches[i].place);
+    }
     env_clear(&plan->env);
     env_clear(&plan->image_env);
     plan_init(plan);
@@ -273,9 +284,9 @@ bool plan_add_mount(struct plan *plan, const char *source, const char *place, bo
         return err_set(err, ERR_LIMIT, "more than %d mounts", PLAN_MOUNTS_MAX);
     if (!volume) {
         if (!look_at(source, &st))
-            return err_errno(err, ERR_LAUNCH, errno, "cannot mount %s", source);
+            return err_errno(err, ERR_CONFIG, errno, "cannot mount %s", source);
         if (!S_ISDIR(st.st_mode) || !plan_path_within(source, plan->workspace))
-            return err_set(err, ERR_LAUNCH, "%s is no directory of the workspace", source);
+            return err_set(err, ERR_CONFIG, "%s is no directory of the workspace", source);
         mount.dev = st.st_dev;
         mount.ino = st.st_ino;
     }

@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/sandbox/env.h"
+#include "core/sandbox/facts.h"
 #include "core/sandbox/layout.h"
 
 #include <sys/types.h>
@@ -13,7 +14,8 @@ enum {
     PLAN_COMMAND_MAX = 4096, /* words of a command */
     PLAN_EXPOSE_MAX = 32,    /* paths an agent's file exposes */
     PLAN_MOUNTS_MAX = 16,    /* mounts of a project's file */
-    PLAN_PLACE_DEPTH = 3     /* components of where they go */
+    PLAN_PLACE_DEPTH = 3,    /* components of where they go */
+    PLAN_CACHES_MAX = 16     /* CONFIG_CACHES_MAX */
 };
 
 enum plan_network { PLAN_SEALED, PLAN_OPEN };
@@ -28,6 +30,10 @@ struct plan_mount {
     ino_t ino;
 };
 
+struct plan_cache {
+    char *source; /* on this host */
+    char *place;  /* in the sandbox: below the agent's home, never the workspace */
+};
 struct plan {
     char *self_exe;    /* our own executable on the host */
     char *aileron_home; /* never mounted */
@@ -38,14 +44,17 @@ struct plan {
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
     char *home_id;     /* of AILERON_HOME, for the label of a container */
-    char *image;       /* docker; NULL: none was named */
+    char *image;       /* docker, podman; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
-    char *root;        /* the directory that the engine's prepare made of it, or it itself */
+    char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
     struct env image_env; /* the variables that it says its programs need */
+    struct engine_facts facts; /* of the engine that was chosen */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
     char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */
     size_t expose_count;
+    struct plan_cache caches[PLAN_CACHES_MAX]; /* mounted read-write */
+    size_t cache_count;
     struct env env;    /* for the agent: sentinels, the agent file's own; values never reach an argv */
     /* Variables of a project's file, which is under the agent's pen: nothing secret, and never in the environment of an
      * engine's own process (CONTAINERS_CONF, GODEBUG, ...). What env has goes before them. */
@@ -65,6 +74,7 @@ struct plan {
     bool detached;         /* nobody's terminal: whoever attaches has one */
     bool tty;              /* standard input and output are a terminal */
     int control_fd;        /* the supervisor's end of the control channel, or -1 */
+    bool control_socket;   /* the engine passes no descriptors: the supervisor connects to SANDBOX_CONTROL */
     uint16_t capture_ports[SANDBOX_CAPTURE_PORTS_MAX];
     size_t capture_count;  /* 0: the supervisor's default, 80 and 443 */
 };
@@ -97,6 +107,7 @@ bool plan_add_mount(struct plan *plan, const char *source, const char *place, bo
 void plan_drop_project(struct plan *plan) NONNULL;
 /* Copies the words. */
 bool plan_set_command(struct plan *plan, char *const *words, size_t count, struct err *err) MUSTUSE NONNULL;
+void plan_clear_command(struct plan *plan) NONNULL;
 /* Whether `path` is `dir` or lies in it; both canonical. */
 bool plan_path_within(const char *path, const char *dir) NONNULL;
 

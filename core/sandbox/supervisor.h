@@ -35,6 +35,8 @@ struct supervisor_spec {
     uint16_t ports[SANDBOX_CAPTURE_PORTS_MAX];
     size_t port_count;    /* 0: 80 and 443 */
     const char *run_dir;  /* NULL: /run/aileron */
+    const char *const *caches; /* mounted below the agent's home; what the engine made above them becomes the agent's */
+    size_t cache_count;
 };
 
 /* Returns the exit status of the sandbox: the agent's own (128+n for a signal); 125, 126, 127 for what went

@@ -192,6 +192,68 @@ static void test_git_config(void **state)
     env_clear(&env);
 }
 
+static void applied_no_proxy(const char *upper, const char *lower, const char *want)
+{
+    struct env_sandbox sandbox = {.token = "t0k", .user = "agent", .sealed = true};
+    struct env env = {0};
+    struct err err = {0};
+
+    if (upper != NULL)
+        env_set(&env, "NO_PROXY", upper);
+    if (lower != NULL)
+        env_set(&env, "no_proxy", lower);
+    for (int twice = 0; twice < 2; twice++) {
+        assert_true(env_apply_sandbox(&env, &sandbox, &err));
+        assert_string_equal(env_get(&env, "NO_PROXY"), want);
+        assert_string_equal(env_get(&env, "no_proxy"), want);
+    }
+    env_clear(&env);
+}
+
+/* What an image or an agent's file says is kept, in both cases; what is the sandbox's own is behind it, once. */
+static void test_no_proxy(void **state)
+{
+    struct env_sandbox sandbox = {.token = "t0k", .user = "agent", .sealed = true};
+    struct env env = {0};
+    struct err err = {0};
+
+    (void)state;
+    applied_no_proxy(NULL, NULL, "localhost,127.0.0.1,::1");
+    applied_no_proxy("", "", "localhost,127.0.0.1,::1");
+    applied_no_proxy("a.test,.b.test", NULL, "a.test,.b.test,localhost,127.0.0.1,::1");
+    applied_no_proxy(NULL, "*", "*,localhost,127.0.0.1,::1");
+    applied_no_proxy("a.test", "a.test", "a.test,localhost,127.0.0.1,::1");
+    applied_no_proxy("a.test", "b.test", "a.test,b.test,localhost,127.0.0.1,::1");
+    applied_no_proxy("127.0.0.1, ::1 ,localhost.test", NULL, "127.0.0.1, ::1 ,localhost.test,localhost");
+    AUTOFREE char *large = mem_alloc(ENV_VALUE_MAX);
+    memset(large, 'x', ENV_VALUE_MAX - sizeof("NO_PROXY="));
+    assert_true(env_set(&env, "NO_PROXY", large));
+    assert_false(env_apply_sandbox(&env, &sandbox, &err));
+    assert_non_null(strstr(err.message, "the environment is too large"));
+    assert_false(env_name_reserved("NO_PROXY")); /* an agent's file may name more */
+    env_clear(&env);
+}
+
+/* A search list would give every name another one, since every name has an address. */
+static void test_no_search_list(void **state)
+{
+    struct env_sandbox sandbox = {.token = "t0k", .user = "agent", .sealed = true};
+    struct env env = {0};
+    struct err err = {0};
+
+    (void)state;
+    env_set(&env, "LOCALDOMAIN", "corp.test");
+    env_set(&env, "RES_OPTIONS", "ndots:5");
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_null(env_get(&env, "LOCALDOMAIN"));
+    assert_null(env_get(&env, "RES_OPTIONS"));
+    env_set(&env, "LOCALDOMAIN", "corp.test");
+    sandbox.sealed = false;
+    assert_true(env_apply_sandbox(&env, &sandbox, &err));
+    assert_string_equal(env_get(&env, "LOCALDOMAIN"), "corp.test");
+    env_clear(&env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_add_all_skips_what_is_malformed), cmocka_unit_test(test_names),
         cmocka_unit_test(test_terminal_only), cmocka_unit_test(test_table),
         cmocka_unit_test(test_java_options), cmocka_unit_test(test_git_config),
+        cmocka_unit_test(test_no_proxy), cmocka_unit_test(test_no_search_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,6 +194,43 @@ static void test_path(void **state)
     assert_string_equal(none, "");
 }
 
+/* The browsers' policies: a directory of the host's is made anew with what it has; what is not to be opened stays. */
+static void test_policies(void **state)
+{
+    (void)state;
+    make_dir("/etc/chromium", 0755);
+    make_file("/etc/chromium/master_preferences", 0644);
+    make_dir("/etc/chromium/policies", 0755);
+    make_dir("/etc/chromium/policies/managed", 0755);
+    make_file("/etc/chromium/policies/managed/theirs.json", 0644);
+    make_link("theirs.json", "/etc/chromium/policies/managed/link.json");
+    make_dir("/etc/opt", 0755);
+    make_dir("/etc/opt/other", 0755);
+    make_dir("/etc/opt/chrome", 0700);
+    make_link("chrome", "/etc/opt/edge");
+    make_dir("/etc/firefox", 0755);
+    make_dir("/etc/firefox/policies", 0755);
+    make_file("/etc/firefox/policies/policies.json", 0644);
+    AUTOFREE char *args = build();
+
+    wants(args, "\n--perms\n0755\n--dir\n/etc/chromium\n");
+    wants(args, "\n--symlink\n/.etc/chromium/master_preferences\n/etc/chromium/master_preferences\n");
+    wants(args, "\n--symlink\n/.etc/chromium/policies/managed/theirs.json\n"
+                "/etc/chromium/policies/managed/theirs.json\n");
+    wants(args, "\n--symlink\ntheirs.json\n/etc/chromium/policies/managed/link.json\n");
+    wants(args, "\n--symlink\n/etc/aileron/policy-chromium.json\n/etc/chromium/policies/managed/aileron.json\n");
+    wants(args, "\n--symlink\n/.etc/opt/other\n/etc/opt/other\n");
+    wants(args, "\n--perms\n0755\n--dir\n/etc/opt/chrome_for_testing/policies/managed\n--symlink\n"
+                "/etc/aileron/policy-chromium.json\n/etc/opt/chrome_for_testing/policies/managed/aileron.json\n");
+    wants(args, "\n--symlink\n/.etc/opt/chrome\n/etc/opt/chrome\n");
+    wants(args, "\n--symlink\nchrome\n/etc/opt/edge\n");
+    has_not(args, "/etc/opt/chrome/policies");
+    has_not(args, "/etc/opt/edge/policies");
+    wants(args, "\n--symlink\n/.etc/firefox/policies/policies.json\n/etc/firefox/policies/policies.json\n");
+    has_not(args, "policy-firefox.json");
+    has_not(args, "ca-certificates");
+}
+
 static bool builds(const char *other)
 {
     struct err err = {0};
@@ -264,7 +301,8 @@ static void test_room_for_mounts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_root), cmocka_unit_test(test_too_deep), cmocka_unit_test(test_path),
+        cmocka_unit_test(test_root), cmocka_unit_test(test_policies), cmocka_unit_test(test_too_deep),
+        cmocka_unit_test(test_path),
         cmocka_unit_test(test_etc_bounds),
         cmocka_unit_test(test_room_for_mounts),
     };

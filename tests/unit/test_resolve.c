@@ -239,6 +239,8 @@ static void test_hosts_table(void **state)
     assert_addr(&result.addrs[0], "10.0.0.9:443");
     result = resolve("other.localhost");
     assert_int_equal(result.code, ERR_UPSTREAM);
+    result = resolve("printer.local");
+    assert_int_equal(result.code, ERR_UPSTREAM);
     assert_int_equal(asked, 0); /* none of these is anyone else's business */
 }
 
