@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/sandbox/env.h"
+#include "core/sandbox/facts.h"
 #include "core/sandbox/layout.h"
 
 #include <sys/types.h>
@@ -43,10 +44,11 @@ struct plan {
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
     char *home_id;     /* of AILERON_HOME, for the label of a container */
-    char *image;       /* docker; NULL: none was named */
+    char *image;       /* docker, podman; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
     char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
     struct env image_env; /* the variables that it says its programs need */
+    struct engine_facts facts; /* of the engine that was chosen */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
     char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */
