@@ -1,15 +1,18 @@
 /* `aileron-proxy run`: the supervisor's command line. An engine starts it as pid 1 of a sandbox; a person has no
- * use for it. */
+ * use for it. `aileron-proxy try` is for the engine's probe. */
 #include "applets/applet.h"
 
 #include "core/base/proc.h"
 #include "core/base/text.h"
 #include "core/sandbox/capture.h"
+#include "core/sandbox/privilege.h"
 #include "core/sandbox/supervisor.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { TRY_ID = 1000 };
 
 struct options {
     const char *uid, *gid, *cwd, *workspace, *capture, *control;
@@ -134,8 +137,27 @@ static int run(int argc, char **argv)
     return supervisor_run(&spec);
 }
 
-static const struct applet_verb verbs[] = {{"run", &run_spec, run}};
-static const struct opt_spec *const specs[] = {&run_spec};
+static const struct opt_spec try_spec = {
+    .command = "aileron-proxy try",
+    .synopsis = "",
+    .summary = "See whether an agent could get its user's id in this sandbox.",
+};
+
+static int try(int argc, char **argv)
+{
+    struct { bool none; } options = {0};
+    struct err err = {0};
+    char **operands;
+    size_t count;
+    int status;
+
+    if (!applet_parse(&try_spec, argc, argv, &options, &operands, &count, &status))
+        return status;
+    return privilege_nest(TRY_ID, TRY_ID, 0, &err) ? 0 : err_print(&err, "aileron");
+}
+
+static const struct applet_verb verbs[] = {{"run", &run_spec, run}, {"try", &try_spec, try}};
+static const struct opt_spec *const specs[] = {&run_spec, &try_spec};
 
 extern const struct applet applet_proxy;
 

@@ -248,10 +248,11 @@ static int run_plan(int argc, char **argv)
 /* ---- build ---- */
 
 /* Of engines that nobody named, the first that works. */
-static const struct engine *builder(const char *name, struct err *err)
+static const struct engine *builder(const char *name, struct plan *plan, struct err *err)
 {
     char why[512];
-    const struct engine *engine = engine_choose(name != NULL ? name : "auto", true, why, sizeof(why), err);
+    const struct engine *engine = engine_choose(name != NULL ? name : "auto", true, plan->aileron_home, &plan->facts,
+                                                why, sizeof(why), err);
 
     if (engine != NULL && engine->image_command == NULL) {
         err_set(err, ERR_UNAVAILABLE, "no engine that builds images can be used%s%s", why[0] != '\0' ? ": " : "", why);
@@ -274,7 +275,7 @@ static bool build_image(const struct launch_view *view, void *arg, struct err *e
     } else if (options->choice.image != NULL) {
         return err_set(err, ERR_USAGE, "--image names an image that is there; nothing is built");
     } else {
-        const struct engine *engine = builder(options->choice.sandbox, err);
+        const struct engine *engine = builder(options->choice.sandbox, view->plan, err);
         if (engine == NULL || !image_build_base(engine, view->plan, err))
             return false;
         puts(IMAGE_BASE);
