@@ -182,9 +182,10 @@ static size_t deeper(size_t depth, const char *place)
     return own > depth ? own : depth;
 }
 
-/* Where pid 1 is started from. A mount goes where the image's symbolic links lead, and the image may be the agent's work
- * as what is mounted is: a volume on top of our own program would be pid 1, with its privileges. The engines mount what
- * has fewer components first, so ours is there once more with more of them than any other, and comes last. */
+/* Where pid 1 is started from. A mount goes where the image's symbolic links lead, and the image may be the agent's
+ * work as what is mounted is: a volume on top of our own program would be pid 1, with its privileges. The engines
+ * mount what has fewer components first, so ours is there once more with more of them than any other, and comes last.
+ * */
 static char *entry_place(const struct plan *plan)
 {
     CLEANUP(buf_clear) struct buf place = {0};
