@@ -165,12 +165,11 @@ static bool build_features(const struct engine *engine, const struct plan *plan,
     CLEANUP(file_close_ptr) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     const char *path = getenv("PATH");
 
-    for (size_t i = 0; i < dev->note_count; i++)
-        if (strcmp(dev->notes[i].key, "initializeCommand") == 0) {
-            err_set(err, ERR_LAUNCH, "%s has features and an initializeCommand, which would be run on this host",
-                    dev->file);
-            return err_hint(err, "Take one of them out, or name an image in customizations.aileron.image");
-        }
+    if (dev->on_host != NULL) {
+        err_set(err, ERR_LAUNCH, "%s has features, and for them the program devcontainer would %s", dev->file,
+                dev->on_host);
+        return err_hint(err, "Take one of the two out, or name an image in customizations.aileron.image");
+    }
     if (!engine->image_command(plan, &run, err))
         return false;
     AUTOFREE char *builder = run.path;

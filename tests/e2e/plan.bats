@@ -306,9 +306,15 @@ SH
     tag=$(image)
     echo x > .devcontainer/feature/install.sh
     [ "$(image)" != "$tag" ]
-    dev '"image": "scratch", "features": { "a": {} }, "initializeCommand": "true"'
-    PATH=$WORLD/tools:$PATH run --separate-stderr -125 aileron launch --sandbox=docker -- sh -c :
-    grep -q 'initializeCommand, which would be run on this host' <<< "$stderr"
+    # It reads the file by itself, and would do what we do not.
+    for odd in '"initializeCommand": "true"' '"build": { "dockerfile": "Dockerfile", "options": ["--secret=id=x,src=/etc/shadow"] }' \
+        '"name": "Plan Test ${localEnv:HOME}"' '"containerEnv": { "A": "\u0024{env:HOME}" }'; do
+        printf '{ "image": "scratch", "features": { "a": {} }, %s }\n' "$odd" > .devcontainer/devcontainer.json
+        [ "${odd#*dockerfile}" = "$odd" ] || sed -i 's/"image": "scratch",//' .devcontainer/devcontainer.json
+        PATH=$WORLD/tools:$PATH run --separate-stderr -125 aileron launch --sandbox=docker -- sh -c :
+        grep -q 'for them the program devcontainer would' <<< "$stderr" || { echo "$odd: $stderr"; return 1; }
+    done
+    [ "$(wc -l < "$WORLD/tools/calls")" -eq 1 ]
 }
 
 @test "the usual image is taken where it is there, else bwrap, else it is said how to make it" {

@@ -320,6 +320,13 @@ static void test_rest(void **state)
     assert_string_equal(plan.remote_user, "node");
     assert_string_equal(dev->features, "{\"f\":{}}");
     assert_null(plan.image); /* the image with its features has another name */
+    assert_non_null(strstr(dev->on_host, "initializeCommand"));
+    takes("{ \"image\": \"i\", \"build\": { \"options\": [] } }");
+    assert_non_null(dev->on_host);
+    takes("{ \"image\": \"i\", \"x\": [\"a\\u0024{localEnv:A}\"] }");
+    assert_non_null(dev->on_host);
+    takes("{ \"image\": \"i\", \"x\": [\"${containerEnv:A}\"] }");
+    assert_null(dev->on_host);
     takes("{ \"remoteUser\": \"a b\", \"image\": \"i\" }");
     assert_null(plan.remote_user);
     assert_non_null(told("remoteUser"));
