@@ -206,6 +206,8 @@ static bool choose_engine(struct launch *launch, struct err *err)
                 launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
         return err_hint(err, "Leave --image out, or start docker or podman");
     }
+    if (launch->engine->no_memory_limit)
+        plan->memory_bytes = 0; /* and so it is on the record */
     if (!launch->engine->needs_image)
         launch_image_drop(&launch->image, launch->engine->name, plan);
     return true;
@@ -254,7 +256,8 @@ static int start_and_attend(struct launch *launch, struct err *err)
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
-    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1, .hold_fd = launch_session_hold(&launch->session),
+    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1,
+                            .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
                             .starter = &launch->detach};

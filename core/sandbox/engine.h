@@ -40,6 +40,7 @@ struct engine {
     bool needs_image;
     bool own_terminal; /* passes the terminal through by itself; else the launcher gives it a pty */
     bool can_open;     /* --network=open is possible */
+    bool no_memory_limit; /* it cannot hold plan.memory_bytes */
     /* The part of the probe that is done at every launch, in a few milliseconds: whether it is there at all. Returns
      * what the answer of try depends on (its file, its version); caller frees. NULL: err says what is missing
      * ("no socket at /var/run/docker.sock") and its hint how to get it. */
