@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/sandbox/env.h"
+#include "core/sandbox/facts.h"
 #include "core/sandbox/layout.h"
 
 #include <sys/types.h>
@@ -43,10 +44,11 @@ struct plan {
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
     char *home_id;     /* of AILERON_HOME, for the label of a container */
-    char *image;       /* docker; NULL: none was named */
+    char *image;       /* docker, podman; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
     char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
     struct env image_env; /* the variables that it says its programs need */
+    struct engine_facts facts; /* of the engine that was chosen */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
     char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */
@@ -91,8 +93,8 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTU
 /* What a sandbox's root is made of: a directory, an archive or an OCI layout. Refused: the host's own root, what shows
  * the home, Aileron's files or an engine's socket, and a directory of the workspace. After plan_set_workspace. */
 bool plan_set_rootfs(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
-/* Why a canonical path must not be shown to a sandbox, or NULL: it is /, shows the home, Aileron's files or a socket that
- * controls this host, or holds one of them. */
+/* Why a canonical path must not be shown to a sandbox, or NULL: it is /, shows the home, Aileron's files or a socket
+ * that controls this host, or holds one of them. */
 const char *plan_unmountable(const struct plan *plan, const char *real) MUSTUSE NONNULL;
 /* Where a project's file may have something mounted: at most PLAN_PLACE_DEPTH components, so that it is mounted before
  * our own program, whatever symlinks the image has, and can never hide it; no place of the kernel's or of ours. */

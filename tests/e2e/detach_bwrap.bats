@@ -1,11 +1,12 @@
 # Sandboxes in the background, under either engine: launch --detach, attach, and what becomes of keeper, terminals and
-# session when one of them goes. The file's name says the engine: detach_docker.bats is a link to this one.
+# session when one of them goes. The file's name says the engine: detach_docker.bats and detach_podman.bats
+# are links to this one.
 ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
+    [ "$ENGINE" = bwrap ] || world_image debian
     [ -z "${WORLD_SKIP:-}" ] || return 0
     world_start api.test || return 1
     export WORLD SECRET UP_PORT UP_PLAIN_PORT
@@ -130,6 +131,13 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
     [ "$(readlink "/proc/$keeper/fd/"{0,1} | sort -u)" = /dev/null ]
     touch go
     run -3 terminal 'expect:awake' 'send:\n' -- aileron attach "$SESSION"
+}
+
+@test "what the launcher says at the end is shown to whoever is attached" {
+    git init -q .
+    start 'echo ready; read -r line; printf "#!/bin/sh\n" > .git/hooks/post-commit; chmod +x .git/hooks/post-commit'
+    run -0 terminal 'expect:ready' 'send:\n' 'expect:.git/hooks/post-commit' -- aileron attach "$SESSION"
+    rm -rf .git
 }
 
 @test "the keeper ends with its session, and a terminal is told" {
