@@ -29,8 +29,8 @@ void engine_run_pass(struct engine_run *run, int fd, int child_fd) NONNULL;
  * are captured. */
 void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL;
 
-/* What docker and podman are told of a project's file: variables (before those of the plan, which win), volumes, the size
- * of /dev/shm. Its directories are mounted as the workspace is. */
+/* What docker and podman are told of a project's file: variables (before those of the plan, which win), volumes, the
+ * size of /dev/shm. Its directories are mounted as the workspace is. */
 void engine_add_project(const struct plan *plan, struct engine_run *run) NONNULL;
 
 typedef void (*engine_left_fn)(const char *session_id, void *arg);
@@ -40,6 +40,7 @@ struct engine {
     bool needs_image;
     bool own_terminal; /* passes the terminal through by itself; else the launcher gives it a pty */
     bool can_open;     /* --network=open is possible */
+    bool no_memory_limit; /* it cannot hold plan.memory_bytes */
     /* The part of the probe that is done at every launch, in a few milliseconds: whether it is there at all. Returns
      * what the answer of try depends on (its file, its version); caller frees. NULL: err says what is missing
      * ("no socket at /var/run/docker.sock") and its hint how to get it. */

@@ -235,6 +235,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
 
 const struct engine engine_bwrap = {
     .name = "bwrap",
+    .no_memory_limit = true,
     .find = bwrap_key,
     .try = bwrap_try,
     .prepare = prepare,

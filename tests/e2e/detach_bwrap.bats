@@ -133,6 +133,13 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
     run -3 terminal 'expect:awake' 'send:\n' -- aileron attach "$SESSION"
 }
 
+@test "what the launcher says at the end is shown to whoever is attached" {
+    git init -q .
+    start 'echo ready; read -r line; printf "#!/bin/sh\n" > .git/hooks/post-commit; chmod +x .git/hooks/post-commit'
+    run -0 terminal 'expect:ready' 'send:\n' 'expect:.git/hooks/post-commit' -- aileron attach "$SESSION"
+    rm -rf .git
+}
+
 @test "the keeper ends with its session, and a terminal is told" {
     start 'echo ready; exec sleep 1000'
     keeper=$(keeper_pid)
