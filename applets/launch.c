@@ -1,9 +1,9 @@
 /* `aileron launch`: options and the agent's file become a plan, the daemon registers the session, an engine starts
  * the sandbox, and the launcher stays with it until it ends. It decides nothing about traffic and sees no
  * credential; what it gets from the daemon are the session's directory and stand-ins. */
-#include "applets/applet.h"
-
 #include "applets/launch.h"
+
+#include "applets/applet.h"
 #include "applets/launch_detach.h"
 #include "applets/launch_planted.h"
 #include "applets/launch_session.h"
@@ -145,7 +145,9 @@ static bool wrap_command(struct plan *plan, struct err *err)
 
 static const char *engine_name(const struct launch *launch)
 {
-    return launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+    const char *name = launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+
+    return launch->options.rootfs != NULL && strcmp(name, "auto") == 0 ? engine_bwrap.name : name;
 }
 
 static bool make_plan(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
@@ -183,8 +185,6 @@ static bool choose_engine(struct launch *launch, struct err *err)
     const char *name = engine_name(launch);
     const char *rootfs = launch->options.rootfs != NULL ? launch->options.rootfs : launch->config->sandbox.rootfs;
 
-    if (launch->options.rootfs != NULL && strcmp(name, "auto") == 0)
-        name = engine_bwrap.name;
     if (launch->options.rootfs != NULL && (strcmp(name, engine_bwrap.name) != 0 || launch->options.image != NULL)) {
         err_set(err, ERR_USAGE, "--rootfs is for the engine bwrap, and takes the place of an image");
         return err_hint(err, "Give --image to docker and podman, --rootfs to bwrap");
@@ -364,7 +364,8 @@ static int run(int argc, char **argv)
 static void take_choice(struct options *options, const struct launch_choice *choice)
 {
     *options = (struct options){.sandbox = choice->sandbox, .network = choice->network, .image = choice->image,
-                                .build = choice->build, .devcontainer = choice->devcontainer, .command = choice->command};
+                                .rootfs = choice->rootfs, .build = choice->build, .devcontainer = choice->devcontainer,
+                                .command = choice->command};
 }
 
 bool launch_look(const struct launch_choice *choice, char **operands, size_t count, launch_look_fn use, void *arg,

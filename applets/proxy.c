@@ -17,6 +17,7 @@ enum { TRY_ID = 1000 };
 struct options {
     const char *uid, *gid, *cwd, *workspace, *capture, *control;
     struct opt_list directories, volumes;
+    const char *agent_user;
     uint64_t pids;
     struct opt_list caches;
     bool open;
@@ -32,8 +33,10 @@ static const struct opt_row rows[] = {
      offsetof(struct options, workspace)},
     {0, "directory", OPT_LIST, "DEV:INODE:PLACE", "Which directory must have been mounted at a place.", NULL,
      offsetof(struct options, directories)},
-    {0, "volume", OPT_LIST, "PLACE", "Where a volume was mounted, which is the agent's while it is nobody else's.", NULL,
+    {0, "volume", OPT_LIST, "PLACE", "Where a volume was mounted; it becomes the agent's where it is root's.", NULL,
      offsetof(struct options, volumes)},
+    {0, "agent-user", OPT_STRING, "NAME", "The image's user whose name and home the agent gets.", NULL,
+     offsetof(struct options, agent_user)},
     {0, "capture", OPT_STRING, "PORTS", "Ports that are captured, with commas; 80,443 by default.", NULL,
      offsetof(struct options, capture)},
     {0, "pids", OPT_NUMBER, "N", "Processes that the agent may have, where the engine does not count them.", NULL,
@@ -108,6 +111,7 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
     spec->directory_count = options->directories.count;
     spec->volumes = options->volumes.items;
     spec->volume_count = options->volumes.count;
+    spec->agent_user = options->agent_user;
     spec->cwd = options->cwd;
     spec->open = options->open;
     spec->caches = options->caches.items;

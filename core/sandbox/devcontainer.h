@@ -1,7 +1,8 @@
-/* A project's dev container: .devcontainer/devcontainer.json, .devcontainer.json or .devcontainer/FOLDER/devcontainer.json.
- * The file is under the agent's pen, so it may choose among what the user's configuration allows and never widens it:
- * an image or how to build one, variables, volumes, directories of the workspace, lower limits. No privilege, no
- * network, no path of the host, no variable of the host. What is not taken is kept with the reason, to be shown. */
+/* A project's dev container: .devcontainer/devcontainer.json, .devcontainer.json or
+ * .devcontainer/FOLDER/devcontainer.json. The file is under the agent's pen, so it may choose among what the user's
+ * configuration allows and never widens it: an image or how to build one, variables, volumes, directories of the
+ * workspace, lower limits. No privilege, no network, no path of the host, no variable of the host. What is not taken
+ * is kept with the reason, to be shown. */
 #ifndef AILERON_SANDBOX_DEVCONTAINER_H
 #define AILERON_SANDBOX_DEVCONTAINER_H
 

@@ -60,6 +60,8 @@ void engine_add_options(const struct plan *plan, struct engine_run *run)
             engine_run_add(run, "--directory=%llu:%llu:%s", (unsigned long long)mount->dev,
                            (unsigned long long)mount->ino, mount->place);
     }
+    if (plan->remote_user != NULL)
+        engine_run_add(run, "--agent-user=%s", plan->remote_user);
     buf_init(&ports, 256);
     for (size_t i = 0; good && i < plan->capture_count; i++)
         good = buf_printf(&ports, "%s%u", i > 0 ? "," : "", plan->capture_ports[i]);

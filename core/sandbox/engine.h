@@ -29,8 +29,8 @@ void engine_run_pass(struct engine_run *run, int fd, int child_fd) NONNULL;
  * are captured. */
 void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL;
 
-/* What docker and podman are told of a project's file: variables (before those of the plan, which win), volumes, the size
- * of /dev/shm. Its directories are mounted as the workspace is. */
+/* What docker and podman are told of a project's file: variables (before those of the plan, which win), volumes, the
+ * size of /dev/shm. Its directories are mounted as the workspace is. */
 void engine_add_project(const struct plan *plan, struct engine_run *run) NONNULL;
 
 typedef void (*engine_left_fn)(const char *session_id, void *arg);

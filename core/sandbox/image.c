@@ -1,5 +1,5 @@
-/* Computes tags and runs builders. Nothing of a dev container reaches a builder but paths that were resolved, names that
- * were checked, and the values of build arguments, each in a word of its own. */
+/* Computes tags and runs builders. Nothing of a dev container reaches a builder but paths that were resolved, names
+ * that were checked, and the values of build arguments, each in a word of its own. */
 #include "core/sandbox/image.h"
 
 #include "core/base/embed.h"
@@ -87,7 +87,8 @@ char *image_tag(const struct devcontainer *dev, bool *named, struct err *err)
     add_text(&hash, dev->features);
     /* A feature may be a directory beside the file. */
     if ((dev->dockerfile != NULL && !add_build(&hash, dev, own_file, err)) ||
-        (dev->features != NULL && strcmp(dev->dir, dev->workspace) != 0 && !context_hash(&hash, dev->dir, own_file, err)))
+        (dev->features != NULL && strcmp(dev->dir, dev->workspace) != 0 &&
+         !context_hash(&hash, dev->dir, own_file, err)))
         return NULL;
     sha256_end(&hash, digest);
     text_hex(digest, HASH_BYTES, hex);
@@ -105,8 +106,12 @@ static bool run_builder(struct engine_run *run, int input, const char *what, str
     engine_run_pass(run, input, STDIN_FILENO);
     engine_run_pass(run, STDERR_FILENO, STDOUT_FILENO);
     engine_run_pass(run, STDERR_FILENO, STDERR_FILENO);
-    struct proc_spec child = {.path = run->path, .argv = run->argv, .envp = run->env.items, .fds = run->fds,
-                              .fd_count = run->fd_count, .die_with_parent = true};
+    struct proc_spec child = {.path = run->path,
+                              .argv = run->argv,
+                              .envp = run->env.items,
+                              .fds = run->fds,
+                              .fd_count = run->fd_count,
+                              .die_with_parent = true};
     pid_t pid = proc_spawn(&child, err);
     if (pid < 0)
         return err_wrap(err, "cannot start %s", run->argv[0]);
@@ -162,7 +167,8 @@ static bool build_features(const struct engine *engine, const struct plan *plan,
 
     for (size_t i = 0; i < dev->note_count; i++)
         if (strcmp(dev->notes[i].key, "initializeCommand") == 0) {
-            err_set(err, ERR_LAUNCH, "%s has features and an initializeCommand, which would be run on this host", dev->file);
+            err_set(err, ERR_LAUNCH, "%s has features and an initializeCommand, which would be run on this host",
+                    dev->file);
             return err_hint(err, "Take one of them out, or name an image in customizations.aileron.image");
         }
     if (!engine->image_command(plan, &run, err))
@@ -170,7 +176,8 @@ static bool build_features(const struct engine *engine, const struct plan *plan,
     AUTOFREE char *builder = run.path;
     run.path = proc_which("devcontainer", path != NULL ? path : SANDBOX_PATH);
     if (run.path == NULL) {
-        err_set(err, ERR_LAUNCH, "%s has features, which need the program devcontainer, and it is not on PATH", dev->file);
+        err_set(err, ERR_LAUNCH, "%s has features, which need the program devcontainer, and it is not on PATH",
+                dev->file);
         return err_hint(err, "npm install -g @devcontainers/cli, or name an image in customizations.aileron.image");
     }
     free(run.argv[0]);
@@ -186,9 +193,10 @@ static bool build_features(const struct engine *engine, const struct plan *plan,
 bool image_build(const struct engine *engine, const struct plan *plan, const struct devcontainer *dev, const char *tag,
                  struct err *err)
 {
-    fprintf(stderr, "aileron: building %s with %s; its steps run outside of the sandbox, with the engine's network\n", tag,
-            engine->name);
-    return dev->features != NULL ? build_features(engine, plan, dev, tag, err) : build_dockerfile(engine, plan, dev, tag, err);
+    fprintf(stderr, "aileron: building %s with %s; its steps run outside of the sandbox, with the engine's network\n",
+            tag, engine->name);
+    return dev->features != NULL ? build_features(engine, plan, dev, tag, err)
+                                 : build_dockerfile(engine, plan, dev, tag, err);
 }
 
 bool image_build_base(const struct engine *engine, const struct plan *plan, struct err *err)

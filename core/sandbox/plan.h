@@ -93,8 +93,8 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTU
 /* What a sandbox's root is made of: a directory, an archive or an OCI layout. Refused: the host's own root, what shows
  * the home, Aileron's files or an engine's socket, and a directory of the workspace. After plan_set_workspace. */
 bool plan_set_rootfs(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
-/* Why a canonical path must not be shown to a sandbox, or NULL: it is /, shows the home, Aileron's files or a socket that
- * controls this host, or holds one of them. */
+/* Why a canonical path must not be shown to a sandbox, or NULL: it is /, shows the home, Aileron's files or a socket
+ * that controls this host, or holds one of them. */
 const char *plan_unmountable(const struct plan *plan, const char *real) MUSTUSE NONNULL;
 /* Where a project's file may have something mounted: at most PLAN_PLACE_DEPTH components, so that it is mounted before
  * our own program, whatever symlinks the image has, and can never hide it; no place of the kernel's or of ours. */

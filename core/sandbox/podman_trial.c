@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Where nobody reaps orphans at once (a container without an init), podman waits 20 s for its conmon to be gone. */
+/* podman itself waits 20 s where what cleans up behind a container does not come. */
 enum { SAYS_BYTES = 64 * 1024, INFO_MS = 20000, TRIAL_MS = 45000, TRIAL_MEMORY = 64 * 1024 * 1024, TRIAL_PIDS = 64 };
 
 extern char **environ;

@@ -138,6 +138,19 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     [ "$(docker volume ls -q | grep -c '^aileron-[0-9a-f]\{16\}-plan-cache$')" -eq 1 ]
 }
 
+@test "remoteUser: the agent has that user's name and home, and the ids of the workspace's owner" {
+    printf 'node:x:1000:1000::/home/node:/bin/sh\n' > .devcontainer/passwd
+    printf 'COPY passwd /etc/passwd\nCOPY passwd /home/node/.profile\n' >> .devcontainer/Dockerfile
+    dev '"build": { "dockerfile": "Dockerfile" }, "remoteUser": "node"'
+    chown -R 1234:2345 .
+    run launch -- sh -c 'echo "$USER $HOME"; cd; pwd; echo x > made && /bin/busybox stat -c %u made; /bin/busybox whoami; [ -e .profile ] && echo kept'
+    [ "${lines[*]}" = "node /home/node /home/node 1234 node kept" ]
+    sed -i 's/"node"/"nobody-here"/' .devcontainer/devcontainer.json
+    run -125 launch -- sh -c 'echo RAN'
+    [ -z "$output" ]
+    grep -q 'the image has no user nobody-here with a home.*Correct remoteUser' "$WORLD/stderr"
+}
+
 @test "what is not taken is told by name, with the reason in the plan" {
     dev '"build": { "dockerfile": "Dockerfile", "options": ["--network=host"] }, "postCreateCommand": "make", "forwardPorts": [80],
         "customizations": { "vscode": {} }, "wobble": 1, "remoteEnv": { "PATH": "/x", "K": "${localEnv:AILERON_VAULT_PASSPHRASE}" }'
@@ -193,6 +206,27 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=bind,source='"$WORLD"'/elsewhere,target=/x"]'
     launch -- sh -c '[ ! -e /x ]'
     grep -q 'not taken: mounts\[0\]' "$WORLD/stderr"
+}
+
+@test "an image's symbolic links cannot put a project's mount where our own program is" {
+    for at in /data /a/b/data; do
+        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=volume,source=plan-cache,target='$at'", "type=bind,source=fake,target=/fake"]'
+        mkdir -p fake
+        chown -R 1234:2345 .
+        launch -- sh -c "printf '#!/bin/sh\necho PWNED\n' | /bin/busybox tee fake/aileron-proxy $at/aileron-proxy > /dev/null
+            /bin/busybox cp /bin/busybox $at/aileron; /bin/busybox chmod +x $at/* fake/*" || { cat "$WORLD/stderr"; return 1; }
+        rm -rf .devcontainer/links
+        mkdir -p ".devcontainer/links${at%/*}"
+        ln -s /opt/aileron/bin ".devcontainer/links$at"
+        ln -s /opt/aileron/bin .devcontainer/links/fake
+        cp .devcontainer/Dockerfile "$WORLD/Dockerfile"
+        echo 'COPY links /' >> .devcontainer/Dockerfile
+        run launch -- sh -c 'echo RAN'
+        absent PWNED <<< "$output"
+        absent PWNED "$WORLD/stderr"
+        grep -q '^aileron: ' "$WORLD/stderr"
+        cp "$WORLD/Dockerfile" .devcontainer/Dockerfile
+    done
 }
 
 @test "F10: what is built lies in the workspace, and so does the file" {
@@ -268,7 +302,7 @@ SH
     docker image rm aileron-base > /dev/null 2>&1 || true
     [ "$(aileron sandbox plan --json | jq -r .engine)" = bwrap ]
     run -125 aileron launch --sandbox=docker -- sh -c :
-    grep -q 'needs an image. Make the usual one with aileron sandbox build' <<< "$output"
+    grep -q 'needs an image. Make the usual one (aileron sandbox build)' <<< "$output"
     docker tag "$IMAGE" aileron-base
     run aileron launch -- /busybox sh -c 'echo "$AILERON_SANDBOX_TIER $AILERON_SANDBOX_IMAGE $AILERON_SANDBOX_RUNTIME"'
     grep -qx '0 aileron-base docker' <<< "$output"
@@ -282,7 +316,12 @@ SH
     run -1 aileron sandbox init
     grep -q 'is there already. Edit it' <<< "$output"
     aileron sandbox init --force --agent claude
-    grep -q '^RUN npm install -g @anthropic-ai/claude-code' .devcontainer/Dockerfile
+    grep -qx 'FROM debian:12-slim' .devcontainer/Dockerfile
+    grep -q '^RUN .*@anthropic-ai/claude-code' .devcontainer/Dockerfile
+    aileron sandbox init --force --agent claude --image=alpine:3
+    grep -q '^RUN apk add' .devcontainer/Dockerfile
+    run -1 aileron sandbox init --force --agent goose
+    grep -q 'no recipe for debian' <<< "$output"
     [[ $(image) =~ ^aileron-ws:[0-9a-f]{24}$ ]]
     rm -r .devcontainer
     ln -s "$WORLD" .devcontainer

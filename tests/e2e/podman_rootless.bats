@@ -25,6 +25,13 @@ setup_file() {
     cp -r "$AILERON_HOME" "$WORLD/u/.aileron"
     chown -R $ID:$ID "$WORLD/u"
     chmod 644 "$WORLD/up/ca.pem"
+    # One for all: podman's processes of one user share his first one's.
+    unshare -m sh -c 'for file in passwd group subuid subgid; do mount --bind "$0/etc/$file" /etc/$file || exit; done
+        exec sleep 1000' "$WORLD" 3>&- 7>&- &
+    export HOLDER=$!
+    is_there() { nsenter -m -t "$HOLDER" grep -q aileron-test /etc/subgid; }
+    wait_for is_there || return 1
+    as_user "$WORLD/u/aileron" vault unlock > /dev/null || return 1
     as_user podman import "$("$TESTS_LIB/image" scratch archive)" "$IMAGE" > /dev/null 2>&1
 }
 
@@ -32,7 +39,7 @@ teardown_file() {
     [ -n "${WORLD:-}" ] || return 0
     as_user "$WORLD/u/aileron" daemon stop --force > /dev/null 2>&1 || true
     # podman keeps a process to hold its namespace; what is in its storage belongs to subordinate ids.
-    kill "$(cat "$WORLD/u/run/libpod/tmp/pause.pid")" || true
+    kill "$(cat "$WORLD/u/run/libpod/tmp/pause.pid")" "$HOLDER" || true
     world_stop
 }
 setup() {
@@ -42,11 +49,9 @@ setup() {
 }
 
 as_user() { # COMMAND...
-    unshare -m sh -c 'for file in passwd group subuid subgid; do mount --bind "$0/etc/$file" /etc/$file || exit; done
-        cd "$0/u/ws" && exec "$@"' "$WORLD" \
-        env -i HOME="$WORLD/u" XDG_RUNTIME_DIR="$WORLD/u/run" PATH="$PATH" TMPDIR="$WORLD/u/run" LC_ALL=C.UTF-8 \
-        AILERON_VAULT_PASSPHRASE="$AILERON_VAULT_PASSPHRASE" ${SANITIZER_REPORTS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
-        setpriv --reuid $ID --regid $ID --clear-groups "$@"
+    nsenter -m -t "$HOLDER" env -i -C "$WORLD/u/ws" HOME="$WORLD/u" XDG_RUNTIME_DIR="$WORLD/u/run" PATH="$PATH" \
+        TMPDIR="$WORLD/u/run" LC_ALL=C.UTF-8 AILERON_VAULT_PASSPHRASE="$AILERON_VAULT_PASSPHRASE" \
+        ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} setpriv --reuid $ID --regid $ID --clear-groups "$@"
 }
 theirs() { as_user "$WORLD/u/aileron" launch --sandbox=podman --image="$IMAGE" -- "$@"; }
 
@@ -62,7 +67,7 @@ theirs() { as_user "$WORLD/u/aileron" launch --sandbox=podman --image="$IMAGE" -
 
 @test "a request has its credential, the sandbox has not, and there is no other way out" {
     run -0 --separate-stderr theirs /busybox sh -c '/busybox wget -qO- https://api.test/user; /busybox env; /busybox ip -o link
-        /busybox cat /proc/1/environ /etc/hosts'
+        /busybox cat /etc/hosts /proc/1/environ; echo'
     grep -q '"login": "octo"' <<< "$output"
     absent -aF "$SECRET" <<< "$output"
     [ "$(grep -c '^[0-9]*: ' <<< "$output")" -eq 1 ]
