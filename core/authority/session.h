@@ -39,7 +39,8 @@ struct session {
 };
 
 /* {"command": [..], "agent"?, "engine"?, "network"?, "image"?, "workspace"?, "uid"?, "gid"?, "pid", "memory"?, "pids"?,
- * "detached"?} -> a running session; *answer gets {"id", "dir", "token_file", "env": {..}, "home_id"} (caller's reference). */
+ * "detached"?} -> a running session; *answer gets {"id", "dir", "token_file", "env": {..}, "home_id"} (caller's
+ * reference). */
 struct session *session_create(struct monitor *monitor, const struct json_at *request, json_t **answer,
                                struct err *err) MUSTUSE NONNULL;
 struct session *session_find(struct monitor *monitor, struct span id) NONNULL;
