@@ -260,6 +260,8 @@ static bool check_engines(void)
             found(&finding, GOOD, "works", "");
             if (facts.runtime[0] != '\0')
                 snprintf(finding.note, sizeof finding.note, "works with %s", facts.runtime);
+            if (engine_table[i]->no_memory_limit)
+                found(&finding, GOOD, "works; it cannot limit the memory of a sandbox", "");
             if (facts.note[0] != '\0')
                 found(&finding, WARNING, facts.note, "");
         } else {

@@ -206,7 +206,7 @@ static bool choose_engine(struct launch *launch, struct err *err)
                 launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
         return err_hint(err, "Leave --image out, or start docker or podman");
     }
-    if (launch->engine->no_memory_limit)
+    if (launch->engine->no_memory_limit || plan->facts.no_limits)
         plan->memory_bytes = 0; /* and so it is on the record */
     if (!launch->engine->needs_image)
         launch_image_drop(&launch->image, launch->engine->name, plan);

@@ -353,6 +353,21 @@ static void note_rest(struct devcontainer *self, const struct json_at *root)
     }
 }
 
+/* What the devcontainer program does with the file when it builds: a command, options of the builder (secrets and
+ * contexts from anywhere on the host), variables of the host in texts. */
+static const char *find_on_host(const struct json_at *root)
+{
+    AUTOFREE char *text = json_canonical(root->node);
+
+    if (json_object_get(root->node, "initializeCommand") != NULL)
+        return "run its initializeCommand on this host";
+    if (json_object_get(json_object_get(root->node, "build"), "options") != NULL)
+        return "pass its build.options, which may name files of this host";
+    if (strstr(text, "${localEnv:") != NULL || strstr(text, "${env:") != NULL)
+        return "put variables of this host into it (localEnv)";
+    return NULL;
+}
+
 static bool take_env(struct devcontainer *self, struct plan *plan, const struct json_at *root, const char *key,
                      struct err *err)
 {
@@ -410,6 +425,7 @@ static bool fill(struct devcontainer *self, struct plan *plan, const struct json
         return false;
     self->name = name != NULL && name[0] != '\0' ? mem_strdup(name) : NULL;
     note_rest(self, root);
+    self->on_host = find_on_host(root);
     plan->tier = self->tier;
     if (self->image != NULL && self->features == NULL) {
         free(plan->image);

@@ -32,7 +32,10 @@ struct devcontainer {
     char *image;     /* NULL where it is built */
     char *dockerfile, *context, *target; /* canonical, in the workspace; target may be NULL */
     struct env args; /* of the build */
-    char *features;  /* canonical JSON for the devcontainer command line; NULL: none */
+    char *features;  /* canonical JSON; NULL: none */
+    /* What in the file the devcontainer program, which reads it by itself to build features, would do on this
+     * host; NULL: nothing. */
+    const char *on_host;
     struct devcontainer_note notes[DEVCONTAINER_NOTES_MAX];
     size_t note_count, notes_left; /* notes_left: what had no room */
 };

@@ -134,7 +134,7 @@ static const struct engine *named(const char *name, bool have_image, const char 
     }
     if (engine->needs_image && !have_image) {
         err_set(err, ERR_LAUNCH, "the engine %s needs an image", name);
-        err_hint(err, "Make the usual one with aileron sandbox build, or name one with --image=REF or sandbox.image");
+        err_hint(err, "Make the usual one (aileron sandbox build), or name one: --image=REF, or sandbox.image");
         return NULL;
     }
     return engine;

@@ -173,11 +173,43 @@ static bool add_resolver(const struct container *engine, const struct plan *plan
            engine->add_mount(run, path, "/etc/resolv.conf", false, err);
 }
 
+static size_t deeper(size_t depth, const char *place)
+{
+    size_t own = 0;
+
+    for (; *place != '\0'; place++)
+        own += *place == '/';
+    return own > depth ? own : depth;
+}
+
+/* Where pid 1 is started from. A mount goes where the image's symbolic links lead, and the image may be the agent's
+ * work as what is mounted is: a volume on top of our own program would be pid 1, with its privileges. The engines
+ * mount what has fewer components first, so ours is there once more with more of them than any other, and comes last.
+ * */
+static char *entry_place(const struct plan *plan)
+{
+    CLEANUP(buf_clear) struct buf place = {0};
+    size_t depth = 0;
+
+    for (size_t i = 0; i < plan->cache_count; i++)
+        depth = deeper(depth, plan->caches[i].place);
+    for (size_t i = 0; i < plan->mount_count; i++)
+        depth = deeper(depth, plan->mounts[i].place);
+    if (depth == 0)
+        return mem_strdup(SANDBOX_PROXY);
+    buf_init(&place, 4096);
+    bool good = buf_adds(&place, "/opt/aileron");
+    for (size_t i = 0; i < depth; i++)
+        good = good && buf_adds(&place, "/e");
+    return good && buf_adds(&place, "/aileron-proxy") ? mem_strdup(buf_cstr(&place)) : mem_strdup(SANDBOX_PROXY);
+}
+
 static bool add_mounts(const struct container *engine, const struct plan *plan, struct engine_run *run, struct err *err)
 {
     static const char *const names[] = {"aileron", "aileron-shim", "aileron-proxy", "aileron-wait"};
     AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
-    bool good = true;
+    AUTOFREE char *entry = entry_place(plan);
+    bool good = strcmp(entry, SANDBOX_PROXY) == 0 || engine->add_mount(run, plan->self_exe, entry, false, err);
 
     for (size_t i = 0; good && i < COUNT(names); i++) {
         AUTOFREE char *place = mem_printf("%s/%s", SANDBOX_BIN, names[i]);
@@ -215,8 +247,10 @@ bool container_add_run(const struct container *engine, const struct plan *plan, 
 
 void container_add_command(const struct plan *plan, bool give_ids, struct engine_run *run)
 {
+    AUTOFREE char *entry = entry_place(plan);
+
     engine_run_add(run, "--workdir=%s", SANDBOX_WORKSPACE);
-    engine_run_add(run, "--entrypoint=%s", SANDBOX_PROXY);
+    engine_run_add(run, "--entrypoint=%s", entry);
     engine_run_add(run, "%s", plan->image);
     engine_run_add(run, "run");
     if (give_ids) {

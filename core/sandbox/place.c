@@ -170,10 +170,20 @@ static void give_parents(const struct place *place, const char *cache)
     }
 }
 
+/* podman makes the top of a container without write permission, and without CAP_DAC_OVERRIDE that holds for root. */
+static void open_top(void)
+{
+    struct stat st;
+
+    if (stat("/", &st) == 0 && st.st_uid == geteuid() && (st.st_mode & S_IWUSR) == 0)
+        (void)!chmod("/", (st.st_mode & 07777) | S_IWUSR);
+}
+
 void place_prepare(const struct place *place)
 {
     if (place->nest || getpid() != 1)
         return; /* made of the host, complete; or not a sandbox of its own at all */
+    open_top();
     add_roots();
     CLEANUP(file_close_ptr) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root >= 0)

@@ -182,7 +182,6 @@ def engine(world, name, runs, more, bare, goals):
     child, call, real = capture(world, name, launch + hold)
     ours = lambda: spawn(launch + [inside], world.env, cwd=world.workspace)
     (ours_whole, ours_first), (bare_whole, bare_first) = in_turns(runs, ours, bare(call, real, inside))
-    world.end(child)
     median = measure.median
     say("%s: launch to the command's first instruction" % name, ours_first, "ms", goals[0])
     say("%s alone, same options and mounts: the same" % name, bare_first, "ms")
@@ -192,6 +191,7 @@ def engine(world, name, runs, more, bare, goals):
         goals[1])
     say("%s: what ours adds, exec to exit" % name, [median(ours_whole) - median(bare_whole)], "ms")
     at_once(name, bare(call, real, inside), ours)
+    world.end(child)
 
 
 def docker(world, runs):

@@ -188,11 +188,26 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
 }
 
 @test "a launch that is interrupted before its command runs leaves nothing" {
-    before=$(ls "$AILERON_HOME/run/sessions")
-    timeout -s INT 0.15 aileron launch --detach --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- sleep 1000 > out 2>&1 || true
-    if [ -s out ] && id=$(grep -x '[0-9A-Z]\{26\}' out); then aileron sessions end "$id"; fi # it was faster than that
-    none_left() { [ "$(ls "$AILERON_HOME/run/sessions")" = "$before" ]; }
-    wait_for none_left
+    mkdir slow
+    real=$(command -v "$ENGINE")
+    printf '#!/bin/sh\ntouch "%s/begun"\nsleep 2\nexec "%s" "$@"\n' "$PWD" "$real" > "slow/$ENGINE"
+    chmod +x "slow/$ENGINE"
+    rm -f begun
+    # Not by way of a function: an interrupt is ignored by what a shell without job control starts in the background.
+    PATH=$PWD/slow:$PATH python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])' aileron launch --detach --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- \
+        sh -c 'touch first; exec sleep 1000' > out 2>&1 3>&- &
+    launcher=$!
+    wait_for test -e begun
+    SESSION=$(sed -n 's/^aileron: sandbox .* session //p' out)
+    [ "${#SESSION}" -eq 26 ]
+    kill -INT "$launcher"
+    status=0
+    wait "$launcher" || status=$?
+    [ "$status" -eq 130 ]
+    wait_for session_gone
+    aileron audit list --session="$SESSION" --event=session.end | grep -q exit
 }
 
 @test "attach says what there is to attach to, and what is not" {

@@ -208,25 +208,39 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     grep -q 'not taken: mounts\[0\]' "$WORLD/stderr"
 }
 
-@test "an image's symbolic links cannot put a project's mount where our own program is" {
-    for at in /data /a/b/data; do
-        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=volume,source=plan-cache,target='$at'", "type=bind,source=fake,target=/fake"]'
-        mkdir -p fake
-        chown -R 1234:2345 .
-        launch -- sh -c "printf '#!/bin/sh\necho PWNED\n' | /bin/busybox tee fake/aileron-proxy $at/aileron-proxy > /dev/null
-            /bin/busybox cp /bin/busybox $at/aileron; /bin/busybox chmod +x $at/* fake/*" || { cat "$WORLD/stderr"; return 1; }
+# A mount lands where the image's symbolic links lead, and both are the agent's to write.
+@test "an image's symbolic links cannot put a mount where our own program is" {
+    cp "$AILERON_HOME/config.yaml" "$WORLD/config"
+    echo 'sandbox: { cache: { plan: ~/.one/two/three/four } }' >> "$AILERON_HOME/config.yaml"
+    for at in /data /a/b/c/d/e/data /home/agent/.one/two/three/four; do
         rm -rf .devcontainer/links
+        printf 'FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\n' > .devcontainer/Dockerfile
+        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=volume,source=plan-cache,target='"${at#/home/agent/.one/two/three}"'"]'
+        chown -R 1234:2345 .
+        launch -- sh -c "printf '#!/bin/sh\\necho PWNED\\n' > $at/aileron-proxy && /bin/busybox chmod +x $at/aileron-proxy" ||
+            { cat "$WORLD/stderr"; return 1; }
         mkdir -p ".devcontainer/links${at%/*}"
         ln -s /opt/aileron/bin ".devcontainer/links$at"
-        ln -s /opt/aileron/bin .devcontainer/links/fake
-        cp .devcontainer/Dockerfile "$WORLD/Dockerfile"
         echo 'COPY links /' >> .devcontainer/Dockerfile
         run launch -- sh -c 'echo RAN'
-        absent PWNED <<< "$output"
-        absent PWNED "$WORLD/stderr"
-        grep -q '^aileron: ' "$WORLD/stderr"
-        cp "$WORLD/Dockerfile" .devcontainer/Dockerfile
+        cp "$WORLD/stderr" "$WORLD/said"
+        [ "$output" = RAN ] || { cat "$WORLD/said"; cp "$WORLD/config" "$AILERON_HOME/config.yaml"; return 1; }
+        absent PWNED "$WORLD/said"
     done
+    cp "$WORLD/config" "$AILERON_HOME/config.yaml"
+}
+
+# Whoever writes in the workspace can change what a name leads to between the launcher's look and the engine's.
+@test "a directory of the workspace that is another one when it is mounted ends the launch" {
+    mkdir data
+    ln -s /opt links
+    mkdir -p .devcontainer/links
+    ln -s /bin .devcontainer/links/data
+    echo 'COPY links /' >> .devcontainer/Dockerfile
+    dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=bind,source=data,target=/data"]'
+    run -125 launch -- sh -c 'echo RAN'
+    [ -z "$output" ]
+    grep -q 'what is at /data is not the directory of the workspace that was asked for' "$WORLD/stderr"
 }
 
 @test "F10: what is built lies in the workspace, and so does the file" {
@@ -292,9 +306,15 @@ SH
     tag=$(image)
     echo x > .devcontainer/feature/install.sh
     [ "$(image)" != "$tag" ]
-    dev '"image": "scratch", "features": { "a": {} }, "initializeCommand": "true"'
-    PATH=$WORLD/tools:$PATH run --separate-stderr -125 aileron launch --sandbox=docker -- sh -c :
-    grep -q 'initializeCommand, which would be run on this host' <<< "$stderr"
+    # It reads the file by itself, and would do what we do not.
+    for odd in '"initializeCommand": "true"' '"build": { "dockerfile": "Dockerfile", "options": ["--secret=id=x,src=/etc/shadow"] }' \
+        '"name": "Plan Test ${localEnv:HOME}"' '"containerEnv": { "A": "\u0024{env:HOME}" }'; do
+        printf '{ "image": "scratch", "features": { "a": {} }, %s }\n' "$odd" > .devcontainer/devcontainer.json
+        [ "${odd#*dockerfile}" = "$odd" ] || sed -i 's/"image": "scratch",//' .devcontainer/devcontainer.json
+        PATH=$WORLD/tools:$PATH run --separate-stderr -125 aileron launch --sandbox=docker -- sh -c :
+        grep -q 'for them the program devcontainer would' <<< "$stderr" || { echo "$odd: $stderr"; return 1; }
+    done
+    [ "$(wc -l < "$WORLD/tools/calls")" -eq 1 ]
 }
 
 @test "the usual image is taken where it is there, else bwrap, else it is said how to make it" {

@@ -62,6 +62,7 @@ YAML
     else
         [ "$(jq .memory <<< "$event")" = 0 ]
         aileron session show "$SESSION" | grep -q '^limits  *memory none'
+        aileron doctor | grep -q '^bwrap .*cannot limit the memory'
     fi
 }
 

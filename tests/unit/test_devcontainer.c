@@ -211,7 +211,7 @@ static void test_mounts(void **state)
     assert_int_equal(plan.mount_count, 1);
     assert_true(plan.mounts[0].volume);
     assert_int_equal(strlen(plan.mounts[0].source), strlen("aileron-0123456789abcdef-cache"));
-    mount_of("{ \"type\": \"bind\", \"source\": \"${localWorkspaceFolder}/data\", \"target\": \"/a/b/c\", "
+    mount_of("{ \"type\": \"bind\", \"source\": \"${localWorkspaceFolder}/data\", \"target\": \"/a/b/c/d/e/f/g/h\", "
              "\"readonly\": true }");
     assert_string_equal(plan.mounts[0].source, data);
     assert_true(plan.mounts[0].read_only);
@@ -232,7 +232,7 @@ static void test_mounts(void **state)
     no_mount(ssh);
     static const char *const bad[] = {"/",
                                       "c",
-                                      "/a/b/c/d",
+                                      "/a/b/c/d/e/f/g/h/i",
                                       "/a/../b",
                                       "/a//b",
                                       "/a/",
@@ -320,6 +320,13 @@ static void test_rest(void **state)
     assert_string_equal(plan.remote_user, "node");
     assert_string_equal(dev->features, "{\"f\":{}}");
     assert_null(plan.image); /* the image with its features has another name */
+    assert_non_null(strstr(dev->on_host, "initializeCommand"));
+    takes("{ \"image\": \"i\", \"build\": { \"options\": [] } }");
+    assert_non_null(dev->on_host);
+    takes("{ \"image\": \"i\", \"x\": [\"a\\u0024{localEnv:A}\"] }");
+    assert_non_null(dev->on_host);
+    takes("{ \"image\": \"i\", \"x\": [\"${containerEnv:A}\"] }");
+    assert_null(dev->on_host);
     takes("{ \"remoteUser\": \"a b\", \"image\": \"i\" }");
     assert_null(plan.remote_user);
     assert_non_null(told("remoteUser"));
