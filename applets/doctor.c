@@ -110,8 +110,9 @@ static void check_seccomp(struct finding *finding)
 
 static void check_selinux(struct finding *finding)
 {
-    found(finding, GOOD, container_selinux() ? "enforces; containers run with label=disable, since nothing of the host's is "
-                                               "labelled anew" : "does not enforce", "");
+    bool enforces = container_selinux(); /* nothing of the host's is labelled anew */
+
+    found(finding, GOOD, enforces ? "enforces; containers run with label=disable" : "does not enforce", "");
 }
 
 static void check_user_namespaces(struct finding *finding)
@@ -227,8 +228,8 @@ static const struct {
     void (*check)(struct finding *finding);
 } checks[] = {
     {"home", check_home},       {"space", check_space}, {"kernel", check_kernel}, {"seccomp", check_seccomp},
-    {"selinux", check_selinux},    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"proxy", check_proxy},
-    {"daemon", check_daemon},
+    {"selinux", check_selinux}, {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock},
+    {"proxy", check_proxy},     {"daemon", check_daemon},
 };
 
 static void print_finding(const char *name, const struct finding *finding)

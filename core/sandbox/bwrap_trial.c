@@ -101,9 +101,10 @@ bool bwrap_try(struct engine_facts *facts, struct err *err)
     if (bwrap == NULL || self == NULL)
         return self == NULL ? false : err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
     const char *const words[] = {
-        bwrap, "--unshare-all", "--as-pid-1", "--die-with-parent", "--uid", "0", "--gid", "0", "--cap-add", "CAP_NET_ADMIN",
-        "--cap-add", "CAP_NET_BIND_SERVICE", "--cap-add", "CAP_SETPCAP", "--cap-add", "CAP_SETFCAP", "--ro-bind", "/", "/",
-        "--proc", "/proc", "--dev", "/dev", "--", self, "proxy", "try"};
+        bwrap, "--unshare-all", "--as-pid-1", "--die-with-parent", "--uid", "0", "--gid", "0",
+        "--cap-add", "CAP_NET_ADMIN", "--cap-add", "CAP_NET_BIND_SERVICE", "--cap-add", "CAP_SETPCAP",
+        "--cap-add", "CAP_SETFCAP", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev",
+        "--", self, "proxy", "try"};
     char *argv[COUNT(words) + 1] = {NULL};
     for (size_t i = 0; i < COUNT(words); i++)
         argv[i] = mem_strdup(words[i]);

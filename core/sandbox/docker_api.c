@@ -26,8 +26,8 @@ char *docker_socket(struct err *err)
         bool far = strncmp(host, "tcp://", 6) == 0 || strncmp(host, "ssh://", 6) == 0;
         err_set(err, ERR_UNAVAILABLE, "DOCKER_HOST is not a local socket%s",
                 far ? ": it names an engine on another machine" : "");
-        err_hint(err, "A remote engine cannot mount the session's socket: launch on its machine, or unset DOCKER_HOST to "
-                      "use the docker of this one");
+        err_hint(err, "A remote engine cannot mount the session's socket: launch on its machine, or unset DOCKER_HOST "
+                      "to use the docker of this one");
         return NULL;
     }
     if (stat("/var/run/docker.sock", &st) == 0)

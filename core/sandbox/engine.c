@@ -173,6 +173,7 @@ const struct engine *engine_choose(const char *name, bool have_image, const char
     if (engine != NULL || strcmp(name, "auto") != 0)
         return engine;
     err_set(err, ERR_UNAVAILABLE, "no engine can be used (%s)", why);
-    err_hint(err, "Install bubblewrap (the package bubblewrap), or start docker or podman and name an image with --image");
+    err_hint(err, "Install bubblewrap (the package bubblewrap), or start docker or podman and name an "
+                  "image with --image");
     return NULL;
 }

@@ -63,7 +63,8 @@ static char *find(struct err *err)
         return NULL;
     if (remote != NULL && remote[0] != '\0') {
         err_set(err, ERR_UNAVAILABLE, "CONTAINER_HOST names another podman (%s)", remote);
-        err_hint(err, "It could not mount the session's socket; unset CONTAINER_HOST to use the podman of this machine");
+        err_hint(err, "It could not mount the session's socket; unset CONTAINER_HOST to use the podman "
+                      "of this machine");
         return NULL;
     }
     for (size_t i = 0; i < COUNT(files); i++)
@@ -73,8 +74,8 @@ static char *find(struct err *err)
     return mem_strdup(buf_cstr(&key));
 }
 
-/* The user's containers.conf may mount, set variables and give rights in every container of his: what a sandbox holds is
- * said here alone. Of that file the runtime and the manager of cgroups are kept, as options. */
+/* The user's containers.conf may mount, set variables and give rights in every container of his: what a sandbox holds
+ * is said here alone. Of that file the runtime and the manager of cgroups are kept, as options. */
 bool podman_begin(const struct engine_facts *facts, struct engine_run *run, struct err *err)
 {
     run->path = container_find(&podman, err);

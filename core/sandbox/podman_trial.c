@@ -67,8 +67,8 @@ static bool explain(const char *why, struct err *err)
 static bool ask_info(struct trial *trial, struct engine_facts *facts, struct err *err)
 {
     char *words[] = {(char[]){"podman"}, (char[]){"info"},
-                     (char[]){"--format=runtime={{with .Host.OCIRuntime}}{{.Path}}{{end}}\ncgroups={{.Host.CgroupManager}}\n"
-                              "controllers={{.Host.CgroupControllers}}\n"}, NULL};
+                     (char[]){"--format=runtime={{with .Host.OCIRuntime}}{{.Path}}{{end}}\n"
+                              "cgroups={{.Host.CgroupManager}}\ncontrollers={{.Host.CgroupControllers}}\n"}, NULL};
     CLEANUP(buf_clear) struct buf said;
     char controllers[256];
     int status = 0;

@@ -219,8 +219,9 @@ static size_t count_lines(const char *path, const char *start)
 static void test_trials_are_bounded(void **state)
 {
     AUTOFREE char *log = mem_printf("%s/calls", root);
-    AUTOFREE char *script = mem_printf("case $1 in info) echo runtime=/own/runtime; echo 'controllers=[memory pids]'; exit;; "
-                                       "esac; echo called >> %s; echo 'Error: no'; exit 1", log);
+    AUTOFREE char *script = mem_printf("case $1 in info) echo runtime=/own/runtime; "
+                                       "echo 'controllers=[memory pids]'; exit;; esac; echo called >> %s; "
+                                       "echo 'Error: no'; exit 1", log);
     const char *const runtimes[] = {"crun", "runc"};
     struct engine_facts facts;
     struct err err = {0};
@@ -243,9 +244,9 @@ static void test_trials_are_bounded(void **state)
     assert_false(engine_probe(&engine_podman, root, ENGINE_TRUST_YES, &facts, &err));
     assert_int_equal(count_lines(log, "called"), 18);
     /* Another podman is asked again; it starts with runc and without limits. */
-    AUTOFREE char *good = mem_printf("case $1 in info) echo runtime=/own/runtime; echo 'controllers=[memory pids]'; exit;; "
-                                     "esac; echo called >> %s; case \"$*\" in *runc*pids-limit*) exit 1;; *runc*) exit 0;; "
-                                     "esac; exit 1", log);
+    AUTOFREE char *good = mem_printf("case $1 in info) echo runtime=/own/runtime; echo 'controllers=[memory pids]'; "
+                                     "exit;; esac; echo called >> %s; case \"$*\" in *runc*pids-limit*) exit 1;; "
+                                     "*runc*) exit 0;; esac; exit 1", log);
     fake_podman(good);
     assert_true(engine_probe(&engine_podman, root, ENGINE_TRUST_ALL, &facts, &err));
     assert_non_null(strstr(facts.runtime, "/bin/runc"));
