@@ -62,11 +62,11 @@ no_container() { [ "$ENGINE" != docker ] || [ -z "$(docker ps -aq --filter "labe
 no_folder() { [ -z "$(ls -d "$AILERON_HOME"/run/{sessions,private}/"$SESSION" 2> /dev/null)" ]; }
 
 # Of SESSION: no process, no container, no directory; its end is on the record, once, and the record is whole.
-nothing_is_left() { # REASON
+nothing_is_left() { # REASON [STATUS]
     wait_for no_process
     wait_for no_container
     wait_for no_folder
-    [ "$(aileron audit list --session="$SESSION" --event=session.end --json | jq -r .reason)" = "$1" ]
+    [ "$(aileron audit list --session="$SESSION" --event=session.end --json | jq -r '"\(.reason) \(.status // "")"')" = "$1 ${2:-}" ]
     aileron audit verify
 }
 
@@ -134,7 +134,7 @@ while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
     touch go
     launcher_ends 0
     [ "$(grep -c '"login": "octo"' out)" -eq 2 ]
-    nothing_is_left exit
+    nothing_is_left exit 0
 }
 
 @test "F02: a worker is killed: the sandbox goes on" {
@@ -144,7 +144,7 @@ while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
     touch go
     launcher_ends 0
     grep -q '"login": "octo"' out
-    nothing_is_left exit
+    nothing_is_left exit 0
     aileron audit list --event=worker.exit | grep -qF "$SESSION"
 }
 
@@ -171,7 +171,7 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
     touch go
     launcher_ends 0
     grep -q '"login": "octo"' out
-    nothing_is_left exit
+    nothing_is_left exit 0
 }
 
 @test "F02: the launcher is killed: the sandbox goes with it, and the session ends" {
@@ -203,7 +203,7 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
     start "sleep $MARK; true"
     kill -9 "$(supervisor_pid)"
     launcher_ends 137
-    nothing_is_left exit
+    nothing_is_left killed 137
 }
 
 @test "F02: the container is killed, or removed" {
@@ -213,7 +213,7 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
         start "exec sleep $MARK"
         $how "aileron-$SESSION" > /dev/null
         launcher_ends 137
-        nothing_is_left exit
+        nothing_is_left killed 137
     done
 }
 
@@ -222,7 +222,7 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
     start "exec sleep $MARK"
     kill -9 "$(engine_process "$LAUNCHER")"
     launcher_ends 137
-    nothing_is_left exit
+    nothing_is_left "engine gone" 137
     rm first
     terminal 'expect:up' 'wait:2' -- sh -c "touch first; echo up; exec sleep $MARK" > out 3>&- &
     LAUNCHER=$!
@@ -231,5 +231,5 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
     kill -9 "$(engine_process "$(aileron audit list --session="$SESSION" --event=session.start --json | jq .pid)")"
     launcher_ends 137
     grep -q 'modes restored' out
-    nothing_is_left exit
+    nothing_is_left "engine gone" 137
 }
