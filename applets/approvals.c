@@ -189,6 +189,15 @@ bool approvals_decide(struct client *client, const json_t *approval, bool approv
     return client_ask(client, "POST", path, body, NULL, err);
 }
 
+void approvals_print_refused(FILE *out, const json_t *answer)
+{
+    json_int_t refused = json_integer_value(json_object_get(answer, "vault_refused"));
+
+    if (refused > 0)
+        fprintf(out, "%lld request%s refused: the vault is locked. Unlock it: aileron vault unlock\n",
+                (long long)refused, refused == 1 ? " was" : "s were");
+}
+
 static int run_list(int argc, char **argv)
 {
     struct approvals_options options = {0};
@@ -211,6 +220,7 @@ static int run_list(int argc, char **argv)
         return show_json(answer);
     json_array_foreach(json_object_get(answer, "approvals"), i, row)
         approvals_print_row(row);
+    approvals_print_refused(stderr, answer);
     return 0;
 }
 

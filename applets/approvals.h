@@ -4,8 +4,12 @@
 
 #include "core/client/client.h"
 
+#include <stdio.h>
+
 /* One line: id, age, session, what is asked, escaped (threat A03). */
 void approvals_print_row(const json_t *row) NONNULL;
+/* What the locked vault has cost, of an answer that lists approvals; nothing where it was nothing. */
+void approvals_print_refused(FILE *out, const json_t *answer) NONNULL;
 /* All that a person decides about, in lines. */
 void approvals_print(const json_t *approval) NONNULL;
 /* POST .../decide for what `approval` shows. args NULL: as they are; reason NULL: none. */

@@ -28,13 +28,15 @@ static bool holds(const json_t *rows, const char *id)
     return false;
 }
 
-static void draw(const json_t *rows)
+static void draw(const json_t *answer)
 {
-    const json_t *row;
+    const json_t *rows = json_object_get(answer, "approvals"), *row;
     size_t i;
 
     fputs("\033[H\033[2J", stdout);
-    printf("%zu waiting. Decide with: aileron approvals approve|deny ID\n\n", json_array_size(rows));
+    printf("%zu waiting. Decide with: aileron approvals approve|deny ID\n", json_array_size(rows));
+    approvals_print_refused(stdout, answer);
+    fputs("\n", stdout);
     json_array_foreach(rows, i, row)
         approvals_print_row(row);
 }
@@ -72,7 +74,7 @@ int approvals_watch(struct client *client, bool json)
         json_t *rows = json_object_get(answer, "approvals");
         version = json_integer_value(json_object_get(answer, "version"));
         if (screen)
-            draw(rows);
+            draw(answer);
         else
             print_changes(before, rows, json);
         if (fflush(stdout) != 0)

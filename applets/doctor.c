@@ -7,7 +7,7 @@
 #include "core/base/id.h"
 #include "core/client/client.h"
 #include "core/data/snapshot.h"
-#include "core/sandbox/engine.h"
+#include "core/sandbox/engine_container.h"
 #include "tls/trust.h"
 
 #include <errno.h>
@@ -106,6 +106,12 @@ static void check_seccomp(struct finding *finding)
         found(finding, GOOD, "available", "");
     else
         found(finding, BAD, "the kernel has no seccomp", "A kernel with CONFIG_SECCOMP_FILTER is needed");
+}
+
+static void check_selinux(struct finding *finding)
+{
+    found(finding, GOOD, container_selinux() ? "enforces; containers run with label=disable, since nothing of the host's is "
+                                               "labelled anew" : "does not enforce", "");
 }
 
 static void check_user_namespaces(struct finding *finding)
@@ -221,7 +227,7 @@ static const struct {
     void (*check)(struct finding *finding);
 } checks[] = {
     {"home", check_home},       {"space", check_space}, {"kernel", check_kernel}, {"seccomp", check_seccomp},
-    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"proxy", check_proxy},
+    {"selinux", check_selinux},    {"userns", check_user_namespaces}, {"roots", check_roots}, {"clock", check_clock}, {"proxy", check_proxy},
     {"daemon", check_daemon},
 };
 
@@ -238,17 +244,25 @@ static void print_finding(const char *name, const struct finding *finding)
     putchar('\n');
 }
 
-/* Any one engine is enough. */
+/* Any one engine is enough. What is known of an earlier probe is found out again, and kept for the next launch. */
 static bool check_engines(void)
 {
+    struct err err = {0};
+    AUTOFREE char *home = client_home(&err);
     bool any = false;
 
     for (size_t i = 0; engine_table[i] != NULL; i++) {
         struct finding finding;
-        struct err err = {0};
-        if (engine_table[i]->probe(&err)) {
+        struct engine_facts facts;
+        if (home != NULL && engine_probe(engine_table[i], home, ENGINE_TRUST_NOTHING, &facts, &err)) {
             any = true;
             found(&finding, GOOD, "works", "");
+            if (facts.runtime[0] != '\0')
+                snprintf(finding.note, sizeof finding.note, "works with %s", facts.runtime);
+            if (engine_table[i]->no_memory_limit)
+                found(&finding, GOOD, "works; it cannot limit the memory of a sandbox", "");
+            if (facts.note[0] != '\0')
+                found(&finding, WARNING, facts.note, "");
         } else {
             from_err(&finding, WARNING, &err);
         }

@@ -1,9 +1,9 @@
 /* `aileron launch`: options and the agent's file become a plan, the daemon registers the session, an engine starts
  * the sandbox, and the launcher stays with it until it ends. It decides nothing about traffic and sees no
  * credential; what it gets from the daemon are the session's directory and stand-ins. */
-#include "applets/applet.h"
-
 #include "applets/launch.h"
+
+#include "applets/applet.h"
 #include "applets/launch_control.h"
 #include "applets/launch_detach.h"
 #include "applets/launch_planted.h"
@@ -34,12 +34,12 @@ struct options {
 
 static const struct opt_row rows[] = {
     {0, "sandbox", OPT_STRING, "ENGINE",
-     "Engine that runs the sandbox; auto takes docker where an image is named and it works, else bwrap.",
-     "auto|docker|bwrap", offsetof(struct options, sandbox)},
+     "Engine that runs the sandbox; auto takes docker, then podman, where an image is named and it works, else bwrap.",
+     "auto|docker|podman|bwrap", offsetof(struct options, sandbox)},
     {0, "network", OPT_STRING, "KIND",
-     "sealed: no network but the daemon. open: the engine's own (docker only); nothing is enforced.",
+     "sealed: no network but the daemon. open: the engine's own (docker, podman); nothing is enforced.",
      "sealed|open", offsetof(struct options, network)},
-    {0, "image", OPT_STRING, "REF", "Image of the sandbox (docker); nothing has to be installed in it.", NULL,
+    {0, "image", OPT_STRING, "REF", "Image of the sandbox (docker, podman); nothing has to be installed in it.", NULL,
      offsetof(struct options, image)},
     {0, "detach", OPT_FLAG, NULL,
      "Print the session's id and return when the command runs; see aileron attach.", NULL,
@@ -146,7 +146,9 @@ static bool wrap_command(struct plan *plan, struct err *err)
 
 static const char *engine_name(const struct launch *launch)
 {
-    return launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+    const char *name = launch->options.sandbox != NULL ? launch->options.sandbox : launch->config->sandbox.runtime;
+
+    return launch->options.rootfs != NULL && strcmp(name, "auto") == 0 ? engine_bwrap.name : name;
 }
 
 static bool make_plan(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
@@ -184,28 +186,29 @@ static bool choose_engine(struct launch *launch, struct err *err)
     const char *name = engine_name(launch);
     const char *rootfs = launch->options.rootfs != NULL ? launch->options.rootfs : launch->config->sandbox.rootfs;
 
-    if (launch->options.rootfs != NULL && strcmp(name, "auto") == 0)
-        name = engine_bwrap.name;
     if (launch->options.rootfs != NULL && (strcmp(name, engine_bwrap.name) != 0 || launch->options.image != NULL)) {
         err_set(err, ERR_USAGE, "--rootfs is for the engine bwrap, and takes the place of an image");
         return err_hint(err, "Give --image to docker and podman, --rootfs to bwrap");
     }
-    launch->engine = engine_choose(name, plan->image != NULL, launch->why, sizeof(launch->why), err);
+    launch->engine = engine_choose(name, plan->image != NULL, launch->home, &plan->facts, launch->why,
+                                   sizeof(launch->why), err);
     if (launch->engine == NULL)
         return false;
     if (rootfs != NULL && launch->engine == &engine_bwrap && !plan_set_rootfs(plan, rootfs, err))
         return false;
     if (plan->network == PLAN_OPEN && !launch->engine->can_open) {
-        err_set(err, ERR_USAGE, "--network=open needs the engine docker; %s is always sealed",
+        err_set(err, ERR_USAGE, "--network=open needs the engine docker or podman; %s is always sealed",
                 launch->engine->name);
-        return err_hint(err, "Use --sandbox=docker --image=REF, or leave --network out");
+        return err_hint(err, "Use --sandbox=docker or --sandbox=podman with --image=REF, or leave --network out");
     }
     if (launch->options.image != NULL && !launch->engine->needs_image) {
         bool asked = launch->why[0] == '\0'; /* else docker was passed over: not the person's mistake */
         err_set(err, asked ? ERR_USAGE : ERR_UNAVAILABLE, "the engine %s takes no image (%s)", launch->engine->name,
                 launch->why[0] != '\0' ? launch->why : "it shows the host's own programs");
-        return err_hint(err, "Leave --image out, or start the docker engine");
+        return err_hint(err, "Leave --image out, or start docker or podman");
     }
+    if (launch->engine->no_memory_limit || plan->facts.no_limits)
+        plan->memory_bytes = 0; /* and so it is on the record */
     if (!launch->engine->needs_image)
         launch_image_drop(&launch->image, launch->engine->name, plan);
     return true;
@@ -369,7 +372,8 @@ static int run(int argc, char **argv)
 static void take_choice(struct options *options, const struct launch_choice *choice)
 {
     *options = (struct options){.sandbox = choice->sandbox, .network = choice->network, .image = choice->image,
-                                .build = choice->build, .devcontainer = choice->devcontainer, .command = choice->command};
+                                .rootfs = choice->rootfs, .build = choice->build, .devcontainer = choice->devcontainer,
+                                .command = choice->command};
 }
 
 bool launch_look(const struct launch_choice *choice, char **operands, size_t count, launch_look_fn use, void *arg,

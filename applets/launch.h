@@ -8,7 +8,7 @@
 
 /* The words of the command line; NULL where one was not given. */
 struct launch_choice {
-    const char *sandbox, *network, *image, *build, *devcontainer;
+    const char *sandbox, *network, *image, *rootfs, *build, *devcontainer;
     bool command; /* the operands are a command, else the first names an agent */
 };
 struct launch_view { /* borrowed, while the function runs */
@@ -24,8 +24,8 @@ typedef bool (*launch_look_fn)(const struct launch_view *view, void *arg, struct
 bool launch_look(const struct launch_choice *choice, char **operands, size_t count, launch_look_fn use, void *arg,
                  struct err *err) MUSTUSE NONNULL_AT(1, 2, 4, 6);
 
-/* A launch whose command only looks at what the given one needs (sandbox_inside); prints, and returns its status. Without
- * operands there is nothing to look for. */
+/* A launch whose command only looks at what the given one needs (sandbox_inside); prints, and returns its status.
+ * Without operands there is nothing to look for. */
 int launch_check(const struct launch_choice *choice, char **operands, size_t count) MUSTUSE NONNULL_AT(1, 2);
 
 #endif

@@ -1,6 +1,6 @@
 /* Two processes and a socket between them. The keeper is the launcher itself: it registers the session, starts the
- * engine and stays. The one that a person sees waits until it hears that the agent was started, answers, and ends; if it
- * is interrupted before, the keeper sees its end and stops the sandbox. */
+ * engine and stays. The one that a person sees waits until it hears that the agent was started, answers, and ends; if
+ * it is interrupted before, the keeper sees its end and stops the sandbox. */
 #include "applets/launch_detach.h"
 
 #include "core/base/file.h"
@@ -123,13 +123,13 @@ void launch_detach_end(struct launch_detach *detach, int status)
                    status != err_exit(ERR_NOT_FOUND_COMMAND) && status >= 0;
     uint8_t running = SUPERVISOR_RUNNING;
     struct err ignored = {0};
-    size_t len = 0;
 
     if (detach->starter_fd >= 0 && started) { /* it was over before anybody looked */
         (void)!send(detach->starter_fd, &running, 1, MSG_NOSIGNAL);
     } else if (detach->starter_fd >= 0 && detach->keeper != NULL) {
-        const uint8_t *kept = keeper_kept(detach->keeper, &len);
-        (void)!file_write_all(STDERR_FILENO, kept, len, &ignored);
+        CLEANUP(buf_clear) struct buf kept;
+        keeper_kept(detach->keeper, &kept);
+        (void)!file_write_all(STDERR_FILENO, kept.data, kept.len, &ignored);
     }
     keeper_close(detach->keeper, status >= 0 ? status : err_exit(ERR_LAUNCH));
     detach->keeper = NULL;

@@ -40,6 +40,8 @@ static json_t *request_of(const struct plan *plan, const char *agent, const char
     json_put_int(request, "uid", plan->uid);
     json_put_int(request, "gid", plan->gid);
     json_put_int(request, "pid", getpid());
+    json_put_int(request, "memory", (int64_t)plan->memory_bytes);
+    json_put_int(request, "pids", plan->pids);
     json_put_bool(request, "detached", plan->detached);
     return request;
 }

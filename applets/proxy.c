@@ -1,19 +1,23 @@
 /* `aileron-proxy run`: the supervisor's command line. An engine starts it as pid 1 of a sandbox; a person has no
- * use for it. */
+ * use for it. `aileron-proxy try` is for the engine's probe. */
 #include "applets/applet.h"
 
 #include "core/base/proc.h"
 #include "core/base/text.h"
 #include "core/sandbox/capture.h"
+#include "core/sandbox/privilege.h"
 #include "core/sandbox/supervisor.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+enum { TRY_ID = 1000 };
+
 struct options {
     const char *uid, *gid, *cwd, *workspace, *capture, *control;
     struct opt_list directories, volumes;
+    const char *agent_user;
     uint64_t pids;
     struct opt_list caches;
     bool open;
@@ -29,15 +33,18 @@ static const struct opt_row rows[] = {
      offsetof(struct options, workspace)},
     {0, "directory", OPT_LIST, "DEV:INODE:PLACE", "Which directory must have been mounted at a place.", NULL,
      offsetof(struct options, directories)},
-    {0, "volume", OPT_LIST, "PLACE", "Where a volume was mounted, which is the agent's while it is nobody else's.", NULL,
+    {0, "volume", OPT_LIST, "PLACE", "Where a volume was mounted; it becomes the agent's where it is root's.", NULL,
      offsetof(struct options, volumes)},
+    {0, "agent-user", OPT_STRING, "NAME", "The image's user whose name and home the agent gets.", NULL,
+     offsetof(struct options, agent_user)},
     {0, "capture", OPT_STRING, "PORTS", "Ports that are captured, with commas; 80,443 by default.", NULL,
      offsetof(struct options, capture)},
     {0, "pids", OPT_NUMBER, "N", "Processes that the agent may have, where the engine does not count them.", NULL,
      offsetof(struct options, pids)},
     {0, "cache", OPT_LIST, "DIR", "A directory below the agent's home that the engine mounted for it.", NULL,
      offsetof(struct options, caches)},
-    {0, "control", OPT_STRING, "FD|SOCKET", "The launcher's control channel: a descriptor, or a socket to connect to.", NULL,
+    {0, "control", OPT_STRING, "FD|SOCKET",
+     "The launcher's control channel: a descriptor, or a socket to connect to.", NULL,
      offsetof(struct options, control)},
     {0, "open", OPT_FLAG, NULL, "The network is the engine's: no capture, no names, no fence.", NULL,
      offsetof(struct options, open)},
@@ -104,6 +111,7 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
     spec->directory_count = options->directories.count;
     spec->volumes = options->volumes.items;
     spec->volume_count = options->volumes.count;
+    spec->agent_user = options->agent_user;
     spec->cwd = options->cwd;
     spec->open = options->open;
     spec->caches = options->caches.items;
@@ -130,8 +138,27 @@ static int run(int argc, char **argv)
     return supervisor_run(&spec);
 }
 
-static const struct applet_verb verbs[] = {{"run", &run_spec, run}};
-static const struct opt_spec *const specs[] = {&run_spec};
+static const struct opt_spec try_spec = {
+    .command = "aileron-proxy try",
+    .synopsis = "",
+    .summary = "See whether an agent could get its user's id in this sandbox.",
+};
+
+static int try(int argc, char **argv)
+{
+    struct { bool none; } options = {0};
+    struct err err = {0};
+    char **operands;
+    size_t count;
+    int status;
+
+    if (!applet_parse(&try_spec, argc, argv, &options, &operands, &count, &status))
+        return status;
+    return privilege_nest(TRY_ID, TRY_ID, 0, &err) ? 0 : err_print(&err, "aileron");
+}
+
+static const struct applet_verb verbs[] = {{"run", &run_spec, run}, {"try", &try_spec, try}};
+static const struct opt_spec *const specs[] = {&run_spec, &try_spec};
 
 extern const struct applet applet_proxy;
 

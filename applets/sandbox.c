@@ -1,9 +1,9 @@
-/* `aileron sandbox`: writes a project's dev container, shows what a launch would make of it, builds its image, and checks
- * a sandbox by starting one. All but init goes the way that `aileron launch` goes. */
-#include "applets/applet.h"
-
-#include "applets/launch.h"
+/* `aileron sandbox`: writes a project's dev container, shows what a launch would make of it, builds its image, and
+ * checks a sandbox by starting one. All but init goes the way that `aileron launch` goes. */
 #include "applets/sandbox.h"
+
+#include "applets/applet.h"
+#include "applets/launch.h"
 #include "applets/show.h"
 #include "core/base/file.h"
 #include "core/sandbox/image.h"
@@ -17,33 +17,35 @@ struct options {
     bool json;
 };
 
-#define CHOICE_ROWS                                                                                                    \
-    {0, "sandbox", OPT_STRING, "ENGINE", "As aileron launch takes it.", NULL, offsetof(struct options, choice.sandbox)},   \
-        {0, "image", OPT_STRING, "REF", "As aileron launch takes it.", NULL, offsetof(struct options, choice.image)},      \
-        {0, "devcontainer", OPT_STRING, "FOLDER", "As aileron launch takes it.", NULL,                                     \
-         offsetof(struct options, choice.devcontainer)}
-#define COMMAND_ROW                                                                                                    \
-    {0, "", OPT_DASHES, NULL, "What follows is a command, not an agent.", NULL, offsetof(struct options, choice.command)}
-#define BUILD_ROW                                                                                                      \
-    {0, "build", OPT_STRING, "WHEN", "As aileron launch takes it.", "auto|always|never",                                   \
-     offsetof(struct options, choice.build)}
+/* A row of aileron launch. */
+#define AS_LAUNCH(name, value, choices, field)                                                                       \
+    {0, name, OPT_STRING, value, "As aileron launch takes it.", choices, offsetof(struct options, choice.field)}
+#define CHOICE_ROWS                                                                                                  \
+    AS_LAUNCH("sandbox", "ENGINE", NULL, sandbox), AS_LAUNCH("image", "REF", NULL, image),                           \
+        AS_LAUNCH("rootfs", "PATH", NULL, rootfs), AS_LAUNCH("devcontainer", "FOLDER", NULL, devcontainer)
+#define COMMAND_ROW                                                                                                  \
+    {0, "", OPT_DASHES, NULL, "What follows is a command, not an agent.", NULL,                                      \
+     offsetof(struct options, choice.command)}
 
 static const struct opt_row plan_rows[] = {
     CHOICE_ROWS,
-    {0, "network", OPT_STRING, "KIND", "As aileron launch takes it.", "sealed|open",
-     offsetof(struct options, choice.network)},
+    AS_LAUNCH("network", "KIND", "sealed|open", network),
     {0, "json", OPT_FLAG, NULL, "Print it as JSON.", NULL, offsetof(struct options, json)},
     COMMAND_ROW,
 };
 static const struct opt_row build_rows[] = {CHOICE_ROWS};
-static const struct opt_row check_rows[] = {CHOICE_ROWS, BUILD_ROW, COMMAND_ROW};
+static const struct opt_row check_rows[] = {
+    CHOICE_ROWS,
+    AS_LAUNCH("build", "WHEN", "auto|always|never", build),
+    COMMAND_ROW,
+};
 
 static const struct opt_spec plan_spec = {
     .command = "aileron sandbox plan",
     .synopsis = "[OPTION...] [AGENT | -- COMMAND [ARG...]]",
     .summary = "Show what a launch here would run, and why",
-    .details = "Engine, image and who names it, mounts, variables, limits, and every setting of the project's dev container "
-               "that is not taken, with the reason. Nothing is built, pulled or started.",
+    .details = "Engine, image and who names it, mounts, variables, limits, and every setting of the project's dev "
+               "container that is not taken, with the reason. Nothing is built, pulled or started.",
     .rows = plan_rows,
     .row_count = COUNT(plan_rows),
     .stop_at_first = true,
@@ -52,8 +54,8 @@ static const struct opt_spec build_spec = {
     .command = "aileron sandbox build",
     .synopsis = "[OPTION...]",
     .summary = "Build the image that a launch here needs",
-    .details = "The project's, whether it is here already or not; in a project that names none the usual image, aileron-base. "
-               "The steps of a build run outside of the sandbox, with the engine's network.",
+    .details = "The project's, whether it is here already or not; in a project that names none the usual image, "
+               "aileron-base. The steps of a build run outside of the sandbox, with the engine's network.",
     .rows = build_rows,
     .row_count = COUNT(build_rows),
 };
@@ -61,8 +63,8 @@ static const struct opt_spec check_spec = {
     .command = "aileron sandbox check",
     .synopsis = "[OPTION...] [AGENT | -- COMMAND]",
     .summary = "Start a sandbox once and look from inside",
-    .details = "The command is on the PATH of the agent's user and made for this machine, the workspace can be written to, "
-               "the session's socket answers. Exits with 0, or with the status a launch would have ended with.",
+    .details = "The command is on the PATH of the agent's user and made for this machine, the workspace can be "
+               "written to, the session's socket answers. Exits with 0, or as a launch would have ended.",
     .rows = check_rows,
     .row_count = COUNT(check_rows),
     .stop_at_first = true,
@@ -135,7 +137,7 @@ static json_t *plan_json(const struct launch_view *view)
     json_put(root, "passed_over", view->why[0] != '\0' ? view->why : NULL);
     json_put(root, "network", plan->network == PLAN_OPEN ? "open" : "sealed");
     json_put_int(root, "tier", plan->tier);
-    json_put(root, "image", view->engine->needs_image ? plan->image : "host");
+    json_put(root, "image", view->engine->needs_image ? plan->image : plan->rootfs != NULL ? plan->rootfs : "host");
     json_put(root, "image_from", view->engine->needs_image ? view->image->origin : NULL);
     json_put(root, "image_state", image_state(view));
     if (view->image->tag != NULL) {
@@ -246,10 +248,11 @@ static int run_plan(int argc, char **argv)
 /* ---- build ---- */
 
 /* Of engines that nobody named, the first that works. */
-static const struct engine *builder(const char *name, struct err *err)
+static const struct engine *builder(const char *name, struct plan *plan, struct err *err)
 {
     char why[512];
-    const struct engine *engine = engine_choose(name != NULL ? name : "auto", true, why, sizeof(why), err);
+    const struct engine *engine = engine_choose(name != NULL ? name : "auto", true, plan->aileron_home, &plan->facts,
+                                                why, sizeof(why), err);
 
     if (engine != NULL && engine->image_command == NULL) {
         err_set(err, ERR_UNAVAILABLE, "no engine that builds images can be used%s%s", why[0] != '\0' ? ": " : "", why);
@@ -272,7 +275,7 @@ static bool build_image(const struct launch_view *view, void *arg, struct err *e
     } else if (options->choice.image != NULL) {
         return err_set(err, ERR_USAGE, "--image names an image that is there; nothing is built");
     } else {
-        const struct engine *engine = builder(options->choice.sandbox, err);
+        const struct engine *engine = builder(options->choice.sandbox, view->plan, err);
         if (engine == NULL || !image_build_base(engine, view->plan, err))
             return false;
         puts(IMAGE_BASE);
@@ -327,5 +330,5 @@ static int run(int argc, char **argv)
     return applet_verbs(&applet_sandbox, verbs, COUNT(verbs), argc, argv);
 }
 
-const struct applet applet_sandbox = {"sandbox", "Make, show and check the sandbox of a project", run, specs,
-                                      COUNT(specs), false};
+const struct applet applet_sandbox = {
+    "sandbox", "Make, show and check the sandbox of a project", run, specs, COUNT(specs), false};

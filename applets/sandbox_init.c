@@ -18,6 +18,8 @@
 #define FILE_NAME FOLDER "/devcontainer.json"
 #define RECIPE FOLDER "/Dockerfile"
 
+#define IMAGE_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@"
+
 enum { TEXT_BYTES = 64 * 1024 };
 
 struct init_options {
@@ -27,7 +29,7 @@ struct init_options {
 static const struct opt_row rows[] = {
     {0, "agent", OPT_STRING, "NAME", "Write a Dockerfile that installs this agent.", NULL,
      offsetof(struct init_options, agent)},
-    {0, "image", OPT_STRING, "REF", "Image to begin with; a small Debian, or what the agent's recipe needs.", NULL,
+    {0, "image", OPT_STRING, "REF", "Image to begin with; a small Debian by default.", NULL,
      offsetof(struct init_options, image)},
     {0, "force", OPT_FLAG, NULL, "Replace the files that are there.", NULL, offsetof(struct init_options, force)},
 };
@@ -35,56 +37,58 @@ const struct opt_spec sandbox_init_spec = {
     .command = "aileron sandbox init",
     .synopsis = "[--agent=NAME] [--image=REF] [--force]",
     .summary = "Write a dev container for the project",
-    .details = "Writes .devcontainer/devcontainer.json, and with --agent a Dockerfile beside it, in the current directory. "
-               "Both are yours to change: an edit of what goes into the image builds it again at the next launch.",
+    .details =
+        "Writes .devcontainer/devcontainer.json, and with --agent a Dockerfile beside it, in the current directory. "
+        "Both are yours to change: an edit of what goes into the image builds it again at the next launch.",
     .rows = rows,
     .row_count = COUNT(rows),
 };
 
-/* What an install line calls must be in the image. */
-static const char *image_for(const char *install)
+/* Images are named after what is in them. */
+static enum agent_family family_of(const char *image)
 {
-    static const struct {
-        const char *program, *image;
-    } table[] = {{"npm ", "node:22-bookworm-slim"}, {"pip ", "python:3-slim-bookworm"}, {"pipx ", "python:3-slim-bookworm"}};
-
-    for (size_t i = 0; i < COUNT(table); i++)
-        if (strncmp(install, table[i].program, strlen(table[i].program)) == 0)
-            return table[i].image;
-    return "debian:12-slim";
+    return strstr(image, "alpine") != NULL   ? AGENT_ALPINE
+           : strstr(image, "fedora") != NULL ? AGENT_FEDORA
+                                             : AGENT_DEBIAN;
 }
 
 static bool write_recipe(const struct agent *agent, const char *image, struct err *err)
 {
-    const char *install = agent->install;
+    enum agent_family family = family_of(image);
+    CLEANUP(buf_clear) struct buf text;
 
-    if (install == NULL || strpbrk(install, "\n\r") != NULL) {
-        err_set(err, ERR_NOT_FOUND, "the agent's file of %s does not say how to install it", agent->name);
-        return err_hint(err, "Add install: to it, or leave --agent out and write the Dockerfile yourself");
+    buf_init(&text, TEXT_BYTES);
+    if (agent->recipe[family] == NULL) {
+        err_set(err, ERR_NOT_FOUND, "the agent's file of %s has no recipe for %s", agent->name,
+                agent_family_word(family));
+        return err_hint(err, "Leave --agent out and write the Dockerfile yourself%s%s",
+                        agent->install != NULL ? "; to install it: " : "",
+                        agent->install != NULL ? agent->install : "");
     }
-    AUTOFREE char *text = mem_printf(
-        "# Made by aileron sandbox init. Change it as you like: the next launch builds it again. The steps run outside of the\n"
-        "# sandbox, with the engine's network; no credential of yours is in reach of them.\n"
-        "FROM %s\n"
-        "RUN apt-get update \\\n"
-        "    && apt-get install -y --no-install-recommends ca-certificates curl git jq less openssh-client procps ripgrep \\\n"
-        "    && rm -rf /var/lib/apt/lists/*\n"
-        "RUN %s\n",
-        image != NULL ? image : image_for(install), install);
-    return file_write_atomic(RECIPE, 0644, text, strlen(text), err);
+    bool good = buf_printf(&text,
+                           "# Made by aileron sandbox init. Change it as you like: the next launch builds it again. "
+                           "The steps run outside\n"
+                           "# of the sandbox, with the engine's network; no credential of yours is in reach of them.\n"
+                           "FROM %s\n",
+                           image);
+    for (char **line = agent->recipe[family]; good && *line != NULL; line++)
+        good = buf_printf(&text, "%s\n", *line);
+    return good ? file_write_atomic(RECIPE, 0644, text.data, text.len, err)
+                : err_set(err, ERR_LIMIT, "the recipe of %s is too long", agent->name);
 }
 
 static bool write_file(const char *workspace, const char *image, bool recipe, struct err *err)
 {
     const char *slash = strrchr(workspace, '/');
     json_t *name JSON_AUTO = json_string(slash != NULL && slash[1] != '\0' ? slash + 1 : "project");
-    json_t *from JSON_AUTO = json_string(image != NULL ? image : "debian:12-slim");
+    json_t *from JSON_AUTO = json_string(image);
     AUTOFREE char *name_text = json_canonical(name != NULL ? name : from);
     AUTOFREE char *from_text = json_canonical(from);
-    AUTOFREE char *text = mem_printf("// What `aileron launch` runs here. `aileron sandbox plan` shows what it makes of this file.\n"
-                                     "{\n    \"name\": %s,\n    %s%s%s\n}\n",
-                                     name_text, recipe ? "\"build\": { \"dockerfile\": \"Dockerfile\" }" : "\"image\": ",
-                                     recipe ? "" : from_text, ",\n    \"containerEnv\": {},\n    \"mounts\": []");
+    AUTOFREE char *text = mem_printf(
+        "// What `aileron launch` runs here. `aileron sandbox plan` shows what it makes of this file.\n"
+        "{\n    \"name\": %s,\n    %s%s%s\n}\n",
+        name_text, recipe ? "\"build\": { \"dockerfile\": \"Dockerfile\" }" : "\"image\": ", recipe ? "" : from_text,
+        ",\n    \"containerEnv\": {},\n    \"mounts\": []");
     return file_write_atomic(FILE_NAME, 0644, text, strlen(text), err);
 }
 
@@ -117,6 +121,10 @@ static bool write_all(const struct init_options *options, struct err *err)
 {
     CLEANUP(agent_free_ptr) struct agent *agent = NULL;
     AUTOFREE char *workspace = NULL;
+    const char *image = options->image != NULL ? options->image : "debian:12-slim";
+
+    if (image[strspn(image, IMAGE_LETTERS)] != '\0' || image[0] == '\0' || image[0] == '-')
+        return err_set(err, ERR_USAGE, "%s is not an image's name", image);
 
     if (options->agent != NULL) {
         AUTOFREE char *home = client_home(err);
@@ -125,8 +133,7 @@ static bool write_all(const struct init_options *options, struct err *err)
             return false;
     }
     if (!free_to_write(options, err) || !make_folder(&workspace, err) ||
-        (agent != NULL && !write_recipe(agent, options->image, err)) ||
-        !write_file(workspace, options->image, agent != NULL, err))
+        (agent != NULL && !write_recipe(agent, image, err)) || !write_file(workspace, image, agent != NULL, err))
         return false;
     puts(FILE_NAME);
     if (agent != NULL)

@@ -30,8 +30,10 @@ static bool find_command(const char *word, char **found, struct err *err)
     *found = proc_which(word, path != NULL ? path : SANDBOX_PATH);
     if (*found != NULL && access(*found, X_OK) == 0)
         return true;
-    err_set(err, ERR_NOT_FOUND_COMMAND, "%s is not on the PATH of the agent's user (%s)", word, path != NULL ? path : "");
-    return err_hint(err, "Install it in the image (aileron sandbox init --agent writes a recipe), or name it by its path");
+    err_set(err, ERR_NOT_FOUND_COMMAND, "%s is not on the PATH of the agent's user (%s)", word,
+            path != NULL ? path : "");
+    return err_hint(err,
+                    "Install it in the image (aileron sandbox init --agent writes a recipe), or name it by its path");
 }
 
 /* A program of another machine; a script's interpreter is its own affair. */
@@ -41,7 +43,8 @@ static bool check_machine(const char *command, struct err *err)
     Elf64_Ehdr head; /* e_machine stands at the same place in both classes */
 
     if (fd < 0 || pread(fd, &head, sizeof(head), 0) < (ssize_t)offsetof(Elf64_Ehdr, e_version) ||
-        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_machine == OUR_MACHINE || head.e_machine == OUR_OLD_MACHINE)
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_machine == OUR_MACHINE ||
+        head.e_machine == OUR_OLD_MACHINE)
         return true;
     err_set(err, ERR_NOT_EXECUTABLE, "%s is made for another machine (ELF machine %u)", command, head.e_machine);
     return err_hint(err, "Build or pull the image for this machine's architecture");

@@ -20,7 +20,7 @@ static const struct opt_spec list_spec = {.command = "aileron session list", .sy
                                           .summary = "List the running sessions", .rows = json_rows,
                                           .row_count = COUNT(json_rows)};
 static const struct opt_spec show_spec = {.command = "aileron session show", .synopsis = "[--json] ID",
-                                          .summary = "Show a session, the hosts it talks to, and what waits for a person",
+                                          .summary = "Show a session, the hosts it talks to, and what waits",
                                           .rows = json_rows, .row_count = COUNT(json_rows)};
 static const struct opt_spec stop_spec = {.command = "aileron session stop", .synopsis = "ID...",
                                           .summary = "End sessions: revoke the token, remove the sandbox"};
@@ -80,6 +80,18 @@ static void show_uptime(const json_t *session)
     putchar('\n');
 }
 
+static void show_limits(const json_t *session)
+{
+    long long memory = (long long)json_integer_value(json_object_get(session, "memory"));
+
+    printf("%-10s ", "limits");
+    if (memory > 0)
+        printf("memory %lld MiB", memory >> 20);
+    else
+        fputs("memory none", stdout);
+    printf(", processes %lld\n", (long long)json_integer_value(json_object_get(session, "pids")));
+}
+
 static void show_command(const json_t *session)
 {
     const json_t *word;
@@ -134,6 +146,7 @@ static void show_session(const json_t *session)
     line("image", session, "image");
     line("network", session, "network");
     line("workspace", session, "workspace");
+    show_limits(session);
     printf("%-10s %s\n", "terminal", json_is_true(json_object_get(session, "detached"))
                                          ? "detached: aileron attach" : "the one that it was launched from");
     line("pid", session, "pid");

@@ -1,4 +1,4 @@
-/* `aileron session prune`. */
+/* `aileron session prune`: the row of applets/session.c, which holds all of aileron session. */
 #ifndef AILERON_APPLETS_SESSION_PRUNE_H
 #define AILERON_APPLETS_SESSION_PRUNE_H
 

@@ -6,7 +6,7 @@ const KEY = 'aileron-key', KEYS_OFF = 'aileron-keys-off';
 const ROWS = 20, LINES_AT_ONCE = 50, LINES = 300, RETRY_MS = 1000, RETRY_MAX_MS = 10000;
 const $ = (id) => document.getElementById(id);
 
-const now = { rows: new Map(), open: '', limit: ROWS, sessions: new Map(), lines: [], fresh: [], seq: 0, paused: false };
+const now = { rows: new Map(), open: '', limit: ROWS, sessions: new Map(), lines: [], fresh: [], seq: 0, paused: false, show: '' };
 
 // ---- text ----
 
@@ -166,7 +166,18 @@ const loadApprovals = single(async () => {
   document.title = (answer.pending ? `(${answer.pending}) ` : '') + 'Aileron';
   if (fresh.length === 1) say('New: ' + plain(fresh[0].row.shown));
   else if (fresh.length > 1) say(`${fresh.length} new, ${answer.pending} wait`);
+  if (now.show) await reveal(answer.pending > answer.approvals.length);
 });
+
+// The one that a notification's link is about; others may wait before it.
+async function reveal(more) {
+  const one = now.rows.get(now.show), id = now.show;
+  if (!one && more && now.limit < 1000) { now.limit = 1000; loadApprovals(); return; }
+  now.show = '';
+  if (!one) { say('What the link was about waits no more'); return; }
+  if (now.open !== id) await toggle(id);
+  one.head.focus();
+}
 
 // Focus goes to a neighbour, which is not open: no key decides about what nobody has seen.
 function drop(id, one) {
@@ -346,8 +357,10 @@ function trouble(state) {
   const parts = state.problems.map((problem) => element('div', {}, text('p', {}, problem.message),
     text('p', { class: 'hint' }, problem.hint)));
   if (state.vault === 'locked') {
+    const refused = state.vault_refused === 1 ? '1 request was' : `${state.vault_refused} requests were`;
     parts.unshift(element('div', { class: 'ask' }, element('p', {}, 'The vault is locked: what needs a credential is ' +
-      'refused. Unlock it in a terminal; this page never asks for a passphrase.'), element('p', { class: 'command' },
+      'refused' + (state.vault_refused ? ` (${refused})` : '') +
+      '. Unlock it in a terminal; this page never asks for a passphrase.'), element('p', { class: 'command' },
       element('code', {}, 'aileron vault unlock'), element('button', { type: 'button', 'data-copy': 'aileron vault unlock' }, 'Copy'))));
   }
   $('trouble').replaceChildren(...parts);
@@ -558,12 +571,19 @@ for (const id of ['filter-event', 'filter-session', 'filter-decision']) $(id).ad
 
 // The link's token stands behind the '#', which no server sees; it is gone from the address at once.
 async function login() {
-  const match = /^#login=([0-9a-f]{64})$/.exec(location.hash);
+  const match = /^#login=([0-9a-f]{64})(?:&show=(apr_[0-9A-Z]{26}))?$/.exec(location.hash);
   if (!match) return;
   history.replaceState(null, '', '/');
+  now.show = match[2] || '';
+  const before = localStorage.getItem(KEY);
   localStorage.removeItem(KEY);
-  const answer = await call('POST', 'login', JSON.stringify({ token: match[1] }));
-  localStorage.setItem(KEY, answer.key);
+  try {
+    const answer = await call('POST', 'login', JSON.stringify({ token: match[1] }));
+    localStorage.setItem(KEY, answer.key);
+  } catch (error) { // an old notification: whoever is logged in stays so
+    if (!now.show || !before) throw error;
+    localStorage.setItem(KEY, before);
+  }
 }
 
 async function start() {

@@ -2,15 +2,13 @@
  * record before anything follows from it; where it cannot be, nothing has been decided (A06). */
 #include "core/authority/approval_private.h"
 
+#include "core/authority/notify.h"
 #include "core/authority/operation.h"
-#include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
-#include "core/base/proc.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- shown ---- */
 
@@ -126,33 +124,6 @@ void approval_unwatch(struct monitor *monitor, struct approval_watch *watch)
         *at = watch->next;
 }
 
-/* The person's own command, with the approval as JSON on its standard input. It is not waited for. */
-static void notify(struct monitor *monitor, const char *id)
-{
-    char *const *command = monitor->rules->config->approvals.notify;
-    struct store_approval row = {0};
-    struct err err = {0};
-
-    if (command == NULL || command[0] == NULL)
-        return;
-    if (!store_approval_get(monitor->store, id, &row, &err)) {
-        log_error("approvals.notify: %s", err.message);
-        return;
-    }
-    json_t *shown JSON_AUTO = approval_json_full(monitor, &row);
-    AUTOFREE char *text = json_canonical(shown);
-    store_approval_clear(&row);
-    AUTOFREE char *program = proc_which(command[0], getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
-    CLEANUP(file_close_ptr) int fd = file_sealed("approval", text, strlen(text), &err);
-    struct proc_fd fds[] = {{fd, STDIN_FILENO}};
-    if (program == NULL)
-        log_error("approvals.notify: there is no program %s", command[0]);
-    else if (fd < 0 || proc_spawn(&(struct proc_spec){.path = program, .argv = command, .cwd = "/", .fds = fds,
-                                                      .fd_count = 1, .new_session = true},
-                                  &err) < 0)
-        log_error("approvals.notify: %s", err.message);
-}
-
 void approval_changed(struct monitor *monitor, const char *new_id)
 {
     struct approvals *approvals = monitor->approvals;
@@ -164,7 +135,7 @@ void approval_changed(struct monitor *monitor, const char *new_id)
         watch->fn(watch->arg);
     }
     if (new_id != NULL)
-        notify(monitor, new_id);
+        notify_approval(monitor, new_id);
 }
 
 /* ---- changes that are no decisions ---- */

@@ -29,8 +29,9 @@ static void reply_list(struct listing *listing)
     if (rows == NULL)
         control_fail(listing->req, &err);
     else
-        control_reply(listing->req, 200, json_pack("{s:I, s:o}", "version",
-                                                   (json_int_t)approval_version(listing->monitor), "approvals", rows));
+        control_reply(listing->req, 200,
+                      json_pack("{s:I, s:I, s:o}", "version", (json_int_t)approval_version(listing->monitor),
+                                "vault_refused", (json_int_t)listing->monitor->locked_refusals, "approvals", rows));
     free(listing);
 }
 

@@ -41,6 +41,7 @@ json_t *control_health(struct monitor *monitor)
     json_put_int(answer, "bindings", (int64_t)bindings_count(monitor->rules->bindings));
     json_put_int(answer, "connectors", (int64_t)catalogue->count);
     json_put(answer, "vault", vault_state_word(vault_state(monitor->vault, &why)));
+    json_put_int(answer, "vault_refused", (int64_t)monitor->locked_refusals);
     if (why.code != ERR_NONE && why.code != ERR_NOT_FOUND)
         json_array_append_new(problems, error_json(&why));
     if (monitor->rules_error.code != ERR_NONE)

@@ -33,6 +33,7 @@ struct monitor {
     size_t session_count;
     struct operations *operations;
     struct approvals *approvals;
+    uint64_t locked_refusals; /* requests that the locked vault has cost, since it was locked (notify.h) */
     struct control *control;
     struct page *page;       /* NULL: config.yaml wants none, or it cannot be had */
     struct err page_trouble; /* why it cannot */

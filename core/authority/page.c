@@ -309,7 +309,8 @@ const char *page_address(const struct monitor *monitor)
 }
 
 /* The token goes behind the '#': browsers send that part to nobody, and no log or Referer has it. */
-char *page_link(struct monitor *monitor, struct err *err)
+static char *make_link(struct monitor *monitor, void (*make)(struct page_logins *, char *), const char *action,
+                       const char *show, struct err *err)
 {
     char token[PAGE_TOKEN_HEX + 1];
 
@@ -320,9 +321,20 @@ char *page_link(struct monitor *monitor, struct err *err)
             *err = monitor->page_trouble;
         return NULL;
     }
-    page_link_new(monitor->page->logins, token);
-    page_note(monitor->page, "link");
-    char *link = mem_printf("%s/#login=%s", monitor->page->address, token);
+    make(monitor->page->logins, token);
+    page_note(monitor->page, action);
+    char *link = mem_printf("%s/#login=%s%s%s", monitor->page->address, token, show != NULL ? "&show=" : "",
+                            show != NULL ? show : "");
     secret_wipe(token, sizeof token);
     return link;
+}
+
+char *page_link(struct monitor *monitor, struct err *err)
+{
+    return make_link(monitor, page_link_new, "link", NULL, err);
+}
+
+char *page_link_show(struct monitor *monitor, const char *approval, struct err *err)
+{
+    return make_link(monitor, page_link_notice, "notice", approval, err);
 }

@@ -27,7 +27,9 @@ const char *page_address(const struct monitor *monitor) NONNULL;
 bool page_reaped(struct monitor *monitor, pid_t pid, int wait_status) NONNULL;
 /* recent_hosts() of a session; NULL where there is no page. Caller's reference. */
 json_t *page_hosts(const struct monitor *monitor, const char *session) MUSTUSE NONNULL;
-/* A one-time link to the page. Caller frees. */
+/* A one-time link to the page. Caller frees, and wipes it. */
 char *page_link(struct monitor *monitor, struct err *err) MUSTUSE NONNULL;
+/* One for a notification, that shows this approval; NULL: the page. */
+char *page_link_show(struct monitor *monitor, const char *approval, struct err *err) MUSTUSE NONNULL_AT(1, 3);
 
 #endif

@@ -65,7 +65,7 @@ static void call_login(struct page *page, const struct page_ask *ask)
     }
     doc_clear(&doc);
     page_refused(page, "link");
-    err_set(&err, ERR_DENIED, "this link has been used, or its minute is over");
+    err_set(&err, ERR_DENIED, "this link has been used, or its time is over");
     err_hint(&err, "Make another one: aileron open");
     page_fail(page, ask->id, &err);
 }

@@ -20,7 +20,7 @@ struct login {
     uint8_t cookie[CRYPTO_HASH_LEN], key[CRYPTO_HASH_LEN];
 };
 struct page_logins {
-    struct link links[PAGE_LINKS];
+    struct link links[PAGE_LINKS + PAGE_NOTICE_LINKS]; /* those of notifications behind the others */
     struct login logins[PAGE_LOGINS];
     uint64_t last;
 };
@@ -58,15 +58,25 @@ static bool hash_token(struct span token, uint8_t hash[CRYPTO_HASH_LEN])
 }
 
 /* Free ones end at 0, and so are taken first. */
+static void make_link(struct link *links, size_t count, uint64_t life_ms, char token[PAGE_TOKEN_HEX + 1])
+{
+    struct link *oldest = links;
+
+    for (size_t i = 1; i < count; i++)
+        if (links[i].ends_ms < oldest->ends_ms)
+            oldest = &links[i];
+    make_token(token, oldest->hash);
+    oldest->ends_ms = clock_mono_ms() + life_ms;
+}
+
 void page_link_new(struct page_logins *logins, char token[PAGE_TOKEN_HEX + 1])
 {
-    struct link *oldest = logins->links;
+    make_link(logins->links, PAGE_LINKS, PAGE_LINK_MS, token);
+}
 
-    for (size_t i = 1; i < PAGE_LINKS; i++)
-        if (logins->links[i].ends_ms < oldest->ends_ms)
-            oldest = &logins->links[i];
-    make_token(token, oldest->hash);
-    oldest->ends_ms = clock_mono_ms() + PAGE_LINK_MS;
+void page_link_notice(struct page_logins *logins, char token[PAGE_TOKEN_HEX + 1])
+{
+    make_link(logins->links + PAGE_LINKS, PAGE_NOTICE_LINKS, PAGE_NOTICE_LINK_MS, token);
 }
 
 bool page_link_use(struct page_logins *logins, struct span token, char cookie[PAGE_TOKEN_HEX + 1],
@@ -78,7 +88,7 @@ bool page_link_use(struct page_logins *logins, struct span token, char cookie[PA
 
     if (!hash_token(token, hash))
         return false;
-    for (size_t i = 0; i < PAGE_LINKS; i++) {
+    for (size_t i = 0; i < COUNT(logins->links); i++) {
         struct link *link = &logins->links[i];
         if (link->ends_ms == 0 || !secret_equal(hash, link->hash, sizeof hash))
             continue;

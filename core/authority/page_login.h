@@ -13,6 +13,8 @@
 enum {
     PAGE_LINKS = 8,                      /* not used yet; one more, and the oldest is no link any more */
     PAGE_LINK_MS = 60 * 1000,
+    PAGE_NOTICE_LINKS = 8,               /* of notifications: however many an agent causes, the others stay */
+    PAGE_NOTICE_LINK_MS = 10 * 60 * 1000,
     PAGE_LOGINS = 16,                    /* one more, and the oldest is logged out */
     PAGE_LOGIN_MS = 12 * 60 * 60 * 1000
 };
@@ -23,6 +25,8 @@ void page_logins_free(struct page_logins *logins); /* NULL is fine */
 
 /* A new link's token, in hex. */
 void page_link_new(struct page_logins *logins, char token[PAGE_TOKEN_HEX + 1]) NONNULL;
+/* As page_link_new, for a notification. */
+void page_link_notice(struct page_logins *logins, char token[PAGE_TOKEN_HEX + 1]) NONNULL;
 /* Exchanges a link's token; whatever happens then, that link is used up. False: no such link, or its time is over. */
 bool page_link_use(struct page_logins *logins, struct span token, char cookie[PAGE_TOKEN_HEX + 1],
                    char key[PAGE_TOKEN_HEX + 1]) MUSTUSE NONNULL;

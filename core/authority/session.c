@@ -199,7 +199,8 @@ static json_t *read_request(const struct json_at *at, struct err *err)
 {
     static const char *const texts[] = {"agent", "engine", "network", "image", "workspace"};
     static const char *const keys[] = {"command", "agent", "engine", "network", "image",
-                                       "workspace", "uid", "gid", "pid", "project", "detached", NULL};
+                                       "workspace", "uid", "gid", "pid", "project", "detached", "memory", "pids", NULL};
+    static const char *const limits[] = {"memory", "pids"}; /* 0: the engine holds none */
     json_t *meta = json_object();
     struct json_at command, project;
     bool has_project = false, detached = false;
@@ -221,6 +222,11 @@ static json_t *read_request(const struct json_at *at, struct err *err)
     number = (int64_t)getegid();
     good = good && json_get_int(at, "gid", JSON_MAY, 0, UINT32_MAX, &number, err);
     json_put_int(meta, "gid", number);
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        number = 0;
+        good = good && json_get_int(at, limits[i], JSON_MAY, 0, INT64_MAX, &number, err);
+        json_put_int(meta, limits[i], number);
+    }
     good = good && json_get_int(at, "pid", JSON_NEED, 2, INT32_MAX, &number, err);
     json_put_int(meta, "pid", number);
     good = good && json_get_bool(at, "detached", JSON_MAY, &detached, err);
@@ -271,6 +277,9 @@ static void record_start(struct session *session)
         json_put_int(event, "project_rules", (int64_t)policy_rule_count(session->snapshot->project));
     json_put_int(event, "uid", json_integer_value(json_object_get(session->meta, "uid")));
     json_put_int(event, "pid", json_integer_value(json_object_get(session->meta, "pid")));
+    json_put_int(event, "memory", json_integer_value(json_object_get(session->meta, "memory")));
+    json_put_int(event, "pids", json_integer_value(json_object_get(session->meta, "pids")));
+    json_put_bool(event, "detached", json_is_true(json_object_get(session->meta, "detached")));
     record_note(session->monitor->record, event);
 }
 
@@ -456,7 +465,7 @@ void session_close_all(struct monitor *monitor)
 json_t *session_json(const struct session *session)
 {
     static const char *const fields[] = {"command", "agent", "engine", "network", "image", "workspace", "pid",
-                                         "detached"};
+                                         "detached", "memory", "pids"};
     json_t *shown = json_object();
 
     json_put(shown, "id", session->id);

@@ -39,8 +39,8 @@ struct session {
     struct timer renew; /* of the CA's certificate */
 };
 
-/* {"command": [..], "agent"?, "engine"?, "network"?, "image"?, "workspace"?, "uid"?, "gid"?, "pid", "detached"?} -> a running
- * session; *answer gets {"id", "dir", "token_file", "env": {..}, "home_id"} (caller's reference). */
+/* {"command": [..], "agent"?, "engine"?, "network"?, "image"?, "workspace"?, "uid"?, "gid"?, "pid", "memory"?, "pids"?,
+ * "detached"?} -> a running session; *answer gets {"id", "dir", "token_file", "env": {..}, "home_id"} (caller's reference). */
 struct session *session_create(struct monitor *monitor, const struct json_at *request, json_t **answer,
                                struct err *err) MUSTUSE NONNULL;
 struct session *session_find(struct monitor *monitor, struct span id) NONNULL;

@@ -1,5 +1,5 @@
-/* Finding what is dead. The engines' own words are not ours: a process of the command line knows them, and asks us which
- * sessions live after it has seen what the engine has, so that none that has just begun is taken for a dead one. */
+/* Finding what is dead. The engines' own words are not ours: a process of the command line knows them, and asks us
+ * which sessions live after it has seen what the engine has, so that none that has just begun is taken for a dead one. */
 #include "core/authority/session_prune.h"
 
 #include "core/authority/session_private.h"

@@ -1,5 +1,5 @@
-/* What sessions may have left behind although they are over: sandboxes that an engine still has, directories, launchers.
- * Monitor only. */
+/* What sessions may have left behind although they are over: sandboxes that an engine still has, directories,
+ * launchers. Monitor only. */
 #ifndef AILERON_AUTHORITY_SESSION_PRUNE_H
 #define AILERON_AUTHORITY_SESSION_PRUNE_H
 

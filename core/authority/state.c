@@ -2,6 +2,7 @@
  * start would take vault, policy and record out of reach over the file that matters least. */
 #include "core/authority/state.h"
 
+#include "core/authority/notify.h"
 #include "core/authority/operation.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -53,6 +54,7 @@ void state_follow_vault(struct monitor *monitor)
         store_lock(monitor->store, vault_state(monitor->vault, &err) != VAULT_ABSENT);
     } else if (store_unlock(monitor->store, key, &err)) {
         operation_kick_all(monitor);
+        notify_unlocked(monitor);
     } else {
         log_error("%s", err.message);
     }

@@ -4,6 +4,7 @@
 
 #include "core/authority/approval.h"
 #include "core/authority/credential.h"
+#include "core/authority/notify.h"
 #include "core/authority/operation.h"
 #include "core/authority/upstream.h"
 #include "core/base/file.h"
@@ -387,6 +388,8 @@ void worker_refuse(struct session *session, uint32_t id, const struct err *err, 
 {
     json_t *answer JSON_AUTO = json_object();
 
+    if (err->code == ERR_LOCKED)
+        notify_locked(session);
     json_put(answer, "code", err_word(err->code));
     json_put(answer, "message", err->message);
     json_put(answer, "hint", err->hint);

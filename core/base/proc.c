@@ -262,10 +262,9 @@ static bool capture_run(struct capture *c, const char *name, int *status, struct
     return true;
 }
 
-bool proc_capture(char *const *argv, size_t max, struct buf *out, int *status, uint64_t timeout_ms,
-                  struct err *err)
+static bool capture(char *const *argv, char *const *envp, bool errors_too, struct buf *out, int *status,
+                    uint64_t timeout_ms, struct err *err)
 {
-    buf_init(out, max);
     const char *path = getenv("PATH");
     AUTOFREE char *program = proc_which(argv[0], path ? path : "/usr/local/bin:/usr/bin:/bin");
     if (!program)
@@ -276,9 +275,9 @@ bool proc_capture(char *const *argv, size_t max, struct buf *out, int *status, u
     CLEANUP(file_close_ptr) int write_end = ends[1];
     CLEANUP(file_close_ptr) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     struct capture c = {.pipe = ends[0], .pidfd = -1, .out = out};
-    const struct proc_fd fds[] = {{null, 0}, {write_end, 1}};
-    const struct proc_spec spec = {.path = program, .argv = argv, .fds = fds, .fd_count = COUNT(fds),
-                                   .new_session = true, .die_with_parent = true};
+    const struct proc_fd fds[] = {{null, 0}, {write_end, 1}, {write_end, 2}};
+    const struct proc_spec spec = {.path = program, .argv = argv, .envp = envp, .fds = fds,
+                                   .fd_count = errors_too ? 3 : 2, .new_session = true, .die_with_parent = true};
     if (!proc_set_nonblock(c.pipe) || (c.pid = proc_spawn(&spec, err)) < 0) {
         file_close_ptr(&c.pipe);
         return false;
@@ -296,6 +295,20 @@ bool proc_capture(char *const *argv, size_t max, struct buf *out, int *status, u
     if (!done)
         buf_clear(out);
     return done;
+}
+
+bool proc_capture(char *const *argv, size_t max, struct buf *out, int *status, uint64_t timeout_ms,
+                  struct err *err)
+{
+    buf_init(out, max);
+    return capture(argv, NULL, false, out, status, timeout_ms, err);
+}
+
+bool proc_capture_all(char *const *argv, char *const *envp, size_t max, struct buf *out, int *status,
+                      uint64_t timeout_ms, struct err *err)
+{
+    buf_init(out, max);
+    return capture(argv, envp, true, out, status, timeout_ms, err);
 }
 
 int proc_exit_status(int wait_status)

@@ -26,6 +26,9 @@ pid_t proc_spawn(const struct proc_spec *spec, struct err *err) MUSTUSE NONNULL;
  * the program and what it started are killed (ERR_TIMEOUT). out is initialised here, and empty on failure. */
 bool proc_capture(char *const *argv, size_t max, struct buf *out, int *status, uint64_t timeout_ms,
                   struct err *err) MUSTUSE NONNULL;
+/* The same with standard error in between, and in this environment. */
+bool proc_capture_all(char *const *argv, char *const *envp, size_t max, struct buf *out, int *status,
+                      uint64_t timeout_ms, struct err *err) MUSTUSE NONNULL;
 int proc_exit_status(int wait_status); /* 128+n for a signal */
 char *proc_self_path(struct err *err) MUSTUSE NONNULL; /* the executable's path; caller frees */
 /* NULL: not on that PATH, whose relative entries are skipped. A name with a slash is itself. Caller frees. */

@@ -234,7 +234,7 @@ static bool network_from(struct config *config, const struct json_at *root, stru
 /* approvals, vault, audit, daemon: small sections. */
 static bool rest_from(struct config *config, const struct json_at *root, struct err *err)
 {
-    static const char *const approval_keys[] = {"hold", "expire", "notify", NULL};
+    static const char *const approval_keys[] = {"hold", "expire", "notify", "notify_link", NULL};
     static const char *const vault_keys[] = {"cache", "cache_timeout", NULL};
     static const char *const audit_keys[] = {"anchor", "retention", NULL};
     static const char *const daemon_keys[] = {"page", "workers_per_session", NULL};
@@ -247,6 +247,7 @@ static bool rest_from(struct config *config, const struct json_at *root, struct 
         return false;
     if (present && (!json_get_duration(&at, "hold", JSON_MAY, &config->approvals.hold_ms, err) ||
                     !json_get_duration(&at, "expire", JSON_MAY, &config->approvals.expire_ms, err) ||
+                    !json_get_bool(&at, "notify_link", JSON_MAY, &config->approvals.notify_link, err) ||
                     !json_get_list(&at, "notify", JSON_MAY, CONFIG_WORDS_MAX, &list, &count, err) ||
                     (count > 0 && !match_texts_from(&at, "notify", JSON_MAY, CONFIG_WORDS_MAX, 4096,
                                                     &config->approvals.notify, err))))

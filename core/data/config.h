@@ -78,6 +78,7 @@ struct config {
     struct {
         uint64_t hold_ms, expire_ms;
         char **notify; /* NULL-terminated command */
+        bool notify_link; /* it gets a login link */
     } approvals;
     struct {
         bool cache_keyring;

@@ -1,5 +1,5 @@
-/* Where a cache may be mounted is decided here, from text alone (threat F10): below the agent's home and nowhere else, so
- * that none can cover the program's own files, the system's or the workspace. */
+/* Where a cache may be mounted is decided here, from text alone (threat F10): below the agent's home and nowhere else,
+ * so that none can cover the program's own files, the system's or the workspace. */
 #include "core/data/config_cache.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* The terminal's side of a detached sandbox (keeper.h): raw mode, keys and sizes out, output in, and the keys that leave
- * the sandbox to itself again. */
+/* The terminal's side of a detached sandbox (keeper.h): raw mode, keys and sizes out, output in, and the keys that
+ * leave the sandbox to itself again. */
 #ifndef AILERON_SANDBOX_ATTACH_H
 #define AILERON_SANDBOX_ATTACH_H
 

@@ -1,4 +1,5 @@
-/* The directories of sandbox.cache on this host: $AILERON_HOME/cache/<name>, made at the first launch that wants them. */
+/* The directories of sandbox.cache on this host: $AILERON_HOME/cache/<name>, made at the first launch that wants
+ * them. */
 #ifndef AILERON_SANDBOX_CACHE_H
 #define AILERON_SANDBOX_CACHE_H
 

@@ -114,15 +114,16 @@ struct walk {
     struct context_ignores ignores;
     size_t files;
     uint64_t bytes;
-    const char *except; /* relative; NULL: none */
+    const char *except;    /* relative; NULL: none */
     char path[PATH_BYTES]; /* relative, of what is looked at */
     struct err *err;
 };
 
 static bool too_large(struct walk *walk)
 {
-    err_set(walk->err, ERR_LIMIT, "the build's context is too large (at most %d files, %llu bytes, %d directories deep)",
-            CONTEXT_FILES_MAX, (unsigned long long)CONTEXT_BYTES_MAX, CONTEXT_DEPTH_MAX);
+    err_set(walk->err, ERR_LIMIT,
+            "the build's context is too large (at most %d files, %llu bytes, %d directories deep)", CONTEXT_FILES_MAX,
+            (unsigned long long)CONTEXT_BYTES_MAX, CONTEXT_DEPTH_MAX);
     return err_hint(walk->err, "Leave out what the image does not need: .dockerignore, or a smaller build.context");
 }
 
@@ -211,8 +212,7 @@ static bool read_names(struct walk *walk, DIR *dir, char ***names, size_t *count
     size_t cap = 0;
 
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-            strcmp(entry->d_name, ".git") == 0)
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, ".git") == 0)
             continue;
         if (++walk->files > CONTEXT_FILES_MAX)
             return too_large(walk);

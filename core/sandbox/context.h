@@ -1,9 +1,10 @@
 /* What goes into the build of an image, as one hash: an edit changes it, and nothing else does.
  *
- * It is taken over the Dockerfile's bytes and, where that copies from its context (the words COPY, ADD or --mount), over
- * every file of the context: its name, whether it can be executed, its contents, or where a symlink leads. Not counted:
- * .git, the dev container's own file (what it says of the build is counted by itself), and what .dockerignore leaves out. Of that file's patterns `*`, `**` and `!` are read; one with `?`, `[` or `\`
- * leaves nothing out. So at worst too much is counted. Times and owners do not count. */
+ * It is taken over the Dockerfile's bytes and, where that copies from its context (the words COPY, ADD or --mount),
+ * over every file of the context: its name, whether it can be executed, its contents, or where a symlink leads. Not
+ * counted: .git, the dev container's own file (what it says of the build is counted by itself), and what
+ * .dockerignore leaves out. Of that file's patterns `*`, `**` and `!` are read; one with `?`, `[` or `\` leaves
+ * nothing out. So at worst too much is counted. Times and owners do not count. */
 #ifndef AILERON_SANDBOX_CONTEXT_H
 #define AILERON_SANDBOX_CONTEXT_H
 

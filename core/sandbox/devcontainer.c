@@ -23,7 +23,7 @@ void devcontainer_free(struct devcontainer *self)
 {
     if (self == NULL)
         return;
-    char *owned[] = {self->file,       self->dir,     self->workspace, self->name,     self->image,
+    char *owned[] = {self->file,       self->dir,     self->workspace, self->name,    self->image,
                      self->dockerfile, self->context, self->target,    self->features};
     for (size_t i = 0; i < COUNT(owned); i++)
         free(owned[i]);
@@ -256,8 +256,7 @@ static bool take_image(struct devcontainer *self, const struct json_at *root, st
             return false;
         self->tier = taken || json_member(&own, "build", &build) ? 2 : 0;
         if (self->tier == 2)
-            return taken ||
-                   (json_want_object(&build, err) && take_build(self, &build, "dockerfile", err));
+            return taken || (json_want_object(&build, err) && take_build(self, &build, "dockerfile", err));
     }
     self->tier = 1;
     if (!take_image_text(self, root, &taken, err))
@@ -278,7 +277,8 @@ static bool take_image(struct devcontainer *self, const struct json_at *root, st
 
 /* ---- the keys ---- */
 
-static const char NO_HOOKS[] = "commands of a container's life are not run: put it into the image, or let the agent do it";
+static const char NO_HOOKS[] =
+    "commands of a container's life are not run: put it into the image, or let the agent do it";
 static const char NO_PORTS[] = "nothing listens for others in a sandbox";
 static const char NO_POWER[] = "a sandbox gets no privilege from a project's file";
 static const char FIXED_PLACE[] = "the workspace is always at " SANDBOX_WORKSPACE;
@@ -353,6 +353,21 @@ static void note_rest(struct devcontainer *self, const struct json_at *root)
     }
 }
 
+/* What the devcontainer program does with the file when it builds: a command, options of the builder (secrets and
+ * contexts from anywhere on the host), variables of the host in texts. */
+static const char *find_on_host(const struct json_at *root)
+{
+    AUTOFREE char *text = json_canonical(root->node);
+
+    if (json_object_get(root->node, "initializeCommand") != NULL)
+        return "run its initializeCommand on this host";
+    if (json_object_get(json_object_get(root->node, "build"), "options") != NULL)
+        return "pass its build.options, which may name files of this host";
+    if (strstr(text, "${localEnv:") != NULL || strstr(text, "${env:") != NULL)
+        return "put variables of this host into it (localEnv)";
+    return NULL;
+}
+
 static bool take_env(struct devcontainer *self, struct plan *plan, const struct json_at *root, const char *key,
                      struct err *err)
 {
@@ -404,13 +419,13 @@ static bool fill(struct devcontainer *self, struct plan *plan, const struct json
     const char *name = NULL;
 
     if (!json_want_object(root, err) || !take_image(self, root, err) || !take_features(self, root, err) ||
-        !json_get_text(root, "name", JSON_MAY, 256, &name, err) ||
-        !take_env(self, plan, root, "containerEnv", err) || !take_env(self, plan, root, "remoteEnv", err) ||
-        !take_user(self, plan, root, err) || !devcontainer_take_mounts(self, plan, root, err) ||
-        !devcontainer_take_run_args(self, plan, root, err))
+        !json_get_text(root, "name", JSON_MAY, 256, &name, err) || !take_env(self, plan, root, "containerEnv", err) ||
+        !take_env(self, plan, root, "remoteEnv", err) || !take_user(self, plan, root, err) ||
+        !devcontainer_take_mounts(self, plan, root, err) || !devcontainer_take_run_args(self, plan, root, err))
         return false;
     self->name = name != NULL && name[0] != '\0' ? mem_strdup(name) : NULL;
     note_rest(self, root);
+    self->on_host = find_on_host(root);
     plan->tier = self->tier;
     if (self->image != NULL && self->features == NULL) {
         free(plan->image);
@@ -428,8 +443,8 @@ struct devcontainer *devcontainer_parse(struct plan *plan, const char *file, con
 
     self->file = mem_strdup(file);
     self->workspace = mem_strdup(plan->workspace);
-    self->dir = slash != NULL ? mem_printf("%s/%.*s", plan->workspace, (int)(slash - file), file)
-                              : mem_strdup(plan->workspace);
+    self->dir =
+        slash != NULL ? mem_printf("%s/%.*s", plan->workspace, (int)(slash - file), file) : mem_strdup(plan->workspace);
     if (jsonc_parse(text, len, DEVCONTAINER_FILE_BYTES, file, ERR_CONFIG, &doc, err)) {
         struct json_at root = json_root(&doc);
         if (fill(self, plan, &root, err))

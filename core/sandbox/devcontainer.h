@@ -1,7 +1,8 @@
-/* A project's dev container: .devcontainer/devcontainer.json, .devcontainer.json or .devcontainer/FOLDER/devcontainer.json.
- * The file is under the agent's pen, so it may choose among what the user's configuration allows and never widens it:
- * an image or how to build one, variables, volumes, directories of the workspace, lower limits. No privilege, no
- * network, no path of the host, no variable of the host. What is not taken is kept with the reason, to be shown. */
+/* A project's dev container: .devcontainer/devcontainer.json, .devcontainer.json or
+ * .devcontainer/FOLDER/devcontainer.json. The file is under the agent's pen, so it may choose among what the user's
+ * configuration allows and never widens it: an image or how to build one, variables, volumes, directories of the
+ * workspace, lower limits. No privilege, no network, no path of the host, no variable of the host. What is not taken
+ * is kept with the reason, to be shown. */
 #ifndef AILERON_SANDBOX_DEVCONTAINER_H
 #define AILERON_SANDBOX_DEVCONTAINER_H
 
@@ -31,7 +32,10 @@ struct devcontainer {
     char *image;     /* NULL where it is built */
     char *dockerfile, *context, *target; /* canonical, in the workspace; target may be NULL */
     struct env args; /* of the build */
-    char *features;  /* canonical JSON for the devcontainer command line; NULL: none */
+    char *features;  /* canonical JSON; NULL: none */
+    /* What in the file the devcontainer program, which reads it by itself to build features, would do on this
+     * host; NULL: nothing. */
+    const char *on_host;
     struct devcontainer_note notes[DEVCONTAINER_NOTES_MAX];
     size_t note_count, notes_left; /* notes_left: what had no room */
 };

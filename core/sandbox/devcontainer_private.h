@@ -1,5 +1,5 @@
-/* Shared by the files that read a dev container: devcontainer.c (the file, its keys, what is built), devcontainer_text.c
- * (variables in texts, notes) and devcontainer_run.c (mounts, runArgs). */
+/* Shared by the files that read a dev container: devcontainer.c (the file, its keys, what is built),
+ * devcontainer_text.c (variables in texts, notes) and devcontainer_run.c (mounts, runArgs). */
 #ifndef AILERON_SANDBOX_DEVCONTAINER_PRIVATE_H
 #define AILERON_SANDBOX_DEVCONTAINER_PRIVATE_H
 

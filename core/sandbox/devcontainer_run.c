@@ -97,7 +97,8 @@ static char *volume_name(const struct devcontainer *self, const char *source, st
 
 /* A directory of the workspace, wherever its symlinks lead. What lies elsewhere stays there; a mount of what must never
  * be shown ends the launch (ERR_LAUNCH): somebody has tried. */
-static char *own_directory(const struct devcontainer *self, const struct plan *plan, const char *source, struct err *err)
+static char *own_directory(const struct devcontainer *self, const struct plan *plan, const char *source,
+                           struct err *err)
 {
     AUTOFREE char *path = source[0] == '/' ? mem_strdup(source) : mem_printf("%s/%s", self->workspace, source);
     char *real = realpath(path, NULL);
@@ -130,8 +131,10 @@ static bool add_wish(const struct devcontainer *self, struct plan *plan, const s
     if (source == NULL)
         return false;
     if (wish->place == NULL || !plan_place_valid(wish->place))
-        return err_set(err, ERR_CONFIG, "its target is no path of at most %d names outside /proc, /sys, /dev, the "
-                                        "workspace and Aileron's own places", PLAN_PLACE_DEPTH);
+        return err_set(err, ERR_CONFIG,
+                       "its target is no path of at most %d names outside /proc, /sys, /dev, the "
+                       "workspace and Aileron's own places",
+                       PLAN_PLACE_DEPTH);
     return plan_add_mount(plan, source, wish->place, volume, wish->read_only, err);
 }
 

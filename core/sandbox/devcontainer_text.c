@@ -24,8 +24,7 @@ void devcontainer_note(struct devcontainer *self, const char *key, const char *f
     va_end(args);
     text_display(span_of(key), shown, sizeof(shown));
     text_display(span_of(text), why, sizeof(why));
-    self->notes[self->note_count++] =
-        (struct devcontainer_note){.key = mem_strdup(shown), .why = mem_strdup(why)};
+    self->notes[self->note_count++] = (struct devcontainer_note){.key = mem_strdup(shown), .why = mem_strdup(why)};
 }
 
 static const char *base_name(const char *path)
@@ -44,8 +43,8 @@ static void container_id(const struct devcontainer *self, char out[ID_HEX + 1])
     text_hex(hash, ID_HEX / 2, out);
 }
 
-/* What stands between the braces. A variable of the host is never put in: it may be a secret, and which one is asked for
- * is the agent's choice. Its default is. */
+/* What stands between the braces. A variable of the host is never put in: it may be a secret, and which one is asked
+ * for is the agent's choice. Its default is. */
 static bool add_variable(const struct devcontainer *self, struct span name, bool host_paths, struct buf *out,
                          const char **why)
 {

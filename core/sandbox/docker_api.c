@@ -23,8 +23,11 @@ char *docker_socket(struct err *err)
     if (host != NULL && host[0] != '\0') {
         if (strncmp(host, "unix://", 7) == 0)
             return mem_strdup(host + 7);
-        err_set(err, ERR_UNAVAILABLE, "DOCKER_HOST is not a local socket");
-        err_hint(err, "A remote engine cannot mount the session's socket; unset DOCKER_HOST");
+        bool far = strncmp(host, "tcp://", 6) == 0 || strncmp(host, "ssh://", 6) == 0;
+        err_set(err, ERR_UNAVAILABLE, "DOCKER_HOST is not a local socket%s",
+                far ? ": it names an engine on another machine" : "");
+        err_hint(err, "A remote engine cannot mount the session's socket: launch on its machine, or unset DOCKER_HOST to "
+                      "use the docker of this one");
         return NULL;
     }
     if (stat("/var/run/docker.sock", &st) == 0)
@@ -35,8 +38,8 @@ char *docker_socket(struct err *err)
             return path;
         free(path);
     }
-    err_set(err, ERR_UNAVAILABLE, "no socket at /var/run/docker.sock");
-    err_hint(err, "Start the docker engine");
+    err_set(err, ERR_UNAVAILABLE, "the docker engine does not run: no socket at /var/run/docker.sock");
+    err_hint(err, "Start the docker engine (systemctl start docker)");
     return NULL;
 }
 
@@ -85,22 +88,54 @@ static bool split(struct buf *raw, int *status, struct buf *body, struct err *er
            err_set(err, ERR_UNAVAILABLE, "the docker engine's answer is too long");
 }
 
-bool docker_call(const char *socket_path, const char *method, const char *path, int *status, struct buf *body,
-                 struct err *err)
+/* Why nobody took the connection, in a sentence that says what to do. */
+static bool refused(const char *socket_path, struct err *err)
+{
+    bool closed = access(socket_path, W_OK) != 0 && errno == EACCES;
+
+    err->code = ERR_UNAVAILABLE;
+    err_wrap(err, "the docker engine does not run");
+    err_hint(err, "Start the docker engine (systemctl start docker)");
+    if (!closed)
+        return false;
+    err_set(err, ERR_UNAVAILABLE, "you may not use the docker engine: its socket %s is closed to you", socket_path);
+    return err_hint(err, "See that you are in the group docker (as root: usermod -aG docker USER), and log in again");
+}
+
+static bool ask(const char *socket_path, const char *method, const char *path, struct buf *raw, struct err *err)
 {
     struct timeval timeout = {.tv_sec = DOCKER_TIMEOUT_MS / 1000};
     CLEANUP(file_close_ptr) int fd = proc_unix_connect(socket_path, err);
-    CLEANUP(buf_clear) struct buf raw;
 
-    buf_init(&raw, DOCKER_ANSWER_BYTES + 8192);
-    if (fd < 0) {
-        err->code = ERR_UNAVAILABLE;
-        return err_hint(err, "Start the docker engine, and see that you are in the group docker");
-    }
+    if (fd < 0)
+        return refused(socket_path, err);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     AUTOFREE char *request = mem_printf("%s %s HTTP/1.0\r\nHost: docker\r\n\r\n", method, path);
     ssize_t sent = send(fd, request, strlen(request), MSG_NOSIGNAL);
     if (sent != (ssize_t)strlen(request))
         return err_errno(err, ERR_UNAVAILABLE, errno, "the docker engine does not answer") || trouble(err);
-    return (read_answer(fd, &raw, err) && split(&raw, status, body, err)) || trouble(err);
+    return read_answer(fd, raw, err) || trouble(err);
+}
+
+bool docker_call(const char *socket_path, const char *method, const char *path, int *status, struct buf *body,
+                 struct err *err)
+{
+    CLEANUP(buf_clear) struct buf raw;
+
+    buf_init(&raw, DOCKER_ANSWER_BYTES + 8192);
+    return ask(socket_path, method, path, &raw, err) && (split(&raw, status, body, err) || trouble(err));
+}
+
+bool docker_ping(const char *socket_path, int *status, char *version, size_t cap, struct err *err)
+{
+    static const char name[] = "\nServer: ";
+    CLEANUP(buf_clear) struct buf raw;
+
+    buf_init(&raw, DOCKER_ANSWER_BYTES);
+    if (!ask(socket_path, "GET", "/_ping", &raw, err) || !(split(&raw, status, NULL, err) || trouble(err)))
+        return false;
+    const char *server = strstr(buf_cstr(&raw), name);
+    server = server != NULL ? server + sizeof(name) - 1 : "";
+    text_display((struct span){server, strcspn(server, "\r\n")}, version, cap);
+    return true;
 }

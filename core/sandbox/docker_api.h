@@ -17,5 +17,7 @@ char *docker_socket(struct err *err) MUSTUSE NONNULL;
 /* One call; *status is the HTTP status, body (may be NULL; else initialised here) the answer's. */
 bool docker_call(const char *socket_path, const char *method, const char *path, int *status, struct buf *body,
                  struct err *err) MUSTUSE NONNULL_AT(1, 2, 3, 4, 6);
+/* Whether it is there, and what it calls itself and its version: "" where it does not say. */
+bool docker_ping(const char *socket_path, int *status, char *version, size_t cap, struct err *err) MUSTUSE NONNULL;
 
 #endif

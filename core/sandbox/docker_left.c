@@ -23,8 +23,8 @@ bool docker_left(const char *home_id, engine_left_fn found, void *arg, struct er
 {
     CLEANUP(doc_clear) struct doc doc = {0};
     /* {"label":["dev.aileron.home=ID"]}, as a query has it */
-    AUTOFREE char *path = mem_printf("/containers/json?all=1&filters=%%7B%%22label%%22%%3A%%5B%%22dev.aileron.home%%3D%s"
-                                     "%%22%%5D%%7D", home_id);
+    AUTOFREE char *path = mem_printf("/containers/json?all=1&filters="
+                                     "%%7B%%22label%%22%%3A%%5B%%22dev.aileron.home%%3D%s%%22%%5D%%7D", home_id);
     int status = 0;
 
     if (!ask(path, &status, &doc, err))
@@ -34,7 +34,7 @@ bool docker_left(const char *home_id, engine_left_fn found, void *arg, struct er
     for (size_t i = 0; i < json_array_size(doc.root) && i < CONTAINERS_MAX; i++) {
         const json_t *labels = json_object_get(json_array_get(doc.root, i), "Labels");
         const char *session = json_string_value(json_object_get(labels, "dev.aileron.session"));
-        /* What it lists is what we asked for, and looked at again: a filter that was not understood lists everything. */
+        /* What it lists is what we asked for, and looked at again: a filter not understood lists everything. */
         const char *home = json_string_value(json_object_get(labels, "dev.aileron.home"));
         if (session != NULL && id_valid(session, "") && home != NULL && strcmp(home, home_id) == 0)
             found(session, arg);

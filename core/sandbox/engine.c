@@ -1,5 +1,5 @@
 /* The table of engines and the choice among them, and the small list type their commands are built with. */
-#include "core/sandbox/engine.h"
+#include "core/sandbox/engine_container.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct engine *const engine_table[] = {&engine_docker, &engine_bwrap, NULL};
+const struct engine *const engine_table[] = {&engine_docker, &engine_podman, &engine_bwrap, NULL};
 
 void engine_run_clear(struct engine_run *run)
 {
@@ -60,6 +60,8 @@ void engine_add_options(const struct plan *plan, struct engine_run *run)
             engine_run_add(run, "--directory=%llu:%llu:%s", (unsigned long long)mount->dev,
                            (unsigned long long)mount->ino, mount->place);
     }
+    if (plan->remote_user != NULL)
+        engine_run_add(run, "--agent-user=%s", plan->remote_user);
     buf_init(&ports, 256);
     for (size_t i = 0; good && i < plan->capture_count; i++)
         good = buf_printf(&ports, "%s%u", i > 0 ? "," : "", plan->capture_ports[i]);
@@ -93,46 +95,84 @@ static const struct engine *find(const char *name, struct err *err)
         if (strcmp(engine_table[i]->name, name) == 0)
             return engine_table[i];
     err_set(err, ERR_USAGE, "the engine %s is not in this version", name);
-    err_hint(err, "Use --sandbox=docker or --sandbox=bwrap");
+    err_hint(err, "Use --sandbox=docker, --sandbox=podman or --sandbox=bwrap");
     return NULL;
 }
 
-static const char NO_IMAGE[] = "no image named";
-
-const struct engine *engine_choose(const char *name, bool have_image, char *why, size_t why_len,
-                                   struct err *err)
+bool engine_probe(const struct engine *engine, const char *home, enum engine_trust trust, struct engine_facts *facts,
+                  struct err *err)
 {
-    size_t used = 0;
+    AUTOFREE char *key = engine->find(err);
+    struct err found = {0};
+    bool works = false;
+
+    *facts = (struct engine_facts){0};
+    if (key == NULL)
+        return false;
+    if (engine->try == NULL)
+        return true;
+    if (trust == ENGINE_TRUST_NOTHING || !facts_recall(home, engine->name, key, facts, &works, &found) ||
+        (trust == ENGINE_TRUST_YES && !works)) {
+        works = engine->try(facts, &found);
+        facts_keep(home, engine->name, key, facts, works ? NULL : &found);
+    }
+    if (!works)
+        *err = found;
+    return works;
+}
+
+static const struct engine *named(const char *name, bool have_image, const char *home, struct engine_facts *facts,
+                                  struct err *err)
+{
+    const struct engine *engine = find(name, err);
+
+    if (engine == NULL)
+        return NULL;
+    if (!engine_probe(engine, home, ENGINE_TRUST_YES, facts, err)) {
+        err_wrap(err, "the engine %s cannot be used", name);
+        return NULL;
+    }
+    if (engine->needs_image && !have_image) {
+        err_set(err, ERR_LAUNCH, "the engine %s needs an image", name);
+        err_hint(err, "Make the usual one (aileron sandbox build), or name one: --image=REF, or sandbox.image");
+        return NULL;
+    }
+    return engine;
+}
+
+static void add_why(char *why, size_t why_len, const char *name, const char *text)
+{
+    size_t used = strlen(why);
+
+    snprintf(why + used, why_len - used, "%s%s: %s", used > 0 ? "; " : "", name, text);
+}
+
+const struct engine *engine_choose(const char *name, bool have_image, const char *home, struct engine_facts *facts,
+                                   char *why, size_t why_len, struct err *err)
+{
+    const struct engine *engine = NULL;
 
     why[0] = '\0';
-    if (strcmp(name, "auto") != 0) {
-        const struct engine *engine = find(name, err);
-        if (engine == NULL)
-            return NULL;
-        if (!engine->probe(err)) {
-            err_wrap(err, "the engine %s cannot be used", name);
-            return NULL;
-        }
-        if (engine->needs_image && !have_image) {
-            err_set(err, ERR_LAUNCH, "the engine %s needs an image", name);
-            err_hint(err, "Make the usual one with aileron sandbox build, or name one with --image=REF or sandbox.image");
-            return NULL;
-        }
-        return engine;
-    }
-    for (size_t i = 0; engine_table[i] != NULL; i++) {
-        const struct engine *engine = engine_table[i];
+    if (strcmp(name, "auto") == 0 && !have_image)
+        add_why(why, why_len, "docker and podman", "no image named");
+    else if (strcmp(name, "auto") != 0)
+        engine = named(name, have_image, home, facts, err);
+    for (size_t i = 0; strcmp(name, "auto") == 0 && engine == NULL && engine_table[i] != NULL; i++) {
         struct err reason = {0};
-        if (engine->needs_image && !have_image)
-            err_set(&reason, ERR_LAUNCH, "%s", NO_IMAGE);
-        else if (engine->probe(&reason))
-            return engine;
-        int n = snprintf(why + used, why_len - used, "%s%s: %s", used > 0 ? "; " : "", engine->name,
-                         reason.message);
-        if (n > 0)
-            used = used + (size_t)n < why_len ? used + (size_t)n : why_len - 1;
+        if (engine_table[i]->needs_image && !have_image)
+            continue;
+        if (engine_probe(engine_table[i], home, ENGINE_TRUST_ALL, facts, &reason))
+            engine = engine_table[i];
+        else
+            add_why(why, why_len, engine_table[i]->name, reason.message);
     }
+    if (engine != NULL && engine->needs_image && container_selinux())
+        add_why(why, why_len, engine->name, "SELinux's labels are off in it");
+    if (engine != NULL && facts->note[0] != '\0')
+        add_why(why, why_len, engine->name, facts->note);
+    if (engine != NULL || strcmp(name, "auto") != 0)
+        return engine;
     err_set(err, ERR_UNAVAILABLE, "no engine can be used (%s)", why);
-    err_hint(err, "Install bubblewrap (the package bubblewrap), or start docker and name an image with --image");
+    err_hint(err, "Install bubblewrap (the package bubblewrap), or start docker or podman and name an image with --image");
     return NULL;
 }

@@ -28,8 +28,8 @@ void engine_run_pass(struct engine_run *run, int fd, int child_fd) NONNULL;
  * are captured. */
 void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL;
 
-/* What docker and podman are told of a project's file: variables (before those of the plan, which win), volumes, the size
- * of /dev/shm. Its directories are mounted as the workspace is. */
+/* What docker and podman are told of a project's file: variables (before those of the plan, which win), volumes, the
+ * size of /dev/shm. Its directories are mounted as the workspace is. */
 void engine_add_project(const struct plan *plan, struct engine_run *run) NONNULL;
 
 typedef void (*engine_left_fn)(const char *session_id, void *arg);
@@ -39,9 +39,13 @@ struct engine {
     bool needs_image;
     bool own_terminal; /* makes a terminal in the sandbox, to which it copies ours; passes no descriptors */
     bool can_open;     /* --network=open is possible */
-    /* Whether it works on this host. Fast: at most a few milliseconds. On failure err says what is missing
+    bool no_memory_limit; /* it cannot hold plan.memory_bytes */
+    /* The part of the probe that is done at every launch, in a few milliseconds: whether it is there at all. Returns
+     * what the answer of try depends on (its file, its version); caller frees. NULL: err says what is missing
      * ("no socket at /var/run/docker.sock") and its hint how to get it. */
-    bool (*probe)(struct err *err);
+    char *(*find)(struct err *err);
+    /* The part whose answer is kept (facts.h): whether it really works on this host, and how. Seconds. */
+    bool (*try)(struct engine_facts *facts, struct err *err);
     /* Checks or fetches what the plan needs (docker: the image is here, or can be pulled, and fits this
      * machine). NULL: nothing to do. */
     bool (*prepare)(struct plan *plan, struct err *err);
@@ -59,13 +63,19 @@ struct engine {
     void (*reap)(const char *session_id);
 };
 
-extern const struct engine engine_docker, engine_bwrap;
+extern const struct engine engine_docker, engine_podman, engine_bwrap;
 extern const struct engine *const engine_table[]; /* in the order of preference, NULL-terminated */
 
+/* Which kept answers count: all of them; the good ones (who names an engine may have repaired it); none. */
+enum engine_trust { ENGINE_TRUST_ALL, ENGINE_TRUST_YES, ENGINE_TRUST_NOTHING };
+/* Both parts of the probe; home is AILERON_HOME. */
+bool engine_probe(const struct engine *engine, const char *home, enum engine_trust trust, struct engine_facts *facts,
+                  struct err *err) MUSTUSE NONNULL;
+
 /* name: "auto" or an engine's. For auto the first that works and has what it needs (docker: an image) is
- * taken. why (at most 512 bytes) says what was passed over, "" where nothing was. NULL and err
+ * taken. why (at most 512 bytes) says what was passed over and what it cannot do here, "" where there is nothing. NULL and err
  * (ERR_UNAVAILABLE, with what to install) where none can be used. */
-const struct engine *engine_choose(const char *name, bool have_image, char *why, size_t why_len,
-                                   struct err *err) MUSTUSE NONNULL;
+const struct engine *engine_choose(const char *name, bool have_image, const char *home, struct engine_facts *facts,
+                                   char *why, size_t why_len, struct err *err) MUSTUSE NONNULL;
 
 #endif

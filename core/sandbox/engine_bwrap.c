@@ -5,6 +5,7 @@
 #include "core/sandbox/engine.h"
 
 #include "core/base/file.h"
+#include "core/sandbox/bwrap_trial.h"
 #include "core/sandbox/hostroot.h"
 #include "core/sandbox/imageroot.h"
 #include "core/sandbox/imagestore.h"
@@ -29,33 +30,6 @@ extern char **environ;
 static unsigned agent_id(unsigned id)
 {
     return id != 0 ? id : AGENT_ID;
-}
-
-static char *find_bwrap(void)
-{
-    const char *path = getenv("PATH");
-
-    return proc_which("bwrap", path != NULL ? path : SANDBOX_PATH);
-}
-
-static bool probe(struct err *err)
-{
-    AUTOFREE char *path = find_bwrap();
-    struct stat st;
-    char text[32] = "";
-
-    if (path == NULL) {
-        err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
-        return err_hint(err, "Install the package bubblewrap");
-    }
-    /* A setuid bwrap needs no user namespaces of ours; any other does. */
-    CLEANUP(file_close_ptr) int fd = open("/proc/sys/user/max_user_namespaces", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, "0\n") == 0 &&
-        (stat(path, &st) != 0 || (st.st_mode & S_ISUID) == 0)) {
-        err_set(err, ERR_UNAVAILABLE, "this host forbids user namespaces");
-        return err_hint(err, "Raise user.max_user_namespaces with sysctl");
-    }
-    return true;
 }
 
 static bool prepare(struct plan *plan, struct err *err)
@@ -243,7 +217,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     int args_fd;
 
     buf_init(&args, ARGS_BYTES);
-    run->path = find_bwrap();
+    run->path = bwrap_find();
     if (run->path == NULL)
         return err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
     if (!add_namespaces(&args))
@@ -260,7 +234,9 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
 
 const struct engine engine_bwrap = {
     .name = "bwrap",
-    .probe = probe,
+    .no_memory_limit = true,
+    .find = bwrap_key,
+    .try = bwrap_try,
     .prepare = prepare,
     .build = build,
 };

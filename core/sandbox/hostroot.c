@@ -202,7 +202,7 @@ static bool add_etc_entry(const char *root, const char *name, struct buf *args)
     return add3(args, "--symlink", target != NULL ? target : bound, place);
 }
 
-/* A browser's policy. Where the host has the file itself, or no directory of its own on the way, it stays so. */
+/* Where the root has the file itself, or no directory of its own on the way, it stays so. */
 static bool add_anchor(const char *root, const struct anchor *anchor, struct buf *args)
 {
     AUTOFREE char *path = mem_printf("%s%s", root, anchor->place);
@@ -216,6 +216,15 @@ static bool add_anchor(const char *root, const struct anchor *anchor, struct buf
     }
     return lstat(path, &st) == 0 || (hostroot_arg(args, "--perms") && add3(args, "0755", "--dir", directory) &&
                                      add3(args, "--symlink", anchor->target, anchor->place));
+}
+
+bool hostroot_add_policies(const char *root, struct buf *args)
+{
+    bool good = true;
+
+    for (size_t i = 0; good && i < ANCHOR_COUNT; i++)
+        good = anchor_table[i].distribution || add_anchor(root, &anchor_table[i], args);
+    return good;
 }
 
 static bool add_etc(const char *root, struct buf *args, struct err *err)
@@ -242,10 +251,7 @@ static bool add_etc(const char *root, struct buf *args, struct err *err)
             good = too_long(err);
     if (dir != NULL)
         closedir(dir);
-    for (size_t i = 0; good && i < ANCHOR_COUNT; i++)
-        if (!anchor_table[i].distribution && !add_anchor(root, &anchor_table[i], args))
-            good = too_long(err);
-    return good;
+    return good && (hostroot_add_policies(root, args) || too_long(err));
 }
 
 /* The kernel's own settings. Whether they can be written goes by the host's user id, not by capabilities: for a

@@ -10,6 +10,8 @@
 bool hostroot_arg(struct buf *args, const char *arg) MUSTUSE NONNULL;
 /* Covers what of /proc is the host's; after the argument that mounts it. */
 bool hostroot_add_proc(struct buf *args) MUSTUSE NONNULL;
+/* Links to the browsers' policies, in directories of /etc that were made anew (anchor_below says which). */
+bool hostroot_add_policies(const char *root, struct buf *args) MUSTUSE NONNULL;
 /* Adds bwrap arguments for /usr, /bin, /lib*, /sbin, /opt, /nix, /etc, /dev, /proc, /tmp, /run, /var, /root
  * and /home of a root that is looked at under `root` ("" for the host's own; a test's directory). Mounts of
  * the session come after these. */

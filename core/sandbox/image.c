@@ -1,5 +1,5 @@
-/* Computes tags and runs builders. Nothing of a dev container reaches a builder but paths that were resolved, names that
- * were checked, and the values of build arguments, each in a word of its own. */
+/* Computes tags and runs builders. Nothing of a dev container reaches a builder but paths that were resolved, names
+ * that were checked, and the values of build arguments, each in a word of its own. */
 #include "core/sandbox/image.h"
 
 #include "core/base/embed.h"
@@ -87,7 +87,8 @@ char *image_tag(const struct devcontainer *dev, bool *named, struct err *err)
     add_text(&hash, dev->features);
     /* A feature may be a directory beside the file. */
     if ((dev->dockerfile != NULL && !add_build(&hash, dev, own_file, err)) ||
-        (dev->features != NULL && strcmp(dev->dir, dev->workspace) != 0 && !context_hash(&hash, dev->dir, own_file, err)))
+        (dev->features != NULL && strcmp(dev->dir, dev->workspace) != 0 &&
+         !context_hash(&hash, dev->dir, own_file, err)))
         return NULL;
     sha256_end(&hash, digest);
     text_hex(digest, HASH_BYTES, hex);
@@ -98,15 +99,20 @@ char *image_tag(const struct devcontainer *dev, bool *named, struct err *err)
 /* ---- builders ---- */
 
 /* What it prints goes to standard error, whose reader waits for nothing else now. */
-static bool run_builder(struct engine_run *run, int input, const char *what, struct err *err)
+static bool run_builder(struct engine_run *run, int input, const char *cwd, const char *what, struct err *err)
 {
     int status = 0;
 
     engine_run_pass(run, input, STDIN_FILENO);
     engine_run_pass(run, STDERR_FILENO, STDOUT_FILENO);
     engine_run_pass(run, STDERR_FILENO, STDERR_FILENO);
-    struct proc_spec child = {.path = run->path, .argv = run->argv, .envp = run->env.items, .fds = run->fds,
-                              .fd_count = run->fd_count, .die_with_parent = true};
+    struct proc_spec child = {.path = run->path,
+                              .argv = run->argv,
+                              .envp = run->env.items,
+                              .fds = run->fds,
+                              .fd_count = run->fd_count,
+                              .cwd = cwd,
+                              .die_with_parent = true};
     pid_t pid = proc_spawn(&child, err);
     if (pid < 0)
         return err_wrap(err, "cannot start %s", run->argv[0]);
@@ -132,23 +138,32 @@ static void add_args(const struct devcontainer *dev, struct engine_run *run)
         engine_run_add(run, "--build-arg=%s", dev->args.items[i]);
 }
 
+/* The builder gets the bytes of the Dockerfile, and the directory itself as its own: whoever writes in the workspace
+ * could change what their names lead to meanwhile, and an image would hold what they lead to. */
 static bool build_dockerfile(const struct engine *engine, const struct plan *plan, const struct devcontainer *dev,
                              const char *tag, struct err *err)
 {
     CLEANUP(engine_run_clear) struct engine_run run = {0};
-    CLEANUP(file_close_ptr) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CLEANUP(buf_clear) struct buf text = {0};
+    CLEANUP(file_close_ptr) int context = plan_open(dev->context);
 
-    if (!engine->image_command(plan, &run, err))
+    if (context < 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot use the build's context %s", dev->context);
+    if (!file_read(dev->dockerfile, CONTEXT_DOCKERFILE_BYTES, &text, err))
+        return err_wrap(err, "cannot read the Dockerfile");
+    CLEANUP(file_close_ptr) int dockerfile = file_sealed("Dockerfile", buf_cstr(&text), text.len, err);
+    if (dockerfile < 0 || !engine->image_command(plan, &run, err))
         return false;
     engine_run_add(&run, "build");
     engine_run_add(&run, "--tag=%s", tag);
-    engine_run_add(&run, "--file=%s", dev->dockerfile);
+    engine_run_add(&run, "--file=-");
     engine_run_add(&run, "--label=dev.aileron.built=%s", dev->workspace);
     if (dev->target != NULL)
         engine_run_add(&run, "--target=%s", dev->target);
     add_args(dev, &run);
-    engine_run_add(&run, "%s", dev->context);
-    return run_builder(&run, null, tag, err);
+    engine_run_add(&run, ".");
+    AUTOFREE char *cwd = mem_printf("/proc/%d/fd/%d", (int)getpid(), context);
+    return run_builder(&run, dockerfile, cwd, tag, err);
 }
 
 /* Features are the dev containers' own program's affair, which makes one image of all. It reads the project's file
@@ -160,35 +175,38 @@ static bool build_features(const struct engine *engine, const struct plan *plan,
     CLEANUP(file_close_ptr) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     const char *path = getenv("PATH");
 
-    for (size_t i = 0; i < dev->note_count; i++)
-        if (strcmp(dev->notes[i].key, "initializeCommand") == 0) {
-            err_set(err, ERR_LAUNCH, "%s has features and an initializeCommand, which would be run on this host", dev->file);
-            return err_hint(err, "Take one of them out, or name an image in customizations.aileron.image");
-        }
+    if (dev->on_host != NULL) {
+        err_set(err, ERR_LAUNCH, "%s has features, and for them the program devcontainer would %s", dev->file,
+                dev->on_host);
+        return err_hint(err, "Take one of the two out, or name an image in customizations.aileron.image");
+    }
     if (!engine->image_command(plan, &run, err))
         return false;
     AUTOFREE char *builder = run.path;
     run.path = proc_which("devcontainer", path != NULL ? path : SANDBOX_PATH);
     if (run.path == NULL) {
-        err_set(err, ERR_LAUNCH, "%s has features, which need the program devcontainer, and it is not on PATH", dev->file);
+        err_set(err, ERR_LAUNCH, "%s has features, which need the program devcontainer, and it is not on PATH",
+                dev->file);
         return err_hint(err, "npm install -g @devcontainers/cli, or name an image in customizations.aileron.image");
     }
-    free(run.argv[0]);
-    run.argv[0] = mem_strdup("devcontainer");
+    while (run.argc > 0)
+        free(run.argv[--run.argc]);
+    engine_run_add(&run, "devcontainer");
     engine_run_add(&run, "build");
     engine_run_add(&run, "--workspace-folder=%s", dev->workspace);
     engine_run_add(&run, "--config=%s/%s", dev->workspace, dev->file);
     engine_run_add(&run, "--docker-path=%s", builder);
     engine_run_add(&run, "--image-name=%s", tag);
-    return run_builder(&run, null, tag, err);
+    return run_builder(&run, null, NULL, tag, err);
 }
 
 bool image_build(const struct engine *engine, const struct plan *plan, const struct devcontainer *dev, const char *tag,
                  struct err *err)
 {
-    fprintf(stderr, "aileron: building %s with %s; its steps run outside of the sandbox, with the engine's network\n", tag,
-            engine->name);
-    return dev->features != NULL ? build_features(engine, plan, dev, tag, err) : build_dockerfile(engine, plan, dev, tag, err);
+    fprintf(stderr, "aileron: building %s with %s; its steps run outside of the sandbox, with the engine's network\n",
+            tag, engine->name);
+    return dev->features != NULL ? build_features(engine, plan, dev, tag, err)
+                                 : build_dockerfile(engine, plan, dev, tag, err);
 }
 
 bool image_build_base(const struct engine *engine, const struct plan *plan, struct err *err)
@@ -204,7 +222,7 @@ bool image_build_base(const struct engine *engine, const struct plan *plan, stru
         engine_run_add(&run, "build");
         engine_run_add(&run, "--tag=%s", IMAGE_BASE);
         engine_run_add(&run, "-"); /* the recipe, and no context */
-        return run_builder(&run, recipe, IMAGE_BASE, err);
+        return run_builder(&run, recipe, NULL, IMAGE_BASE, err);
     }
     return err_set(err, ERR_INTERNAL, "the recipe of %s is not in this program", IMAGE_BASE);
 }

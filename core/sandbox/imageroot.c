@@ -6,6 +6,7 @@
 #include "core/sandbox/imageroot.h"
 
 #include "core/base/file.h"
+#include "core/sandbox/anchor.h"
 #include "core/sandbox/hostroot.h"
 #include "core/sandbox/place.h"
 
@@ -114,6 +115,8 @@ static bool show_entry(struct show *show, int dir, const char *name, const char 
         return true;
     if (holds) /* a directory of ours takes the place of anything else */
         return !S_ISDIR(st.st_mode) || show_directory(show, place);
+    if (S_ISDIR(st.st_mode) && anchor_below(place))
+        return show_directory(show, place);
     if (S_ISLNK(st.st_mode))
         return show_link(show, dir, name, place);
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
@@ -249,7 +252,7 @@ bool imageroot_build(const struct plan *plan, uid_t uid, gid_t gid, struct buf *
     }
     if (!add_stores(&show, out, err) || !add_files(&show, uid, gid, out, err))
         return false;
-    if (add_fresh(&show) && show_directory(&show, ""))
+    if (add_fresh(&show) && show_directory(&show, "") && hostroot_add_policies(plan->root, args))
         return true;
     err_set(err, ERR_LAUNCH, "the root file system %s has more than %d entries where the sandbox has its own, or needs "
             "more than %d mounts", plan->root, ENTRIES_MAX, BINDS_MAX);

@@ -1,6 +1,6 @@
-/* What was named as a sandbox's root becomes a directory: a directory is one; an archive and an OCI layout are
- * unpacked, once, below $AILERON_HOME/images, each in a directory named by its SHA-256 (a layout's manifest's). What is there
- * was checked when it was made and is shown read-only; it may be removed whenever no sandbox uses it. */
+/* What was named as a sandbox's root becomes a directory: a directory is one; an archive and an OCI layout are unpacked,
+ * once, below $AILERON_HOME/images, each in a directory named by its SHA-256 (a layout's manifest's). What is there was
+ * checked when it was made and is shown read-only; it may be removed whenever no sandbox uses it. */
 #ifndef AILERON_SANDBOX_IMAGESTORE_H
 #define AILERON_SANDBOX_IMAGESTORE_H
 

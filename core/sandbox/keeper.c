@@ -103,17 +103,13 @@ void keeper_output(struct keeper *keeper, const uint8_t *bytes, size_t len)
     }
 }
 
-const uint8_t *keeper_kept(struct keeper *keeper, size_t *len)
+void keeper_kept(const struct keeper *keeper, struct buf *out)
 {
-    size_t at = ring_start(keeper) % KEEPER_SCROLLBACK;
-    uint8_t turned[KEEPER_SCROLLBACK];
+    size_t len = (size_t)(keeper->end - ring_start(keeper)), at = ring_start(keeper) % KEEPER_SCROLLBACK;
+    size_t first = len < KEEPER_SCROLLBACK - at ? len : KEEPER_SCROLLBACK - at;
 
-    *len = (size_t)(keeper->end - ring_start(keeper));
-    memcpy(turned, keeper->ring + at, KEEPER_SCROLLBACK - at);
-    memcpy(turned + KEEPER_SCROLLBACK - at, keeper->ring, at);
-    memcpy(keeper->ring, turned, KEEPER_SCROLLBACK);
-    keeper->end = *len; /* and so it begins at the ring's own beginning */
-    return keeper->ring;
+    buf_init(out, KEEPER_SCROLLBACK);
+    (void)!(buf_add(out, keeper->ring + at, first) && buf_add(out, keeper->ring, len - first)); /* it fits */
 }
 
 /* ---- clients ---- */

@@ -7,6 +7,7 @@
 #define AILERON_SANDBOX_KEEPER_H
 
 #include "core/base/err.h"
+#include "core/base/mem.h"
 
 #include <poll.h>
 
@@ -43,7 +44,7 @@ bool keeper_behind(struct keeper *keeper) NONNULL;
 int keeper_polls(struct keeper *keeper, struct pollfd *polls) MUSTUSE NONNULL;
 /* After poll. True where the pty has another size now. */
 bool keeper_turn(struct keeper *keeper, const struct pollfd *polls) MUSTUSE NONNULL;
-/* The end of what is kept, as one piece; for a sandbox that ended before anybody could attach. Borrowed. */
-const uint8_t *keeper_kept(struct keeper *keeper, size_t *len) MUSTUSE NONNULL;
+/* What is kept of the output; for a sandbox that ended before anybody could attach. out is initialised here. */
+void keeper_kept(const struct keeper *keeper, struct buf *out) NONNULL;
 
 #endif

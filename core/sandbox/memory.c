@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { COUNTS_BYTES = 4096 };
-#define AGENT_SCORE "500" /* of 1000: half of all memory is added to what it has; the supervisor's 0 is never above it */
+#define AGENT_SCORE "500" /* of 1000: as if it had half of all memory besides; the supervisor's 0 is never above it */
 
 void memory_go_first(void)
 {

@@ -18,8 +18,8 @@
 
 enum { CA_BYTES = 5 * 1024 * 1024 }; /* tls.ca_file may be as large as all roots together, 4 MiB */
 
-/* Which directories the project's mounts must be, as the workspace: whoever writes in it can change what a name leads to
- * between the launcher's look and the engine's. */
+/* Which directories the project's mounts must be, as the workspace: whoever writes in it can change what a name leads
+ * to between the launcher's look and the engine's. */
 static bool check_directories(const struct supervisor_spec *spec, struct err *err)
 {
     for (size_t i = 0; i < spec->directory_count; i++) {
@@ -41,14 +41,16 @@ bool place_find(const struct supervisor_spec *spec, struct place *out, struct er
 {
     struct stat st;
 
-    *out = (struct place){.uid = spec->uid, .gid = spec->gid, .spec = spec};
+    *out = (struct place){.uid = spec->uid, .gid = spec->gid, .spec = spec,
+                          .account = {.name = "agent", .home = SANDBOX_HOME}};
     out->cwd = spec->cwd != NULL ? spec->cwd : SANDBOX_WORKSPACE;
     if (spec->have_workspace && (stat(SANDBOX_WORKSPACE, &st) != 0 || st.st_dev != spec->workspace_dev ||
                                  st.st_ino != spec->workspace_ino)) {
         err_set(err, ERR_LAUNCH, "what was mounted as the workspace is not the directory that was launched from");
         return err_hint(err, "Something replaced it meanwhile: look at it, and at what else may write beside it");
     }
-    if (!check_directories(spec, err))
+    if (!check_directories(spec, err) ||
+        (spec->agent_user != NULL && !account_find("/etc/passwd", spec->agent_user, &out->account, err)))
         return false;
     if (!spec->have_id) {
         if (stat(out->cwd, &st) != 0) {
@@ -168,10 +170,20 @@ static void give_parents(const struct place *place, const char *cache)
     }
 }
 
+/* podman makes the top of a container without write permission, and without CAP_DAC_OVERRIDE that holds for root. */
+static void open_top(void)
+{
+    struct stat st;
+
+    if (stat("/", &st) == 0 && st.st_uid == geteuid() && (st.st_mode & S_IWUSR) == 0)
+        (void)!chmod("/", (st.st_mode & 07777) | S_IWUSR);
+}
+
 void place_prepare(const struct place *place)
 {
     if (place->nest || getpid() != 1)
         return; /* made of the host, complete; or not a sandbox of its own at all */
+    open_top();
     add_roots();
     CLEANUP(file_close_ptr) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root >= 0)
@@ -189,9 +201,12 @@ void place_prepare(const struct place *place)
     if (place->uid == 0)
         return;
     own_volumes(place);
+    /* Not what is in it: what the image's user may not change, the agent copies. */
+    if (lchown(place->account.home, place->uid, place->gid) != 0)
+        fprintf(stderr, "aileron: the home %s is not the agent's: %s\n", place->account.home, strerror(errno));
     mkdir("/etc", 0755);
-    AUTOFREE char *user = mem_printf("agent:x:%u:%u:Agent:" SANDBOX_HOME ":/bin/sh", (unsigned)place->uid,
-                                     (unsigned)place->gid);
+    AUTOFREE char *user = mem_printf("%s:x:%u:%u:Agent:%s:/bin/sh", place->account.name, (unsigned)place->uid,
+                                     (unsigned)place->gid, place->account.home);
     AUTOFREE char *group = mem_printf("agent:x:%u:", (unsigned)place->gid);
     add_entry("/etc/passwd", place->uid, user);
     add_entry("/etc/group", place->gid, group);

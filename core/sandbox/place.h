@@ -3,6 +3,7 @@
 #define AILERON_SANDBOX_PLACE_H
 
 #include "core/base/err.h"
+#include "core/sandbox/account.h"
 #include "core/sandbox/supervisor.h"
 
 struct place {
@@ -11,6 +12,7 @@ struct place {
     bool nest;       /* the ids are not mapped here: a nested user namespace is needed */
     const char *cwd; /* borrowed from the spec */
     const struct supervisor_spec *spec;
+    struct account account; /* the agent's name and home */
 };
 
 /* The ids are the spec's, else those of the workspace's owner. Refused: a workspace that is another directory than

@@ -146,14 +146,20 @@ static bool refuse_workspace(const char *path, const char *why, struct err *err)
     return err_hint(err, "Change to the project's own directory and launch again");
 }
 
-/* What is at a canonical path: no component may have become a symlink since it was made. */
-static bool look_at(const char *real, struct stat *st)
+int plan_open(const char *real)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
-    CLEANUP(file_close_ptr) int fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, real, &how, sizeof(how));
 
     if (fd < 0 && errno == ENOSYS) /* before Linux 5.6 */
         fd = open(real, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return fd;
+}
+
+static bool look_at(const char *real, struct stat *st)
+{
+    CLEANUP(file_close_ptr) int fd = plan_open(real);
+
     return fd >= 0 && fstat(fd, st) == 0;
 }
 

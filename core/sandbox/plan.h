@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/sandbox/env.h"
+#include "core/sandbox/facts.h"
 #include "core/sandbox/layout.h"
 
 #include <sys/types.h>
@@ -13,7 +14,7 @@ enum {
     PLAN_COMMAND_MAX = 4096, /* words of a command */
     PLAN_EXPOSE_MAX = 32,    /* paths an agent's file exposes */
     PLAN_MOUNTS_MAX = 16,    /* mounts of a project's file */
-    PLAN_PLACE_DEPTH = 3,    /* components of where they go */
+    PLAN_PLACE_DEPTH = 8,    /* components of where they go */
     PLAN_CACHES_MAX = 16     /* CONFIG_CACHES_MAX */
 };
 
@@ -43,10 +44,11 @@ struct plan {
     char *session_id;
     char *session_dir; /* run/sessions/<id> */
     char *home_id;     /* of AILERON_HOME, for the label of a container */
-    char *image;       /* docker; NULL: none was named */
+    char *image;       /* docker, podman; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
     char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
     struct env image_env; /* the variables that it says its programs need */
+    struct engine_facts facts; /* of the engine that was chosen */
     char **command;    /* NULL-terminated, owned */
     size_t command_count;
     char *expose[PLAN_EXPOSE_MAX]; /* canonical host paths, mounted read-only at their own place */
@@ -91,11 +93,14 @@ bool plan_add_expose(struct plan *plan, const char *path, struct err *err) MUSTU
 /* What a sandbox's root is made of: a directory, an archive or an OCI layout. Refused: the host's own root, what shows
  * the home, Aileron's files or an engine's socket, and a directory of the workspace. After plan_set_workspace. */
 bool plan_set_rootfs(struct plan *plan, const char *path, struct err *err) MUSTUSE NONNULL;
-/* Why a canonical path must not be shown to a sandbox, or NULL: it is /, shows the home, Aileron's files or a socket that
- * controls this host, or holds one of them. */
+/* An O_PATH descriptor of what is at a canonical path: no component may have become a symlink since it was made. -1 and
+ * errno. */
+int plan_open(const char *real) MUSTUSE NONNULL;
+/* Why a canonical path must not be shown to a sandbox, or NULL: it is /, shows the home, Aileron's files or a socket
+ * that controls this host, or holds one of them. */
 const char *plan_unmountable(const struct plan *plan, const char *real) MUSTUSE NONNULL;
-/* Where a project's file may have something mounted: at most PLAN_PLACE_DEPTH components, so that it is mounted before
- * our own program, whatever symlinks the image has, and can never hide it; no place of the kernel's or of ours. */
+/* Where a project's file may have something mounted: plain names, at most PLAN_PLACE_DEPTH of them, and no place of the
+ * kernel's, of ours or of the workspace's. The image's symbolic links may lead it elsewhere (engine_container.c). */
 bool plan_place_valid(const char *place) MUSTUSE NONNULL;
 /* A directory in the workspace, by its canonical path, or a volume by its name. ERR_LIMIT past PLAN_MOUNTS_MAX; the
  * place is valid, and not taken yet (ERR_CONFLICT). */

@@ -92,13 +92,14 @@ static bool read_token(struct supervisor *self, struct err *err)
 static bool make_env(struct supervisor *self, struct err *err)
 {
     extern char **environ;
-    struct env_sandbox sandbox = {.token = self->token, .user = "agent", .sealed = !self->spec->open};
+    struct env_sandbox sandbox = {.token = self->token, .user = self->place.account.name, .sealed = !self->spec->open};
 
     env_add_all(&self->env, environ);
     AUTOFREE char *path = env_get(&self->env, "PATH") != NULL ? mem_strdup(env_get(&self->env, "PATH")) : NULL;
     sandbox.image_path = path;
+    const char *cwd = self->spec->cwd != NULL ? self->spec->cwd : SANDBOX_WORKSPACE;
     return env_apply_sandbox(&self->env, &sandbox, err) &&
-           (env_set(&self->env, "PWD", self->spec->cwd != NULL ? self->spec->cwd : SANDBOX_WORKSPACE) ||
+           ((env_set(&self->env, "HOME", self->place.account.home) && env_set(&self->env, "PWD", cwd)) ||
             err_set(err, ERR_LAUNCH, "the environment is too large"));
 }
 
@@ -152,7 +153,7 @@ static void agent_ended(struct supervisor *self, int status)
     bool memory = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && memory_kills() > self->kills;
 
     if (memory)
-        fprintf(stderr, "aileron: the command was killed: out of memory. sandbox.memory in config.yaml is its limit.\n");
+        fprintf(stderr, "aileron: the command was killed: out of memory. Raise sandbox.memory in config.yaml.\n");
     self->status = proc_exit_status(status);
     tell_launcher(self, memory ? SUPERVISOR_MEMORY : SUPERVISOR_ENDED);
     set_state(self, DONE);

@@ -33,6 +33,7 @@ struct supervisor_spec {
     size_t directory_count;
     const char *const *volumes; /* places that become the agent's where they are root's */
     size_t volume_count;
+    const char *agent_user; /* the image's user whose name and home the agent gets; NULL: the sandbox's own */
     bool have_id;         /* uid and gid are given; else those of the workspace's owner */
     uid_t uid;
     gid_t gid;

@@ -123,6 +123,41 @@ nothing_outside() {
     nothing_outside
 }
 
+@test "F10: an image of more layers, larger documents or more indexes than are read is refused" {
+    layer 1 "exec:busybox:$BUSYBOX"
+    layer 2 "file:x:x"
+    more=()
+    for _ in $(seq 127); do more+=("$WORLD/layer2.tar"); done
+    oci "$WORLD/layer1.tar" "${more[@]}"
+    ROOTFS=$WORLD/oci run bb true
+    [ "$status" -eq 0 ]
+    oci "$WORLD/layer1.tar" "${more[@]}" "$WORLD/layer2.tar"
+    ROOTFS=$WORLD/oci run -125 bb true
+    grep -q 'layers' <<< "$output"
+
+    oci "$WORLD/layer1.tar"
+    cp "$WORLD/oci/index.json" "$WORLD/index"
+    size=$(stat -c %s "$WORLD/index")
+    head -c $((4194304 - size)) /dev/zero | tr '\0' ' ' >> "$WORLD/oci/index.json"
+    ROOTFS=$WORLD/oci run bb true
+    [ "$status" -eq 0 ]
+    printf ' ' >> "$WORLD/oci/index.json"
+    ROOTFS=$WORLD/oci run -125 bb true
+    grep -q 'larger than 4194304' <<< "$output"
+
+    cp "$WORLD/index" "$WORLD/oci/index.json"
+    for depth in 1 2 3 4 5; do
+        hash=$(sha256sum < "$WORLD/oci/index.json" | cut -d' ' -f1)
+        mv "$WORLD/oci/index.json" "$WORLD/oci/blobs/sha256/$hash"
+        echo '{"manifests": [{"mediaType": "application/vnd.oci.image.index.v1+json", "digest": "sha256:'"$hash"'"}]}' \
+            > "$WORLD/oci/index.json"
+        ROOTFS=$WORLD/oci run bb true
+        [ "$status" -eq $((depth > 4 ? 125 : 0)) ]
+    done
+    grep -q 'an index in an index, too deep' <<< "$output"
+    nothing_outside
+}
+
 @test "F10: an image's variables reach its programs and none that runs on the host" {
     layer 1 "exec:busybox:$BUSYBOX"
     cat > "$WORLD/evil.c" <<'C'

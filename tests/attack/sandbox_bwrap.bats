@@ -1,16 +1,16 @@
 # Attacks from inside a sandbox on its walls: the network (E01 to E04), the host (C01, E04). The file's name says the
-# engine: sandbox_docker.bats is a link to this one.
+# engine: sandbox_docker.bats and sandbox_podman.bats are links to this one.
 ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
+    [ "$ENGINE" = bwrap ] || world_image debian
     [ -z "${WORLD_SKIP:-}" ] || return 0
     world_start api.test || return 1
     export WORLD SECRET UP_PORT UP_PLAIN_PORT HOST_MARKER="marker-of-the-host-$RANDOM$RANDOM"
-    # Under docker the agent is whoever owns the workspace; bwrap cannot become another for root.
-    [ "$ENGINE" != docker ] || chown 1234:1234 "$WORLD/ws"
+    # In a container the agent is whoever owns the workspace; bwrap cannot become another for root.
+    [ "$ENGINE" = bwrap ] || chown 1234:1234 "$WORLD/ws"
 }
 
 teardown_file() { world_stop; }
@@ -123,14 +123,14 @@ engine_with() { # HOLE
             "$1" "$(command -v bwrap)" > "$WORLD/holes/bwrap"
     else
         HOLDER=aileron-test-hole-$BATS_ROOT_PID
-        docker run --rm -d --network=none --name "$HOLDER" "$IMAGE" sleep 60 > /dev/null
-        nsenter -t "$(docker inspect -f '{{.State.Pid}}' "$HOLDER")" -n sh -c "$1"
-        printf '#!/bin/bash\nexec %s "${@/#--network=none/--network=container:%s}"\n' "$(command -v docker)" "$HOLDER" \
-            > "$WORLD/holes/docker"
+        container_holder "$HOLDER"
+        nsenter -t "$("$ENGINE" inspect -f '{{.State.Pid}}' "$HOLDER")" -n sh -c "$1"
+        printf '#!/bin/bash\nexec %s "${@/#--network=none/--network=container:%s}"\n' "$(command -v "$ENGINE")" "$HOLDER" \
+            > "$WORLD/holes/$ENGINE"
     fi
     chmod 755 "$WORLD/holes/$ENGINE"
 }
-teardown() { [ -z "${HOLDER:-}" ] || docker rm -f "$HOLDER" > /dev/null; }
+teardown() { [ -z "${HOLDER:-}" ] || "$ENGINE" rm -f "$HOLDER" > /dev/null; }
 
 no_start() { # HOLE WORDS
     HOLDER=
@@ -160,12 +160,12 @@ no_start() { # HOLE WORDS
 }
 
 @test "E11: what fails to start changes nothing in a network that is not the sandbox's" {
-    [ "$ENGINE" = docker ] || skip "the engine is asked for the host's own network"
+    [ "$ENGINE" != bwrap ] || skip "the engine is asked for the host's own network"
     ip -o link show up | grep -qv '^[0-9]*: lo:' || skip "this machine has no network interface that a fence could see"
     before=$(ip addr; ip route)
     mkdir -p "$WORLD/holes"
-    printf '#!/bin/bash\nexec %s "${@/#--network=none/--network=host}"\n' "$(command -v docker)" > "$WORLD/holes/docker"
-    chmod 755 "$WORLD/holes/docker"
+    printf '#!/bin/bash\nexec %s "${@/#--network=none/--network=host}"\n' "$(command -v "$ENGINE")" > "$WORLD/holes/$ENGINE"
+    chmod 755 "$WORLD/holes/$ENGINE"
     PATH=$WORLD/holes:$PATH run --separate-stderr inside sh -c 'touch escaped'
     [ "$(ip addr; ip route)" = "$before" ] || { ip addr del 127.64.0.1/10 dev lo; return 1; }
     [ "$status" -eq 125 ]

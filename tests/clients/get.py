@@ -1,4 +1,4 @@
-"""One request with the library that is named: get.py urllib|requests|httpx|aiohttp|websockets URL"""
+"""One request with the library that is named: get.py urllib|requests|httpx|httplib2|aiohttp|websockets URL"""
 import asyncio
 import importlib
 import sys
@@ -20,6 +20,11 @@ def use_httpx():
     answer = importlib.import_module("httpx").Client(http2=True).get(url)
     answer.raise_for_status()
     return "http=%s %s" % (answer.http_version.replace("HTTP/", ""), answer.text)
+
+
+def use_httplib2():
+    answer, text = importlib.import_module("httplib2").Http().request(url)
+    return text.decode() if answer.status == 200 else sys.exit("status %d" % answer.status)
 
 
 async def aiohttp_text():

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import upstream  # noqa: E402
 
 UNTOUCHED = ("tunnel.test", "own.test")
-TYPES = {"/npm/": "application/json", "/pypi/": "text/html"}
+TYPES = {"/npm/": "application/json", "/pypi/": "text/html", "/composer/": "application/json"}
 CALLER = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:iam::123456789012:user/octo</Arn><UserId>octo</UserId><Account>123456789012</Account>
 </GetCallerIdentityResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>"""
@@ -31,7 +31,7 @@ class Clients(upstream.Service):
     def handle_any(self):
         url = urllib.parse.urlsplit(self.path)
         route = {"npm": self.registry, "pypi": self.registry, "apt": self.registry, "crates": self.registry,
-                 "websocket": self.websocket, "range": self.range, "aws": self.aws}.get(url.path.split("/")[1])
+                 "composer": self.registry, "gems": self.registry, "websocket": self.websocket, "range": self.range, "aws": self.aws}.get(url.path.split("/")[1])
         if route is None:
             super().handle_any()
             return

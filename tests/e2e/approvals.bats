@@ -137,6 +137,66 @@ notify_with() { # COMMAND as a YAML list
     notify_with ''
 }
 
+# What a notification's link is worth: 200 and a login, or 403.
+use_link() { # URL
+    curl -sS -o /dev/null -w '%{http_code}' -H "Origin: ${1%/#*}" -H 'Content-Type: application/json' \
+        -d "{\"token\":\"$(sed 's/.*#login=//; s/&.*//' <<< "$1")\"}" "${1%/#*}/api/login"
+}
+
+@test "a notification has a link only where it is asked for; it opens that approval, once" {
+    printf '#!/bin/sh\ncat > %q/note.new; mv %q/note.new %q/note\n' "$WORLD" "$WORLD" "$WORLD" > "$WORLD/notify"
+    chmod +x "$WORLD/notify"
+    for link in false true; do
+        rm -f "$WORLD/note"
+        sed -i '/^approvals:/d' "$AILERON_HOME/config.yaml"
+        echo "approvals: { notify: [\"$WORLD/notify\"], notify_link: $link }" >> "$AILERON_HOME/config.yaml"
+        aileron policy reload > /dev/null
+        agent "curl -s -o out -d n=$link https://api.test/open/pay"
+        wait_for test -s "$WORLD/note"
+        id=$(waiting)
+        aileron approvals deny "$id"
+        agent_ends 0
+        [ "$(jq -r .kind,.id "$WORLD/note")" = $'approval\n'"$id" ]
+        [ "$link" = true ] || [ "$(jq -r .url "$WORLD/note")" = null ]
+    done
+    url=$(jq -r .url "$WORLD/note")
+    [[ $url =~ ^http://127\.0\.0\.1:[0-9]+/#login=[0-9a-f]{64}\&show=$id$ ]]
+    [ "$(use_link "$url")" = 200 ]
+    [ "$(use_link "$url")" = 403 ]
+    run -0 aileron audit list --event=page
+    [ "$(grep -c 'action=notice' <<< "$output")" -eq 1 ]
+    absent -E '[0-9a-f]{64}' <<< "$output"
+    notify_with ''
+}
+
+noted() { [ "$(wc -l < "$WORLD/notes")" -eq "$1" ]; }
+
+@test "a vault that is locked when it is needed is told once a lock, and listed" {
+    printf '#!/bin/sh\ncat >> %q/notes; echo >> %q/notes\n' "$WORLD" "$WORLD" > "$WORLD/notify"
+    chmod +x "$WORLD/notify"
+    notify_with "[\"$WORLD/notify\"]"
+    run -0 --separate-stderr aileron approvals list
+    [ -z "$stderr" ]
+    for round in 1 2; do
+        aileron vault lock
+        inside sh -c 'for i in 1 2 3; do curl -s -o out https://api.test/user; done' 2> /dev/null
+        wait_for noted "$round"
+        run -0 --separate-stderr aileron approvals list
+        [ -z "$output" ]
+        [ "$stderr" = '3 requests were refused: the vault is locked. Unlock it: aileron vault unlock' ]
+        aileron vault unlock
+        run -0 --separate-stderr aileron approvals list
+        [ -z "$stderr" ]
+        inside curl -s -o out https://api.test/user 2> /dev/null
+    done
+    [ "$(wc -l < "$WORLD/notes")" -eq 2 ]
+    [ "$(tail -n 1 "$WORLD/notes" | jq -r .kind,.command)" = $'vault.unlock\naileron vault unlock' ]
+    tail -n 1 "$WORLD/notes" | jq -r .session | grep -qE '^[0-9A-Z]{26}$'
+    run -0 aileron audit list --event=vault
+    [ "$(grep -c 'action=wanted' <<< "$output")" -eq 2 ]
+    notify_with ''
+}
+
 @test "contrib/notify: what is shown to a person is text, and what leaves the host has no arguments" {
     mkdir -p "$WORLD/stub"
     printf '#!/bin/sh\nprintf "%%s\\n" "$@" > %q/desktop.new; mv %q/desktop.new %q/desktop\n' "$WORLD" "$WORLD" "$WORLD" \
@@ -163,6 +223,14 @@ notify_with() { # COMMAND as a YAML list
     [ "$(jq -r 'keys | join(" ")' "$WORLD/hook")" = "host id session summary text" ]
     absent -q MARKER "$WORLD/hook"
     grep -q 'https://hook.example/x' "$WORLD/hook.args"
+    for script in desktop webhook; do
+        printf '{"kind":"vault.unlock","summary":"S","session":"X","command":"aileron vault unlock","url":"http://127.0.0.1:1/#login=aa"}' |
+            PATH=$WORLD/stub:$PATH "$ROOT/contrib/notify/$script" https://hook.example/x
+    done
+    grep -qx 'Vault locked' "$WORLD/desktop"
+    grep -qx 'aileron vault unlock' "$WORLD/desktop"
+    [ "$(jq -r .text,.url "$WORLD/hook")" = \
+        $'Aileron: S (aileron vault unlock) http://127.0.0.1:1/#login=aa\nhttp://127.0.0.1:1/#login=aa' ]
 }
 
 @test "A01: the session API and the sandbox have no way to decide" {

@@ -1,10 +1,10 @@
 # Stories with real programs of a distribution in a sealed sandbox, against a real HTTPS service. The file's
-# name is the engine: docker.bats is a link to this one, and its programs are those of an image.
+# name is the engine: docker.bats and podman.bats are links to this one, and their programs are those of an image.
 ENGINE=$(basename "$BATS_TEST_FILENAME" .bats)
 load ../lib/world.bash
 
 setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
+    [ "$ENGINE" = bwrap ] || world_image debian
     [ -z "${WORLD_SKIP:-}" ] || return 0
     world_start api.test api.github.com git.test tunnel.test || return 1
     export WORLD SECRET UP_PORT UP_PLAIN_PORT

@@ -54,7 +54,7 @@ config() { { cat "$WORLD/config.yaml"; printf 'sandbox:\n  cache: %s\n' "$1"; } 
         run -125 inside true
         grep -q 'config.yaml:.*\(must be\|must not\)' <<< "$output" || { echo "$place: $output"; return 1; }
     done
-    for name in .. .hidden '"a/b"' '""' "$(printf 'x%.0s' $(seq 33))"; do
+    for name in .. .hidden '"a/b"' "$(printf 'x%.0s' $(seq 33))"; do
         config "{ $name: ~/.x }"
         run -125 inside true
         grep -q 'is no name of a cache' <<< "$output" || { echo "$name: $output"; return 1; }

@@ -1,11 +1,12 @@
 # Sandboxes in the background, under either engine: launch --detach, attach, and what becomes of keeper, terminals and
-# session when one of them goes. The file's name says the engine: detach_docker.bats is a link to this one.
+# session when one of them goes. The file's name says the engine: detach_docker.bats and detach_podman.bats
+# are links to this one.
 ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
+    [ "$ENGINE" = bwrap ] || world_image debian
     [ -z "${WORLD_SKIP:-}" ] || return 0
     world_start api.test || return 1
     export WORLD SECRET UP_PORT UP_PLAIN_PORT
@@ -132,6 +133,13 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
     run -3 terminal 'expect:awake' 'send:\n' -- aileron attach "$SESSION"
 }
 
+@test "what the launcher says at the end is shown to whoever is attached" {
+    git init -q .
+    start 'echo ready; read -r line; printf "#!/bin/sh\n" > .git/hooks/post-commit; chmod +x .git/hooks/post-commit'
+    run -0 terminal 'expect:ready' 'send:\n' 'expect:.git/hooks/post-commit' -- aileron attach "$SESSION"
+    rm -rf .git
+}
+
 @test "the keeper ends with its session, and a terminal is told" {
     start 'echo ready; exec sleep 1000'
     keeper=$(keeper_pid)
@@ -180,11 +188,26 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
 }
 
 @test "a launch that is interrupted before its command runs leaves nothing" {
-    before=$(ls "$AILERON_HOME/run/sessions")
-    timeout -s INT 0.15 aileron launch --detach --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- sleep 1000 > out 2>&1 || true
-    if [ -s out ] && id=$(grep -x '[0-9A-Z]\{26\}' out); then aileron sessions end "$id"; fi # it was faster than that
-    none_left() { [ "$(ls "$AILERON_HOME/run/sessions")" = "$before" ]; }
-    wait_for none_left
+    mkdir slow
+    real=$(command -v "$ENGINE")
+    printf '#!/bin/sh\ntouch "%s/begun"\nsleep 2\nexec "%s" "$@"\n' "$PWD" "$real" > "slow/$ENGINE"
+    chmod +x "slow/$ENGINE"
+    rm -f begun
+    # Not by way of a function: an interrupt is ignored by what a shell without job control starts in the background.
+    PATH=$PWD/slow:$PATH python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])' aileron launch --detach --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- \
+        sh -c 'touch first; exec sleep 1000' > out 2>&1 3>&- &
+    launcher=$!
+    wait_for test -e begun
+    SESSION=$(sed -n 's/^aileron: sandbox .* session //p' out)
+    [ "${#SESSION}" -eq 26 ]
+    kill -INT "$launcher"
+    status=0
+    wait "$launcher" || status=$?
+    [ "$status" -eq 130 ]
+    wait_for session_gone
+    aileron audit list --session="$SESSION" --event=session.end | grep -q exit
 }
 
 @test "attach says what there is to attach to, and what is not" {

@@ -24,7 +24,7 @@ no_sessions() { [ "$(session_count)" -eq 0 ]; }
     run --separate-stderr aileron launch -- echo hello
     [ "$status" -eq 0 ]
     [ "$output" = hello ]
-    [[ "$stderr" =~ ^"aileron: sandbox bwrap (docker: no image named), network sealed, session "[0-9A-Z]{26}$ ]]
+    [[ "$stderr" =~ ^"aileron: sandbox bwrap (docker and podman: no image named), network sealed, session "[0-9A-Z]{26}$ ]]
 }
 
 @test "the session's directory goes when the sandbox ends" {
@@ -77,7 +77,7 @@ refuses() { # STATUS TEXT COMMAND...
 @test "bad usage" {
     refuses 64 'needs an agent' aileron launch
     refuses 64 'unknown option --bogus' aileron launch --bogus x
-    refuses 64 'auto|docker|bwrap' aileron launch --sandbox=lxc -- true
+    refuses 64 'auto|docker|podman|bwrap' aileron launch --sandbox=lxc -- true
     refuses 64 'always sealed' aileron launch --sandbox=bwrap --network=open -- true
     refuses 64 'takes no image' aileron launch --sandbox=bwrap --image=x -- true
     refuses 125 'Agents here: aider, amp, claude, codex' aileron launch nobody

@@ -1,11 +1,12 @@
 # The life of a sandbox under either engine: its streams, its terminal, its signals, and what becomes of it when
-# one of those that it needs is killed. The file's name says the engine: life_docker.bats is a link to this one.
+# one of those that it needs is killed. The file's name says the engine: life_docker.bats and life_podman.bats are links to
+# this one.
 ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
+    [ "$ENGINE" = bwrap ] || world_image debian
     [ -z "${WORLD_SKIP:-}" ] || return 0
     world_start api.test || return 1
     export WORLD SECRET UP_PORT UP_PLAIN_PORT
@@ -58,7 +59,7 @@ supervisor_pid() { # as the host sees it: the parent of the marked sleep, or its
 }
 
 no_process() { [ -z "$(pgrep -x -f "sleep $MARK")" ]; }
-no_container() { [ "$ENGINE" != docker ] || [ -z "$(docker ps -aq --filter "label=dev.aileron.session=$SESSION")" ]; }
+no_container() { [ "$ENGINE" = bwrap ] || [ -z "$("$ENGINE" ps -aq --filter "label=dev.aileron.session=$SESSION")" ]; }
 no_folder() { [ -z "$(ls -d "$AILERON_HOME"/run/{sessions,private}/"$SESSION" 2> /dev/null)" ]; }
 
 # Of SESSION: no process, no container, no directory; its end is on the record, once, and the record is whole.
@@ -207,8 +208,10 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
 }
 
 @test "F02: the container is killed, or removed" {
-    [ "$ENGINE" = docker ] || skip "bwrap has no container"
-    for how in 'docker kill' 'docker rm -f'; do
+    [ "$ENGINE" != bwrap ] || skip "bwrap has no container"
+    at_once=
+    [ "$ENGINE" != podman ] || at_once=--time=0 # it would let it end by itself
+    for how in "$ENGINE kill" "$ENGINE rm -f $at_once"; do
         rm -f first
         start "exec sleep $MARK"
         $how "aileron-$SESSION" > /dev/null
@@ -218,7 +221,7 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
 }
 
 @test "F02: the engine's own process is killed: the sandbox goes, and a terminal's modes are put back" {
-    engine_process() { pgrep -P "$1" -x 'docker|bwrap'; }
+    engine_process() { pgrep -P "$1" -x 'docker|podman|bwrap'; }
     start "exec sleep $MARK"
     kill -9 "$(engine_process "$LAUNCHER")"
     launcher_ends 137

@@ -53,6 +53,20 @@ wait_count() { [ "$(waiting | wc -l)" -eq "$1" ]; }
     grep -q 'by=page' <<< "$output"
 }
 
+@test "a notification's link opens what it is about; used up, it logs nobody out" {
+    printf '#!/bin/sh\ncat > %q/note.new; mv %q/note.new %q/note\n' "$WORLD" "$WORLD" "$WORLD" > "$WORLD/notify"
+    chmod +x "$WORLD/notify"
+    echo "approvals: { notify: [\"$WORLD/notify\"], notify_link: true }" >> "$AILERON_HOME/config.yaml"
+    aileron policy reload > /dev/null
+    agent 'for i in 1 2 3; do svc create --name "n$i"; done; svc drop --wait || true' # three wait before it
+    wait_for wait_count 4
+    wait_for grep -q 'DELETE' "$WORLD/note"
+    page shown "$(jq -r .url "$WORLD/note")"
+    agent_ends 0
+    sed -i '/^approvals:/d' "$AILERON_HOME/config.yaml"
+    aileron policy reload > /dev/null
+}
+
 @test "deny with a reason, which the agent reads" {
     agent 'svc drop --wait; echo "status $?"'
     wait_for wait_count 1
@@ -113,6 +127,8 @@ wait_count() { [ "$(waiting | wc -l)" -eq "$1" ]; }
 @test "the vault's lock, and a policy that does not load" {
     page_starts vault
     wait_for grep -q '^locked' "$WORLD/page"
+    inside curl -s -o out https://api.test/user
+    wait_for grep -q '^refused' "$WORLD/page"
     aileron vault unlock > /dev/null
     wait_for grep -q '^unlocked' "$WORLD/page"
     cp "$AILERON_HOME/policy.yaml" "$WORLD/policy.good"

@@ -138,6 +138,19 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     [ "$(docker volume ls -q | grep -c '^aileron-[0-9a-f]\{16\}-plan-cache$')" -eq 1 ]
 }
 
+@test "remoteUser: the agent has that user's name and home, and the ids of the workspace's owner" {
+    printf 'node:x:1000:1000::/home/node:/bin/sh\n' > .devcontainer/passwd
+    printf 'COPY passwd /etc/passwd\nCOPY passwd /home/node/.profile\n' >> .devcontainer/Dockerfile
+    dev '"build": { "dockerfile": "Dockerfile" }, "remoteUser": "node"'
+    chown -R 1234:2345 .
+    run launch -- sh -c 'echo "$USER $HOME"; cd; pwd; echo x > made && /bin/busybox stat -c %u made; /bin/busybox whoami; [ -e .profile ] && echo kept'
+    [ "${lines[*]}" = "node /home/node /home/node 1234 node kept" ]
+    sed -i 's/"node"/"nobody-here"/' .devcontainer/devcontainer.json
+    run -125 launch -- sh -c 'echo RAN'
+    [ -z "$output" ]
+    grep -q 'the image has no user nobody-here with a home.*Correct remoteUser' "$WORLD/stderr"
+}
+
 @test "what is not taken is told by name, with the reason in the plan" {
     dev '"build": { "dockerfile": "Dockerfile", "options": ["--network=host"] }, "postCreateCommand": "make", "forwardPorts": [80],
         "customizations": { "vscode": {} }, "wobble": 1, "remoteEnv": { "PATH": "/x", "K": "${localEnv:AILERON_VAULT_PASSPHRASE}" }'
@@ -193,6 +206,41 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=bind,source='"$WORLD"'/elsewhere,target=/x"]'
     launch -- sh -c '[ ! -e /x ]'
     grep -q 'not taken: mounts\[0\]' "$WORLD/stderr"
+}
+
+# A mount lands where the image's symbolic links lead, and both are the agent's to write.
+@test "an image's symbolic links cannot put a mount where our own program is" {
+    cp "$AILERON_HOME/config.yaml" "$WORLD/config"
+    echo 'sandbox: { cache: { plan: ~/.one/two/three/four } }' >> "$AILERON_HOME/config.yaml"
+    for at in /data /a/b/c/d/e/data /home/agent/.one/two/three/four; do
+        rm -rf .devcontainer/links
+        printf 'FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\n' > .devcontainer/Dockerfile
+        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=volume,source=plan-cache,target='"${at#/home/agent/.one/two/three}"'"]'
+        chown -R 1234:2345 .
+        launch -- sh -c "printf '#!/bin/sh\\necho PWNED\\n' > $at/aileron-proxy && /bin/busybox chmod +x $at/aileron-proxy" ||
+            { cat "$WORLD/stderr"; return 1; }
+        mkdir -p ".devcontainer/links${at%/*}"
+        ln -s /opt/aileron/bin ".devcontainer/links$at"
+        echo 'COPY links /' >> .devcontainer/Dockerfile
+        run launch -- sh -c 'echo RAN'
+        cp "$WORLD/stderr" "$WORLD/said"
+        [ "$output" = RAN ] || { cat "$WORLD/said"; cp "$WORLD/config" "$AILERON_HOME/config.yaml"; return 1; }
+        absent PWNED "$WORLD/said"
+    done
+    cp "$WORLD/config" "$AILERON_HOME/config.yaml"
+}
+
+# Whoever writes in the workspace can change what a name leads to between the launcher's look and the engine's.
+@test "a directory of the workspace that is another one when it is mounted ends the launch" {
+    mkdir data
+    ln -s /opt links
+    mkdir -p .devcontainer/links
+    ln -s /bin .devcontainer/links/data
+    echo 'COPY links /' >> .devcontainer/Dockerfile
+    dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=bind,source=data,target=/data"]'
+    run -125 launch -- sh -c 'echo RAN'
+    [ -z "$output" ]
+    grep -q 'what is at /data is not the directory of the workspace that was asked for' "$WORLD/stderr"
 }
 
 @test "F10: what is built lies in the workspace, and so does the file" {
@@ -258,9 +306,15 @@ SH
     tag=$(image)
     echo x > .devcontainer/feature/install.sh
     [ "$(image)" != "$tag" ]
-    dev '"image": "scratch", "features": { "a": {} }, "initializeCommand": "true"'
-    PATH=$WORLD/tools:$PATH run --separate-stderr -125 aileron launch --sandbox=docker -- sh -c :
-    grep -q 'initializeCommand, which would be run on this host' <<< "$stderr"
+    # It reads the file by itself, and would do what we do not.
+    for odd in '"initializeCommand": "true"' '"build": { "dockerfile": "Dockerfile", "options": ["--secret=id=x,src=/etc/shadow"] }' \
+        '"name": "Plan Test ${localEnv:HOME}"' '"containerEnv": { "A": "\u0024{env:HOME}" }'; do
+        printf '{ "image": "scratch", "features": { "a": {} }, %s }\n' "$odd" > .devcontainer/devcontainer.json
+        [ "${odd#*dockerfile}" = "$odd" ] || sed -i 's/"image": "scratch",//' .devcontainer/devcontainer.json
+        PATH=$WORLD/tools:$PATH run --separate-stderr -125 aileron launch --sandbox=docker -- sh -c :
+        grep -q 'for them the program devcontainer would' <<< "$stderr" || { echo "$odd: $stderr"; return 1; }
+    done
+    [ "$(wc -l < "$WORLD/tools/calls")" -eq 1 ]
 }
 
 @test "the usual image is taken where it is there, else bwrap, else it is said how to make it" {
@@ -268,7 +322,7 @@ SH
     docker image rm aileron-base > /dev/null 2>&1 || true
     [ "$(aileron sandbox plan --json | jq -r .engine)" = bwrap ]
     run -125 aileron launch --sandbox=docker -- sh -c :
-    grep -q 'needs an image. Make the usual one with aileron sandbox build' <<< "$output"
+    grep -q 'needs an image. Make the usual one (aileron sandbox build)' <<< "$output"
     docker tag "$IMAGE" aileron-base
     run aileron launch -- /busybox sh -c 'echo "$AILERON_SANDBOX_TIER $AILERON_SANDBOX_IMAGE $AILERON_SANDBOX_RUNTIME"'
     grep -qx '0 aileron-base docker' <<< "$output"
@@ -282,7 +336,12 @@ SH
     run -1 aileron sandbox init
     grep -q 'is there already. Edit it' <<< "$output"
     aileron sandbox init --force --agent claude
-    grep -q '^RUN npm install -g @anthropic-ai/claude-code' .devcontainer/Dockerfile
+    grep -qx 'FROM debian:12-slim' .devcontainer/Dockerfile
+    grep -q '^RUN .*@anthropic-ai/claude-code' .devcontainer/Dockerfile
+    aileron sandbox init --force --agent claude --image=alpine:3
+    grep -q '^RUN apk add' .devcontainer/Dockerfile
+    run -1 aileron sandbox init --force --agent goose
+    grep -q 'no recipe for debian' <<< "$output"
     [[ $(image) =~ ^aileron-ws:[0-9a-f]{24}$ ]]
     rm -r .devcontainer
     ln -s "$WORLD" .devcontainer

@@ -103,3 +103,26 @@ make_odd() {
     session=$(grep -o 'session [0-9A-Z]*' <<< "$output" | cut -d' ' -f2)
     aileron audit list --json --session "$session" | grep -qF "\"image\":\"$WORLD/bare\""
 }
+
+@test "an ordinary user unpacks and launches, too" {
+    if [ "$(id -u)" -ne 0 ]; then skip "only root can become another user"; fi
+    setpriv --reuid 4711 --regid 4711 --clear-groups unshare -U true || skip "no user namespaces for users here"
+    mkdir -p "$WORLD/other/home" "$WORLD/other/ws"
+    cp "$BIN/aileron" "$WORLD/other/aileron"
+    tar -C "$WORLD/bare" -cf "$WORLD/other/image.tar" busybox
+    chmod 700 "$WORLD/other/home"
+    chmod 755 "$WORLD"
+    chown -R 4711:4711 "$WORLD/other"
+    as_other() {
+        setpriv --reuid 4711 --regid 4711 --clear-groups env AILERON_HOME="$WORLD/other/home" HOME="$WORLD/other" "$@"
+    }
+    cd "$WORLD/other/ws"
+    for launch in first again; do
+        run as_other ../aileron launch --rootfs=../image.tar -- /busybox sh -c '/busybox id -u; echo x > made; echo x > ~/x && exit 5'
+        [ "$status" -eq 5 ]
+        grep -qx 4711 <<< "$output"
+        [ "$(stat -c %u made)" = 4711 ]
+        [ "$(grep -c 'unpacking the image' <<< "$output")" -eq "$([ $launch = first ] && echo 1 || echo 0)" ]
+    done
+    as_other ../aileron daemon stop
+}

@@ -36,6 +36,21 @@ without_proxy='env -u HTTPS_PROXY -u https_proxy -u HTTP_PROXY -u http_proxy -u 
     absent -F "$SECRET" <<< "$output"
 }
 
+# What aileron-clients(7) says of browsers without policies.
+@test "the headless shell trusts by NSS's database alone" {
+    for name in chromium-headless-shell certutil; do command -v $name > /dev/null || skip "no $name"; done
+    cat > "$WORLD/ws/shell" <<'SH'
+ask() { timeout 60 chromium-headless-shell --no-sandbox --disable-gpu --dump-dom https://api.test/user 2>&1; }
+ask | grep -o ERR_CERT_AUTHORITY_INVALID | head -n 1
+mkdir -p ~/.pki/nssdb
+certutil -N -d sql:$HOME/.pki/nssdb --empty-password
+certutil -A -d sql:$HOME/.pki/nssdb -t C,, -n aileron -i /etc/aileron/ca.pem
+ask | grep -o '"login": "octo"'
+SH
+    run --separate-stderr inside sh shell
+    [ "$output" = $'ERR_CERT_AUTHORITY_INVALID\n"login": "octo"' ]
+}
+
 # A sandbox in the background that does, whenever the file `ask` appears, what it says.
 begin() {
     cat > "$WORLD/ws/obey" <<'SH'

@@ -1,6 +1,6 @@
-/* Any bytes as JSON with comments: blanking keeps the length and the lines, changes nothing of what is JSON already, and
- * has nothing left to do a second time. What is JSON then is read as a dev container's file, which takes nothing that a
- * project may not have (threats F09, F10). */
+/* Any bytes as JSON with comments: blanking keeps the length and the lines, changes nothing of what is JSON already,
+ * and has nothing left to do a second time. What is JSON then is read as a dev container's file, which takes nothing
+ * that a project may not have (threats F09, F10). */
 #include <stdlib.h>
 
 #include "core/data/jsonc.h"
@@ -51,7 +51,8 @@ static void read_as_file(const uint8_t *data, size_t size)
     require(plan.memory_bytes <= 1 << 30 && plan.pids <= 100 && plan.env.count == 0);
     require(plan.mount_count <= PLAN_MOUNTS_MAX && plan.project_env.count <= DEVCONTAINER_ENV_MAX);
     for (size_t i = 0; i < plan.mount_count; i++)
-        require(plan.mounts[i].volume && plan_place_valid(plan.mounts[i].place) && strchr(plan.mounts[i].source, '/') == NULL);
+        require(plan.mounts[i].volume && plan_place_valid(plan.mounts[i].place) &&
+                strchr(plan.mounts[i].source, '/') == NULL);
     for (size_t i = 0; i < plan.project_env.count; i++) {
         AUTOFREE char *name = mem_strndup(plan.project_env.items[i], strcspn(plan.project_env.items[i], "="));
         require(env_name_valid(name) && !env_name_reserved(name));

@@ -72,6 +72,26 @@ const scenarios = {
     await page.locator('#login').waitFor();
   },
 
+  // A notification's LINK: the card is open, and can be decided about; the same link again changes nothing.
+  async shown(browser, address) {
+    const id = /show=(.*)$/.exec(address)[1], page = await tab(browser);
+    await page.goto(address);
+    await page.locator(`#${id}.open .buttons`).waitFor();
+    assert.ok(!page.url().includes('login'), 'the link is still in the address');
+    assert.equal(await page.locator('#list > li.open').count(), 1);
+    await page.goto('about:blank');
+    await page.goto(address);
+    await page.locator(`#${id}.open .buttons`).waitFor();
+    const other = await tab(browser);
+    await other.goto(address);
+    await other.locator('#login').waitFor();
+    await page.keyboard.press('d');
+    await page.keyboard.type('no');
+    await page.keyboard.press('Enter');
+    await page.locator('#' + id).waitFor({ state: 'detached' });
+    assert.equal(decided(id).state, 'denied');
+  },
+
   // RESULT is written by the agent when aileron-wait has printed. How long that took is printed, and asserts nothing.
   async approve(browser, result) {
     const page = await login(browser);
@@ -206,6 +226,8 @@ const scenarios = {
     await page.locator('#trouble').getByText('aileron vault unlock').waitFor();
     await shot(page, 'locked');
     console.log('locked');
+    await page.locator('#trouble').getByText('1 request was').waitFor(); // an agent needs it meanwhile
+    console.log('refused');
     await page.locator('#vault.good').waitFor(); // unlocked in a terminal meanwhile
     await page.locator('#trouble').waitFor({ state: 'hidden' });
     console.log('unlocked');

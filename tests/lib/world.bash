@@ -23,18 +23,45 @@ world_clean_environment() {
     export LC_ALL=C.UTF-8 GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
 }
 
-# IMAGE for the engine docker. Where no docker answers, or nobody may make an image, the file's tests are skipped and
-# say why: setup() begins with world_skip. Where one could be made and was not, that is a failure.
+# IMAGE for the engine docker or podman. Where there is no such engine, or nobody may make an image, the file's tests
+# are skipped and say why: setup() begins with world_skip. Where one could be made and was not, that is a failure.
 world_image() { # debian|scratch
     world_clean_environment
-    export IMAGE WORLD_SKIP
-    if ! docker version > /dev/null 2>&1; then
+    export IMAGE WORLD_SKIP ENGINE
+    if [ "$ENGINE" = podman ]; then
+        world_podman
+    elif ! docker version > /dev/null 2>&1; then
         WORLD_SKIP="no docker answers at $DOCKER_HOST"
+    fi
+    if [ -n "${WORLD_SKIP:-}" ]; then
+        return
     elif [ "$(id -u)" -ne 0 ]; then
         WORLD_SKIP="only root can make the image $1"
     else
         IMAGE=$("$TESTS_LIB/image" "$1")
     fi
+}
+
+# podman's images and containers of the tests, away from those of the machine. What it can do here is found out without
+# us: PODMAN_RUN is `podman run` with a runtime that starts containers and with limits that may be set.
+world_podman() {
+    export CONTAINERS_STORAGE_CONF=$ROOT/build/podman/storage.conf PODMAN_RUN
+    local runtime tiny
+    unset CONTAINER_HOST CONTAINERS_CONF
+    if ! command -v podman > /dev/null; then
+        WORLD_SKIP="no podman here"
+        return
+    fi
+    mkdir -p "$ROOT/build/podman"
+    printf '[storage]\ndriver = "overlay"\ngraphroot = "%s/root"\nrunroot = "%s/run"\n' "$ROOT/build/podman" \
+        "$ROOT/build/podman" > "$CONTAINERS_STORAGE_CONF.$$"
+    mv "$CONTAINERS_STORAGE_CONF.$$" "$CONTAINERS_STORAGE_CONF"
+    tiny=$("$TESTS_LIB/image" scratch) || return 0
+    for runtime in crun runc; do
+        PODMAN_RUN="podman --runtime=$runtime run --rm --network=none --ulimit=nofile=1024:1024 --ulimit=nproc=1024:1024"
+        $PODMAN_RUN "$tiny" /busybox true > /dev/null 2>&1 && return
+    done
+    WORLD_SKIP="podman starts no container here, with crun nor with runc"
 }
 world_skip() { [ -z "${WORLD_SKIP:-}" ] || skip "$WORLD_SKIP"; }
 
@@ -169,3 +196,12 @@ upstream_count() { wc -l < "$WORLD/up/requests.log"; }
 
 # Runs a command in a sandbox of the engine under test, in the workspace.
 inside() { (cd "$WORLD/ws" && aileron launch --sandbox="${ENGINE:-bwrap}" ${IMAGE:+--image="$IMAGE"} -- "$@"); }
+
+# A container that holds a network namespace, with nothing of ours in it.
+container_holder() { # NAME
+    if [ "$ENGINE" = podman ]; then
+        ${PODMAN_RUN} -d --name "$1" "$IMAGE" sleep 60 > /dev/null
+    else
+        docker run --rm -d --network=none --name "$1" "$IMAGE" sleep 60 > /dev/null
+    fi
+}

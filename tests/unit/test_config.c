@@ -68,6 +68,7 @@ static void the_contract_is_the_defaults(void **state)
     same(config, defaults);
     assert_int_equal(config->sandbox.memory_bytes, (uint64_t)4 << 30);
     assert_int_equal(config->approvals.hold_ms, 120000);
+    assert_false(config->approvals.notify_link);
     assert_int_equal(config->upstream_count, 1);
     assert_string_equal(config->upstreams[0].ca_file, "/home/x/.aileron/corp.pem");
     assert_string_equal(config->upstreams[0].client_cert, "user/corp-mtls");
@@ -87,7 +88,7 @@ static void other_values(void **state)
         "  - { host: A.test, address: '127.0.0.1:8443' }\n"
         "  - { host: b.test, port: 8443, address: '::1' }\n"
         "network: { capture_ports: [], resolvers: ['10.0.0.53', '10.0.0.54:5353'] }\n"
-        "approvals: { hold: 1m, notify: [notify-send, aileron] }\n"
+        "approvals: { hold: 1m, notify: [notify-send, aileron], notify_link: true }\n"
         "vault: { cache: keyring }\n"
         "audit: { anchor: [tee, x], retention: 90 }\n"
         "daemon: { page: false, workers_per_session: 2 }\n"
@@ -96,6 +97,7 @@ static void other_values(void **state)
         fail_msg("%s", err.message);
     assert_string_equal(config->sandbox.runtime, "bwrap");
     assert_int_equal(config->sandbox.memory_bytes, 512 << 20);
+    assert_true(config->approvals.notify_link);
     assert_string_equal(config->tls.ca_file, "/etc/ca.pem");
     assert_true(config->tls.tls13_only);
     const struct config_upstream *a = config_upstream(config, SPAN("a.test"), 443);

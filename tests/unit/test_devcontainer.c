@@ -162,9 +162,12 @@ static void test_env(void **state)
 {
     (void)state;
     setenv("A_SECRET", "the secret", 1);
-    takes("{ \"containerEnv\": { \"A\": \"1\", \"W\": \"${containerWorkspaceFolder}\", \"D\": \"${localEnv:A_SECRET:usual}\", "
-          "\"E\": \"${localEnv:X:}\", \"S\": \"${localEnv:A_SECRET}\", \"T\": \"${env:A_SECRET}\", \"P\": \"${localWorkspaceFolder}\", "
-          "\"PATH\": \"/x\", \"LD_PRELOAD\": \"/x\", \"HTTP_PROXY\": \"x\", \"1A\": \"x\", \"N\": null, \"U\": \"${wobble}\", "
+    takes("{ \"containerEnv\": { \"A\": \"1\", \"W\": \"${containerWorkspaceFolder}\", \"D\": "
+          "\"${localEnv:A_SECRET:usual}\", "
+          "\"E\": \"${localEnv:X:}\", \"S\": \"${localEnv:A_SECRET}\", \"T\": \"${env:A_SECRET}\", \"P\": "
+          "\"${localWorkspaceFolder}\", "
+          "\"PATH\": \"/x\", \"LD_PRELOAD\": \"/x\", \"HTTP_PROXY\": \"x\", \"1A\": \"x\", \"N\": null, \"U\": "
+          "\"${wobble}\", "
           "\"O\": \"${open\", \"Q\": \"${containerEnv:PATH}\" }, \"remoteEnv\": { \"A\": \"2\" } }");
     assert_string_equal(env_get(&plan.project_env, "A"), "2");
     assert_string_equal(env_get(&plan.project_env, "W"), "/home/agent/workspace");
@@ -208,7 +211,8 @@ static void test_mounts(void **state)
     assert_int_equal(plan.mount_count, 1);
     assert_true(plan.mounts[0].volume);
     assert_int_equal(strlen(plan.mounts[0].source), strlen("aileron-0123456789abcdef-cache"));
-    mount_of("{ \"type\": \"bind\", \"source\": \"${localWorkspaceFolder}/data\", \"target\": \"/a/b/c\", \"readonly\": true }");
+    mount_of("{ \"type\": \"bind\", \"source\": \"${localWorkspaceFolder}/data\", \"target\": \"/a/b/c/d/e/f/g/h\", "
+             "\"readonly\": true }");
     assert_string_equal(plan.mounts[0].source, data);
     assert_true(plan.mounts[0].read_only);
     mount_of("\"type=bind,src=data,dst=/d,consistency=cached\"");
@@ -226,9 +230,28 @@ static void test_mounts(void **state)
     no_mount("7");
     AUTOFREE char *ssh = mem_printf("\"type=bind,source=%s/user/.ssh,target=/c\"", root);
     no_mount(ssh);
-    static const char *const bad[] = {"/", "c", "/a/b/c/d", "/a/../b", "/a//b", "/a/", "/proc", "/proc/x", "/sys/x", "/dev/shm",
-                                      "/run/aileron", "/run", "/opt/aileron/bin", "/opt", "/etc/aileron", "/home/agent/workspace",
-                                      "/home/agent", "/home", "/a b", "/a\\\"b", "/a:b", ""};
+    static const char *const bad[] = {"/",
+                                      "c",
+                                      "/a/b/c/d/e/f/g/h/i",
+                                      "/a/../b",
+                                      "/a//b",
+                                      "/a/",
+                                      "/proc",
+                                      "/proc/x",
+                                      "/sys/x",
+                                      "/dev/shm",
+                                      "/run/aileron",
+                                      "/run",
+                                      "/opt/aileron/bin",
+                                      "/opt",
+                                      "/etc/aileron",
+                                      "/home/agent/workspace",
+                                      "/home/agent",
+                                      "/home",
+                                      "/a b",
+                                      "/a\\\"b",
+                                      "/a:b",
+                                      ""};
     for (size_t i = 0; i < COUNT(bad); i++) {
         AUTOFREE char *mount = mem_printf("\"type=volume,source=a,target=%s\"", bad[i]);
         no_mount(mount);
@@ -243,7 +266,8 @@ static void test_mounts_of_the_host(void **state)
 
     (void)state;
     assert_int_equal(symlink(vault, link), 0);
-    static const char *const sources[] = {"/", "/run", "%s", "%s/user", "%s/user/.aileron", "%s/ws/link", "%s/ws/..", "link"};
+    static const char *const sources[] = {"/",          "/run",     "%s",  "%s/user", "%s/user/.aileron",
+                                          "%s/ws/link", "%s/ws/..", "link"};
     for (size_t i = 0; i < COUNT(sources); i++) {
         bool below = strncmp(sources[i], "%s", 2) == 0;
         AUTOFREE char *source = mem_printf("%s%s", below ? root : "", below ? sources[i] + 2 : sources[i]);
@@ -259,7 +283,8 @@ static void test_mounts_of_the_host(void **state)
 static void test_run_args(void **state)
 {
     (void)state;
-    takes("{ \"runArgs\": [\"--memory=64m\", \"--pids-limit\", \"50\", \"--shm-size=16m\", \"-e\", \"A=b=c\", \"--env=B\", "
+    takes("{ \"runArgs\": [\"--memory=64m\", \"--pids-limit\", \"50\", \"--shm-size=16m\", \"-e\", \"A=b=c\", "
+          "\"--env=B\", "
           "\"--init\", \"--read-only\", \"--privileged\", \"--network\", \"host\", \"-m\", \"1\", \"stray\"] }");
     assert_int_equal(plan.memory_bytes, 64 * 1024 * 1024);
     assert_int_equal(plan.pids, 50);
@@ -286,8 +311,8 @@ static void test_rest(void **state)
           "\"initializeCommand\": \"b\", \"secrets\": {}, \"wobble\": 1, \"workspaceFolder\": \"/w\", "
           "\"customizations\": { \"vscode\": {} }, \"remoteUser\": \"root\", \"containerUser\": \"node\", "
           "\"features\": { \"f\": {} }, \"image\": \"i\" }");
-    static const char *const keys[] = {"privileged", "postCreateCommand", "initializeCommand", "secrets", "wobble",
-                                       "workspaceFolder", "customizations.vscode", "remoteUser"};
+    static const char *const keys[] = {"privileged", "postCreateCommand", "initializeCommand",     "secrets",
+                                       "wobble",     "workspaceFolder",   "customizations.vscode", "remoteUser"};
     for (size_t i = 0; i < COUNT(keys); i++)
         if (told(keys[i]) == NULL)
             fail_msg("%s is not told", keys[i]);
@@ -295,6 +320,13 @@ static void test_rest(void **state)
     assert_string_equal(plan.remote_user, "node");
     assert_string_equal(dev->features, "{\"f\":{}}");
     assert_null(plan.image); /* the image with its features has another name */
+    assert_non_null(strstr(dev->on_host, "initializeCommand"));
+    takes("{ \"image\": \"i\", \"build\": { \"options\": [] } }");
+    assert_non_null(dev->on_host);
+    takes("{ \"image\": \"i\", \"x\": [\"a\\u0024{localEnv:A}\"] }");
+    assert_non_null(dev->on_host);
+    takes("{ \"image\": \"i\", \"x\": [\"${containerEnv:A}\"] }");
+    assert_null(dev->on_host);
     takes("{ \"remoteUser\": \"a b\", \"image\": \"i\" }");
     assert_null(plan.remote_user);
     assert_non_null(told("remoteUser"));

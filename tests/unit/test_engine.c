@@ -121,6 +121,146 @@ static void test_docker(void **state)
     plan_clear(&plan);
 }
 
+static void test_podman(void **state)
+{
+    static const char *const wanted[] = {
+        "--runtime=/usr/bin/runtime", "--cgroup-manager=cgroupfs", "--default-mounts-file=/dev/null", "run", "--rm",
+        "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--no-healthcheck", "--pids-limit=99",
+        "--memory=4096", "--label=dev.aileron.session=01SESSION", "--env=GH_TOKEN", "--http-proxy=false", "--no-hosts",
+        "--env-host=false", "--systemd=false", "--env=XDG_DATA_HOME=/of/the/agent", "debian:12", "--x=%s",
+        "--volume=/opt/a,b\"c/aileron:/opt/aileron/bin/aileron:ro",
+        "--volume=/home/me/project:/home/agent/workspace", "--volume=/s/01SESSION:/run/aileron:ro"};
+    AUTOFREE char *cli = mem_printf("%s/bin/podman", root);
+    struct plan plan;
+    struct engine_run run = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_true(file_write_atomic(cli, 0755, "#!/bin/sh\n", 10, &err));
+    setenv("XDG_DATA_HOME", "/of/the/host", 1);
+    setenv("CONTAINER_HOST", "ssh://elsewhere", 1);
+    make_plan(&plan);
+    env_set(&plan.env, "XDG_DATA_HOME", "/of/the/agent");
+    plan.facts = (struct engine_facts){.runtime = "/usr/bin/runtime", .cgroups = "cgroupfs"};
+    assert_true(engine_podman.build(&plan, &run, &err));
+    for (size_t i = 0; i < COUNT(wanted); i++)
+        if (!has(&run, wanted[i]))
+            fail_msg("missing: %s", wanted[i]);
+    assert_true(has(&run, geteuid() == 0 ? "--userns=host" : "--userns=keep-id"));
+    assert_false(has(&run, "--cgroups=disabled"));
+    nothing_holds(&run, "sentinel-value");
+    assert_string_equal(env_get(&run.env, "GH_TOKEN"), "sentinel-value");
+    assert_string_equal(env_get(&run.env, "XDG_DATA_HOME"), "/of/the/host"); /* where podman's images are */
+    assert_null(env_get(&run.env, "CONTAINER_HOST"));
+    assert_string_equal(env_get(&run.env, "CONTAINERS_CONF"), "/dev/null");
+    engine_run_clear(&run);
+
+    plan.facts.no_limits = plan.facts.no_cgroups = true;
+    free(plan.workspace);
+    plan.workspace = mem_strdup("/a:b");
+    assert_true(engine_podman.build(&plan, &run, &err));
+    assert_false(has(&run, "--pids-limit=99"));
+    assert_false(has(&run, "--memory=4096"));
+    assert_true(has(&run, "--cgroups=disabled"));
+    assert_true(has(&run, "--mount=type=bind,source=/a:b,destination=/home/agent/workspace"));
+    engine_run_clear(&run);
+
+    free(plan.workspace);
+    plan.workspace = mem_strdup("/a:b,c");
+    assert_false(engine_podman.build(&plan, &run, &err));
+    assert_int_equal(err.code, ERR_LAUNCH);
+    engine_run_clear(&run);
+    plan_clear(&plan);
+    assert_int_equal(unlink(cli), 0);
+    unsetenv("XDG_DATA_HOME");
+    unsetenv("CONTAINER_HOST");
+}
+
+/* A podman that does what the script says; PATH has what a script needs, too. */
+static void fake_podman(const char *script)
+{
+    AUTOFREE char *cli = mem_printf("%s/bin/podman", root);
+    AUTOFREE char *text = mem_printf("#!/bin/sh\nPATH=/usr/bin:/bin\n%s\n", script);
+    struct err err = {0};
+
+    assert_true(file_write_atomic(cli, 0755, text, strlen(text), &err));
+}
+
+static void test_podman_that_talks(void **state)
+{
+    struct plan plan;
+    struct err err = {0};
+    bool here = false;
+
+    (void)state;
+    make_plan(&plan);
+    fake_podman("echo 'architecture none'; head -c $((64 * 1024 - 18)) /dev/zero");
+    assert_true(engine_podman.image_here(&plan, "x", &here, &err));
+    assert_true(here);
+    fake_podman("echo 'architecture none'; head -c $((64 * 1024 - 17)) /dev/zero");
+    assert_false(engine_podman.image_here(&plan, "x", &here, &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    plan_clear(&plan);
+}
+
+static size_t count_lines(const char *path, const char *start)
+{
+    struct buf text;
+    struct err err = {0};
+    size_t count = 0;
+
+    assert_true(file_read(path, 65536, &text, &err));
+    for (const char *at = buf_cstr(&text); (at = strstr(at, start)) != NULL; at++)
+        count++;
+    buf_clear(&text);
+    return count;
+}
+
+static void test_trials_are_bounded(void **state)
+{
+    AUTOFREE char *log = mem_printf("%s/calls", root);
+    AUTOFREE char *script = mem_printf("case $1 in info) echo runtime=/own/runtime; echo 'controllers=[memory pids]'; exit;; "
+                                       "esac; echo called >> %s; echo 'Error: no'; exit 1", log);
+    const char *const runtimes[] = {"crun", "runc"};
+    struct engine_facts facts;
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(runtimes); i++) {
+        AUTOFREE char *path = mem_printf("%s/bin/%s", root, runtimes[i]);
+        assert_true(file_write_atomic(path, 0755, "#!/bin/sh\n", 10, &err));
+    }
+    fake_podman(script);
+    assert_false(engine_probe(&engine_podman, root, ENGINE_TRUST_ALL, &facts, &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_string_equal(err.message, "podman starts no container here: no");
+    assert_int_equal(count_lines(log, "called"), 9);
+    /* What it found is kept, and counts until somebody wants to know: by name, or as the doctor. */
+    memset(&err, 0, sizeof err);
+    assert_false(engine_probe(&engine_podman, root, ENGINE_TRUST_ALL, &facts, &err));
+    assert_string_equal(err.message, "podman starts no container here: no");
+    assert_int_equal(count_lines(log, "called"), 9);
+    assert_false(engine_probe(&engine_podman, root, ENGINE_TRUST_YES, &facts, &err));
+    assert_int_equal(count_lines(log, "called"), 18);
+    /* Another podman is asked again; it starts with runc and without limits. */
+    AUTOFREE char *good = mem_printf("case $1 in info) echo runtime=/own/runtime; echo 'controllers=[memory pids]'; exit;; "
+                                     "esac; echo called >> %s; case \"$*\" in *runc*pids-limit*) exit 1;; *runc*) exit 0;; "
+                                     "esac; exit 1", log);
+    fake_podman(good);
+    assert_true(engine_probe(&engine_podman, root, ENGINE_TRUST_ALL, &facts, &err));
+    assert_non_null(strstr(facts.runtime, "/bin/runc"));
+    assert_true(facts.no_limits);
+    assert_false(facts.no_cgroups);
+    assert_int_equal(count_lines(log, "called"), 26);
+    memset(&facts, 0, sizeof facts);
+    assert_true(engine_probe(&engine_podman, root, ENGINE_TRUST_YES, &facts, &err));
+    assert_non_null(strstr(facts.runtime, "/bin/runc"));
+    assert_true(facts.no_limits);
+    assert_int_equal(count_lines(log, "called"), 26);
+    AUTOFREE char *cli = mem_printf("%s/bin/podman", root);
+    assert_int_equal(unlink(cli), 0);
+}
+
 /* The words that bwrap reads from its descriptor, as one string with newlines. */
 static char *bwrap_args(const struct engine_run *run)
 {
@@ -186,29 +326,33 @@ static void test_bwrap(void **state)
 static void test_choice(void **state)
 {
     char why[512];
+    struct engine_facts facts;
     struct err err = {0};
 
     (void)state;
-    assert_ptr_equal(engine_choose("auto", false, why, sizeof(why), &err), &engine_bwrap);
-    assert_non_null(strstr(why, "docker: no image named"));
-    assert_ptr_equal(engine_choose("auto", true, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(engine_choose("auto", false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_non_null(strstr(why, "docker and podman: no image named"));
+    assert_ptr_equal(engine_choose("auto", true, root, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: "));
-    assert_null(engine_choose("docker", true, why, sizeof(why), &err));
+    assert_null(engine_choose("docker", true, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
-    assert_null(engine_choose("podman", true, why, sizeof(why), &err));
+    assert_null(engine_choose("podman", true, root, &facts, why, sizeof(why), &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE); /* none on this PATH */
+    assert_null(engine_choose("kata", true, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_USAGE);
-    assert_ptr_equal(engine_choose("bwrap", false, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(engine_choose("bwrap", false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
 }
 
 static void test_no_engine_at_all(void **state)
 {
     char why[512];
+    struct engine_facts facts;
     struct err err = {0};
     AUTOFREE char *path = mem_strdup(getenv("PATH"));
 
     (void)state;
     setenv("PATH", "/nonexistent", 1);
-    assert_null(engine_choose("auto", false, why, sizeof(why), &err));
+    assert_null(engine_choose("auto", false, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.hint, "bubblewrap"));
     setenv("PATH", path, 1);
@@ -249,7 +393,9 @@ static void test_bad_images(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_docker), cmocka_unit_test(test_bwrap), cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_docker), cmocka_unit_test(test_podman), cmocka_unit_test(test_podman_that_talks),
+        cmocka_unit_test(test_trials_are_bounded), cmocka_unit_test(test_bwrap),
+        cmocka_unit_test(test_choice),
         cmocka_unit_test(test_no_engine_at_all), cmocka_unit_test(test_bad_images),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -127,6 +127,8 @@ static void test_whole(void **state)
     make_dir("/var/lib");
     make_dir("/var/tmp/x");
     make_dir("/etc/ssl/certs");
+    make_dir("/etc/chromium/policies/managed");
+    make_file("/etc/chromium/policies/managed/own.json", "x");
     make_link("usr/bin", "/bin");
     make_link("../run", "/var/run");
     make_link("/usr/zone", "/etc/localtime");
@@ -146,6 +148,9 @@ static void test_whole(void **state)
     wants("--symlink\nusr/bin\n/bin");
     wants("--symlink\n/.etc/profile\n/etc/profile");
     wants("--symlink\n/usr/zone\n/etc/localtime");
+    wants("--symlink\n/.etc/chromium/policies/managed/own.json\n/etc/chromium/policies/managed/own.json");
+    wants("--symlink\n/etc/aileron/policy-chromium.json\n/etc/chromium/policies/managed/aileron.json");
+    wants("--symlink\n/etc/aileron/policy-firefox.json\n/etc/firefox/policies/policies.json");
     wants("--tmpfs\n/var/tmp");
     has_not("/root/dev");
     has_not("/root/opt/aileron");
@@ -170,8 +175,10 @@ static void test_links(void **state)
     make_link("/etc", "/var");
     make_link(top, "/etc/ssl");
     make_link("/elsewhere", "/etc/aileron");
+    make_link("/etc/aileron", "/etc/chromium"); /* stays, and nothing of ours is made through it */
     assert_true(build());
     has_not("elsewhere");
+    has_not("/etc/chromium/policies");
     has_not("../..");
     has_not("--symlink\n/etc\n");
     assert_string_equal(file_at("/etc/ssl/certs/ca-certificates.crt", false), "bundle\n");

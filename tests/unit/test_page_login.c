@@ -115,6 +115,28 @@ static void both_tables_are_bounded(void **state)
     assert_true(page_login_alive(logins, first + 1));
 }
 
+/* An agent causes notifications: their links take no other's place. */
+static void links_of_notifications_are_apart(void **state)
+{
+    char notices[PAGE_NOTICE_LINKS + 1][PAGE_TOKEN_HEX + 1];
+
+    (void)state;
+    clock_fake(WALL, 1000000);
+    page_link_new(logins, link);
+    for (size_t i = 0; i <= PAGE_NOTICE_LINKS; i++) {
+        clock_fake(WALL, 1000001 + i);
+        page_link_notice(logins, notices[i]);
+    }
+    assert_true(page_link_use(logins, span_of(link), cookie, key));
+    assert_false(page_link_use(logins, span_of(notices[0]), cookie, key)); /* the oldest went */
+    assert_true(page_link_use(logins, span_of(notices[1]), cookie, key));
+    assert_false(page_link_use(logins, span_of(notices[1]), cookie, key));
+    clock_fake(WALL, 1000003 + PAGE_NOTICE_LINK_MS - 1);
+    assert_true(page_link_use(logins, span_of(notices[2]), cookie, key));
+    clock_fake(WALL, 1000004 + PAGE_NOTICE_LINK_MS);
+    assert_false(page_link_use(logins, span_of(notices[3]), cookie, key));
+}
+
 /* ---- what is kept of the record ---- */
 
 static void write_line(struct recent *recent, uint64_t seq, const char *session, const char *event, const char *host,
@@ -246,6 +268,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_link_has_a_minute, setup, teardown),
         cmocka_unit_test_setup_teardown(a_login_needs_both_secrets_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(both_tables_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(links_of_notifications_are_apart, setup, teardown),
         cmocka_unit_test(the_newest_lines_are_kept),
         cmocka_unit_test(hosts_are_counted_by_session),
     };

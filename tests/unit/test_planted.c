@@ -219,9 +219,14 @@ static void git_config_tells_what_can_run(void **state)
         put(".git/config", cases[i].text);
         expect(before, cases[i].told ? "changed .git/config\n" : "");
     }
+    /* What looks harmless goes on with a command. */
+    put(".git/config", "[core]\n\tpager = echo \\\n\tfilemode = a\n");
+    struct planted *before = take(NULL);
+    put(".git/config", "[core]\n\tpager = echo \\\n\tfilemode = $(evil)\n");
+    expect(before, "changed .git/config\n");
     /* The same line is another one under another header. */
     put(".git/config", "[x]\n[branch \"b\"]\n\tpager = evil\n");
-    struct planted *before = take(NULL);
+    before = take(NULL);
     put(".git/config", "[core]\n\tpager = evil\n");
     expect(before, "changed .git/config\n");
 }
@@ -318,6 +323,40 @@ static void links_that_lead_out(void **state)
     expect(before, "new README\nnew sub/data\n");
 }
 
+/* By a link that leads to a link: what is outside is not looked into. */
+static void nothing_outside_is_looked_at(void **state)
+{
+    AUTOFREE char *outside = mem_strdup(root), *inside = mem_printf("%s/ws", root);
+
+    (void)state;
+    put("out/tasks.json", "{}\n");
+    folder("ws");
+    AUTOFREE char *target = place("out");
+    memcpy(root, inside, strlen(inside) + 1);
+    struct planted *before = take(NULL);
+    put_link(target, "hop");
+    put_link("hop", ".vscode");
+    expect(before, "new .vscode\nnew hop\n");
+    memcpy(root, outside, strlen(outside) + 1);
+}
+
+/* What the first look missed may have been there before: the second one tells it by its time. */
+static void what_was_missed_may_be_old(void **state)
+{
+    (void)state;
+    for (int i = 0; i <= PLANTED_FILES_MAX; i++) {
+        AUTOFREE char *name = mem_printf(".githooks/h%04d", i);
+        put(name, "x\n");
+    }
+    struct planted *before = take(NULL);
+    AUTOFREE char *gone = mem_printf("%s/%s", root, before->entries[0].path);
+    AUTOFREE char *want = mem_printf("removed %s\npartial: ", before->entries[0].path);
+    assert_int_equal(unlink(gone), 0);
+    before->taken.tv_sec += 3600;
+    AUTOFREE char *got = changes(before);
+    assert_memory_equal(got, want, strlen(want));
+}
+
 static void set_user_id_files(void **state)
 {
     AUTOFREE char *path = place("tool");
@@ -338,6 +377,7 @@ static void hostile_trees_end(void **state)
     folder(".vscode");
     put_link(".", ".vscode/.vscode");
     put_link("loop", ".envrc");
+    put_link(".git/config", ".npmrc");
     put_link("../..", ".vscode/settings.json");
     folder(".git");
     AUTOFREE char *fifo = place(".git/config");
@@ -355,6 +395,7 @@ static void hostile_trees_end(void **state)
     AUTOFREE char *got = changes(before);
     assert_non_null(strstr(got, "new .envrc\n"));
     assert_non_null(strstr(got, "new .git/config\n"));
+    assert_non_null(strstr(got, "new .npmrc\n"));
     assert_non_null(strstr(got, "new .vscode/\x1b[2Jtasks.json\n"));
     assert_non_null(strstr(got, "partial: names too long"));
 }
@@ -444,6 +485,8 @@ int main(void)
         PLANTED(hooks_elsewhere_are_followed),
         PLANTED(places_on_the_path),
         PLANTED(links_that_lead_out),
+        PLANTED(nothing_outside_is_looked_at),
+        PLANTED(what_was_missed_may_be_old),
         PLANTED(set_user_id_files),
         PLANTED(hostile_trees_end),
         PLANTED(limit_planted_changes),

@@ -165,7 +165,8 @@ static void test_extensions(void **state)
     memcpy(block + 124, "\x80\0\0\0\0\0\0\0\0\0\0\3", 12);
     add_block(block);
     add_bytes("abc", 3);
-    AUTOFREE char *text = mem_printf(" 2 %s>where/it/leads 0 a/b/c/d=x 0 plain=x 0 prefix/of/it/file=z 0 binary=abc", name);
+    AUTOFREE char *text = mem_printf(" 2 %s>where/it/leads 0 a/b/c/d=x 0 plain=x 0 prefix/of/it/file=z 0 binary=abc",
+                                     name);
     wants(text);
 }
 

@@ -1,0 +1,266 @@
+/* `run` of docker and podman as a child with our standard streams. The image is never changed and needs nothing: our
+ * binary is mounted and is its entry point, as uid 0 with the few capabilities that the supervisor needs until the
+ * agent starts. Values of variables never reach an argument vector: they are named there, and the engine takes them
+ * from its own environment. */
+#include "core/sandbox/engine_container.h"
+
+#include "core/base/file.h"
+#include "core/base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REFERENCE_MAX = 255, PULL_SAYS_BYTES = 64 * 1024 };
+
+char *container_find(const struct container *engine, struct err *err)
+{
+    const char *path = getenv("PATH");
+    char *found = proc_which(engine->name, path != NULL ? path : SANDBOX_PATH);
+
+    if (found == NULL) {
+        err_set(err, ERR_UNAVAILABLE, "no %s on PATH", engine->name);
+        err_hint(err, "Install %s, or use --sandbox=bwrap", engine->name);
+    }
+    return found;
+}
+
+bool container_check_name(const char *image, struct err *err)
+{
+    size_t len = strlen(image);
+
+    if (len > 0 && len <= REFERENCE_MAX && image[0] != '-' && image[0] != '/' && image[0] != '.' &&
+        strstr(image, "..") == NULL &&
+        strspn(image, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@") == len)
+        return true;
+    err_set(err, ERR_USAGE, "%s is not an image's name", image);
+    return err_hint(err, "An image is named like debian:12 or registry.example/team/image@sha256:...");
+}
+
+/* The engines' own words for our architecture. */
+static const char *our_architecture(void)
+{
+#if defined(__x86_64__)
+    return "amd64";
+#elif defined(__aarch64__)
+    return "arm64";
+#else
+#error "which architecture is this?"
+#endif
+}
+
+bool container_check_architecture(const char *image, const char *architecture, struct err *err)
+{
+    if (architecture[0] == '\0' || strcmp(architecture, our_architecture()) == 0)
+        return true;
+    err_set(err, ERR_LAUNCH, "the image %s is for %s and this machine is %s", image, architecture,
+            our_architecture());
+    return err_hint(err, "Pull or build it with --platform linux/%s", our_architecture());
+}
+
+/* ---- what an engine's program says ---- */
+
+/* Beside complaints there are warnings, which begin with a time, and what it is doing. */
+void container_first_words(const struct container *engine, struct buf *said, char *out, size_t cap)
+{
+    struct span rest = span_of(buf_cstr(said)), line, best = {"", 0};
+
+    while (span_cut(&rest, '\n', &line)) {
+        if (span_starts(line, engine->preamble)) {
+            best = (struct span){line.p + strlen(engine->preamble), line.len - strlen(engine->preamble)};
+            break;
+        }
+        if (best.len == 0 && !span_starts(line, "time="))
+            best = line;
+    }
+    text_display(best.len > 0 ? best : SPAN("no reason is given"), out, cap);
+}
+
+/* The engine's progress is shown where somebody watches; what it complains of becomes our one line. */
+static bool run_pull(const struct container *engine, struct engine_run *run, int *status, char *why, size_t why_cap,
+                     struct err *err)
+{
+    CLEANUP(file_close_ptr) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    CLEANUP(buf_clear) struct buf said;
+    struct err ignored = {0};
+    int ends[2];
+
+    buf_init(&said, 0);
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot start %s", engine->name);
+    engine_run_pass(run, null, STDIN_FILENO);
+    engine_run_pass(run, isatty(STDERR_FILENO) == 1 ? STDERR_FILENO : null, STDOUT_FILENO);
+    engine_run_pass(run, ends[1], STDERR_FILENO);
+    struct proc_spec child = {.path = run->path, .argv = run->argv, .envp = run->env.items, .fds = run->fds,
+                              .fd_count = run->fd_count, .die_with_parent = true};
+    pid_t pid = proc_spawn(&child, err);
+    close(ends[1]);
+    if (pid > 0 && !file_read_fd(ends[0], PULL_SAYS_BYTES, &said, &ignored))
+        buf_init(&said, 0);
+    close(ends[0]);
+    while (pid > 0 && waitpid(pid, status, 0) < 0 && errno == EINTR)
+        ;
+    container_first_words(engine, &said, why, why_cap);
+    return pid > 0;
+}
+
+bool container_pull(const struct container *engine, struct engine_run *run, const char *image, struct err *err)
+{
+    char why[256] = "";
+    int status = 0;
+
+    engine_run_add(run, "pull");
+    engine_run_add(run, "%s", image);
+    if (!run_pull(engine, run, &status, why, sizeof(why), err))
+        return false;
+    if (status == 0)
+        return true;
+    err_set(err, ERR_LAUNCH, "there is no image %s on this machine, and it cannot be pulled: %s", image, why);
+    return err_hint(err, "`%s images` lists what is here", engine->name);
+}
+
+/* ---- run ---- */
+
+bool container_selinux(void)
+{
+    char mode = '0';
+    CLEANUP(file_close_ptr) int fd = open("/sys/fs/selinux/enforce", O_RDONLY | O_CLOEXEC);
+
+    return fd >= 0 && read(fd, &mode, 1) == 1 && mode == '1';
+}
+
+void container_add_isolation(const struct plan *plan, struct engine_run *run)
+{
+    static const char *const capabilities[] = {"NET_ADMIN", "NET_BIND_SERVICE", "SETUID", "SETGID", "SETPCAP",
+                                               "CHOWN"};
+
+    if (plan->network == PLAN_SEALED)
+        engine_run_add(run, "--network=none");
+    engine_run_add(run, "--cap-drop=ALL");
+    for (size_t i = 0; i < COUNT(capabilities); i++)
+        engine_run_add(run, "--cap-add=%s", capabilities[i]);
+    engine_run_add(run, "--security-opt=no-new-privileges");
+    /* The workspace keeps the label that it has: to give it another would change the host. */
+    if (container_selinux())
+        engine_run_add(run, "--security-opt=label=disable");
+    engine_run_add(run, "--no-healthcheck"); /* it would run with those capabilities, unsupervised */
+    engine_run_add(run, "--log-driver=none");
+    engine_run_add(run, "--pull=never");
+    if (plan->pids > 0 && !plan->facts.no_limits)
+        engine_run_add(run, "--pids-limit=%u", plan->pids);
+    if (plan->memory_bytes > 0 && !plan->facts.no_limits)
+        engine_run_add(run, "--memory=%llu", (unsigned long long)plan->memory_bytes);
+    if (plan->read_only) {
+        engine_run_add(run, "--read-only");
+        engine_run_add(run, "--tmpfs=/tmp:mode=1777,exec");
+        engine_run_add(run, "--tmpfs=%s:mode=0755,exec", SANDBOX_HOME);
+    }
+    engine_run_add(run, "--user=0:0");
+}
+
+/* The sandbox's resolv.conf, one for all of them. `--dns 127.0.0.1` would say the same, and print a warning at
+ * every launch. */
+static bool add_resolver(const struct container *engine, const struct plan *plan, struct engine_run *run,
+                         struct err *err)
+{
+    static const char text[] = "nameserver 127.0.0.1\n";
+    AUTOFREE char *path = mem_printf("%s/run/resolv.conf", plan->aileron_home);
+
+    return (file_exists(path) || file_write_atomic(path, 0644, text, sizeof(text) - 1, err)) &&
+           engine->add_mount(run, path, "/etc/resolv.conf", false, err);
+}
+
+static size_t deeper(size_t depth, const char *place)
+{
+    size_t own = 0;
+
+    for (; *place != '\0'; place++)
+        own += *place == '/';
+    return own > depth ? own : depth;
+}
+
+/* Where pid 1 is started from. A mount goes where the image's symbolic links lead, and the image may be the agent's
+ * work as what is mounted is: a volume on top of our own program would be pid 1, with its privileges. The engines
+ * mount what has fewer components first, so ours is there once more with more of them than any other, and comes last.
+ * */
+static char *entry_place(const struct plan *plan)
+{
+    CLEANUP(buf_clear) struct buf place = {0};
+    size_t depth = 0;
+
+    for (size_t i = 0; i < plan->cache_count; i++)
+        depth = deeper(depth, plan->caches[i].place);
+    for (size_t i = 0; i < plan->mount_count; i++)
+        depth = deeper(depth, plan->mounts[i].place);
+    if (depth == 0)
+        return mem_strdup(SANDBOX_PROXY);
+    buf_init(&place, 4096);
+    bool good = buf_adds(&place, "/opt/aileron");
+    for (size_t i = 0; i < depth; i++)
+        good = good && buf_adds(&place, "/e");
+    return good && buf_adds(&place, "/aileron-proxy") ? mem_strdup(buf_cstr(&place)) : mem_strdup(SANDBOX_PROXY);
+}
+
+static bool add_mounts(const struct container *engine, const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    static const char *const names[] = {"aileron", "aileron-shim", "aileron-proxy", "aileron-wait"};
+    AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
+    AUTOFREE char *entry = entry_place(plan);
+    bool good = strcmp(entry, SANDBOX_PROXY) == 0 || engine->add_mount(run, plan->self_exe, entry, false, err);
+
+    for (size_t i = 0; good && i < COUNT(names); i++) {
+        AUTOFREE char *place = mem_printf("%s/%s", SANDBOX_BIN, names[i]);
+        good = engine->add_mount(run, plan->self_exe, place, false, err);
+    }
+    good = good && engine->add_mount(run, plan->session_dir, SANDBOX_RUN, false, err) &&
+           engine->add_mount(run, plan->session_dir, SANDBOX_ETC, false, err) &&
+           engine->add_mount(run, shims, SANDBOX_SHIMS, false, err);
+    for (size_t i = 0; good && i < plan->cache_count; i++)
+        good = engine->add_mount(run, plan->caches[i].source, plan->caches[i].place, true, err);
+    good = good && engine->add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true, err);
+    for (size_t i = 0; good && i < plan->mount_count; i++)
+        good = plan->mounts[i].volume || engine->add_mount(run, plan->mounts[i].source, plan->mounts[i].place,
+                                                           !plan->mounts[i].read_only, err);
+    return good;
+}
+
+bool container_add_run(const struct container *engine, const struct plan *plan, struct engine_run *run, struct err *err)
+{
+    engine_run_add(run, "run");
+    engine_run_add(run, "--rm");
+    engine_run_add(run, "--interactive");
+    if (plan->tty) {
+        engine_run_add(run, "--tty");
+        engine_run_add(run, "--detach-keys=%s", engine->no_keys);
+    }
+    engine_run_add(run, "--name=aileron-%s", plan->session_id);
+    engine_run_add(run, "--label=dev.aileron.session=%s", plan->session_id);
+    engine_run_add(run, "--label=dev.aileron.home=%s", plan->home_id);
+    container_add_isolation(plan, run);
+    engine_add_project(plan, run);
+    return add_mounts(engine, plan, run, err) &&
+           (plan->network != PLAN_SEALED || add_resolver(engine, plan, run, err));
+}
+
+void container_add_command(const struct plan *plan, bool give_ids, struct engine_run *run)
+{
+    AUTOFREE char *entry = entry_place(plan);
+
+    engine_run_add(run, "--workdir=%s", SANDBOX_WORKSPACE);
+    engine_run_add(run, "--entrypoint=%s", entry);
+    engine_run_add(run, "%s", plan->image);
+    engine_run_add(run, "run");
+    if (give_ids) {
+        engine_run_add(run, "--uid=%u", (unsigned)plan->uid);
+        engine_run_add(run, "--gid=%u", (unsigned)plan->gid);
+    }
+    if (plan->network == PLAN_OPEN)
+        engine_run_add(run, "--open");
+    engine_add_options(plan, run);
+    engine_run_add(run, "--");
+    for (size_t i = 0; i < plan->command_count; i++)
+        engine_run_add(run, "%s", plan->command[i]);
+}

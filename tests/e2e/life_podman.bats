@@ -1,0 +1,1 @@
+life_bwrap.bats

@@ -1,0 +1,1 @@
+bwrap.bats
