@@ -14,8 +14,8 @@ enum {
 };
 
 /* Bytes on the control channel, whose end tells each side that the other has gone. To the supervisor: a signal's number
- * (SIGCONT wakes a stopped agent). To the launcher: that the agent has been started, that it was stopped; and as the last
- * word one of the others. Without a last word the sandbox was killed. */
+ * (SIGCONT wakes a stopped agent). To the launcher: that the agent has been started, that it was stopped; and as the
+ * last word one of the others. Without a last word the sandbox was killed. */
 enum {
     SUPERVISOR_RUNNING = 'R',
     SUPERVISOR_STOPPED = 'S',

@@ -221,11 +221,14 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
 }
 
 @test "F02: the engine's own process is killed: the sandbox goes, and a terminal's modes are put back" {
+    # bwrap takes its sandbox along; a container goes on, until its supervisor sees that the launcher let go of it.
+    gone="engine gone"
+    [ "$ENGINE" != bwrap ] || gone=killed
     engine_process() { pgrep -P "$1" -x 'docker|podman|bwrap'; }
     start "exec sleep $MARK"
     kill -9 "$(engine_process "$LAUNCHER")"
     launcher_ends 137
-    nothing_is_left "engine gone" 137
+    nothing_is_left "$gone" 137
     rm first
     terminal 'expect:up' 'wait:2' -- sh -c "touch first; echo up; exec sleep $MARK" > out 3>&- &
     LAUNCHER=$!
@@ -234,5 +237,5 @@ worker_pid() { pgrep -P "$(daemon_pid)" -f 'aileron worker'; }
     kill -9 "$(engine_process "$(aileron audit list --session="$SESSION" --event=session.start --json | jq .pid)")"
     launcher_ends 137
     grep -q 'modes restored' out
-    nothing_is_left "engine gone" 137
+    nothing_is_left "$gone" 137
 }
