@@ -4,6 +4,7 @@
 #include "applets/launch.h"
 
 #include "applets/applet.h"
+#include "applets/launch_control.h"
 #include "applets/launch_detach.h"
 #include "applets/launch_planted.h"
 #include "applets/launch_session.h"
@@ -254,56 +255,63 @@ static void add_terminal(struct engine_run *run, const struct tty *tty)
             engine_run_pass(run, tty->slave, fd);
 }
 
+/* For the daemon, and where its status alone would not tell, for the person. */
+static void tell_end(struct launch *launch, enum attend_end end, int status)
+{
+    static const struct {
+        const char *reason, *said;
+    } ends[] = {
+        [ATTEND_NOT_STARTED] = {"not started", NULL},
+        [ATTEND_EXIT] = {"exit", NULL},
+        [ATTEND_MEMORY] = {"out of memory", NULL}, /* the supervisor has said it */
+        [ATTEND_KILLED] = {"killed", "the sandbox was killed from outside"},
+        [ATTEND_ENGINE_GONE] = {"engine gone", "the engine's process ended before the command did; the sandbox was stopped"},
+    };
+
+    launch->session.reason = ends[end].reason;
+    launch->session.status = status >= 0 ? status : err_exit(ERR_LAUNCH);
+    if (ends[end].said != NULL)
+        fprintf(stderr, "aileron: %s.\n", ends[end].said);
+}
+
 static int start_and_attend(struct launch *launch, struct err *err)
 {
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
+    struct launch_control control;
     struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1,
                             .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
                             .starter = &launch->detach};
-    int ends[2] = {-1, -1}, status = -1;
-    bool detach = launch->options.detach;
-    bool own_tty = launch->plan.tty && (detach || !launch->engine->own_terminal);
+    int status = -1;
+    bool detach = launch->options.detach, with_tty = launch->plan.tty;
 
-    if (!launch->engine->own_terminal && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-        err_errno(err, ERR_LAUNCH, errno, "cannot make the control channel");
-        return -1;
-    }
-    launch->plan.control_fd = ends[1];
     guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
-    if ((!detach || launch_detach_listen(&launch->detach, launch->engine, &launch->plan, err)) &&
+    if (launch_control_open(&control, launch->engine, &launch->plan, &attend, err) &&
         launch->engine->build(&launch->plan, &run, err) &&
-        (!own_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
+        (!with_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
         (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err))) {
-        if (own_tty)
+        if (with_tty)
             add_terminal(&run, &tty);
         struct proc_spec child = {.path = run.path, .argv = run.argv, .envp = run.env.items, .fds = run.fds,
-                                  .fd_count = run.fd_count, .new_session = run.own_session || detach,
-                                  .die_with_parent = true};
+                                  .fd_count = run.fd_count, .new_session = true, .die_with_parent = true};
         attend.child = proc_spawn(&child, err);
         tty_close_slave(&tty);
-        file_close_ptr(&ends[1]);
-        ends[1] = -1;
-        attend.control_fd = ends[0];
-        attend.tty = own_tty ? &tty : NULL;
+        launch_control_given(&control, &launch->plan);
+        attend.tty = with_tty ? &tty : NULL;
         attend.keeper = launch->detach.keeper;
-        attend.control_listen_fd = launch->detach.control_listen_fd;
-        attend.control_path = launch->detach.control_path;
         if (attend.child > 0)
             status = attend_run(&attend);
     }
-    launch->plan.control_fd = -1;
     tty_close(&tty);
     guard_stop(&guard);
-    file_close_ptr(&attend.control_listen_fd); /* it may have ended before the supervisor came */
-    file_close_ptr(&ends[0]);
-    file_close_ptr(&ends[1]);
+    launch_control_close(&control, &launch->plan, &attend);
     engine_run_clear(&run);
     if (launch->engine->reap != NULL)
         launch->engine->reap(launch->plan.session_id);
+    tell_end(launch, attend.end, status);
     return status;
 }
 
@@ -336,7 +344,7 @@ static int launch_whole(struct launch *launch, char **operands, size_t count)
 
     plan_init(&launch->plan);
     launch_session_init(&launch->session);
-    launch->detach.starter_fd = launch->detach.control_listen_fd = -1;
+    launch->detach.starter_fd = -1;
     int status = launch_run(launch, operands, count, launch->options.command, &err);
     if (status < 0) {
         if (err.code != ERR_USAGE)

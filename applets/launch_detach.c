@@ -96,16 +96,6 @@ int launch_detach_start(struct launch_detach *detach, struct err *err)
     return -2;
 }
 
-bool launch_detach_listen(struct launch_detach *detach, const struct engine *engine, struct plan *plan, struct err *err)
-{
-    if (!engine->own_terminal)
-        return true; /* it has the descriptor of one */
-    detach->control_path = file_join(plan->session_dir, SANDBOX_CONTROL_NAME);
-    detach->control_listen_fd = proc_unix_listen(detach->control_path, 0666, err);
-    plan->control_socket = detach->control_listen_fd >= 0;
-    return plan->control_socket;
-}
-
 bool launch_detach_keep(struct launch_detach *detach, const struct plan *plan, int master, struct err *err)
 {
     AUTOFREE char *path = mem_printf("%s/run/private/%s/attach.sock", plan->aileron_home, plan->session_id);
@@ -141,8 +131,6 @@ void launch_detach_end(struct launch_detach *detach, int status)
         keeper_kept(detach->keeper, &kept);
         (void)!file_write_all(STDERR_FILENO, kept.data, kept.len, &ignored);
     }
-    free(detach->control_path);
-    detach->control_path = NULL;
     keeper_close(detach->keeper, status >= 0 ? status : err_exit(ERR_LAUNCH));
     detach->keeper = NULL;
 }

@@ -9,17 +9,12 @@
 struct launch_detach {
     bool wanted;
     int starter_fd; /* in the keeper: to the process that waits */
-    int control_listen_fd; /* for an engine that passes no descriptors; attend's, which closes it; -1: none */
-    char *control_path;
     struct keeper *keeper;
 };
 
 /* Forks. In the keeper, which has a session of its own and no terminal: -1. In the other process: the exit status of
  * the launch, after the session's id was printed or the keeper has said why there is none. -2 and err: it cannot. */
 int launch_detach_start(struct launch_detach *detach, struct err *err) MUSTUSE NONNULL;
-/* In the keeper, before the engine's command is made: a control channel for one that passes no descriptors. */
-bool launch_detach_listen(struct launch_detach *detach, const struct engine *engine, struct plan *plan, struct err *err)
-    MUSTUSE NONNULL;
 /* In the keeper, once the session is registered: tells its id, and listens for who attaches. */
 bool launch_detach_keep(struct launch_detach *detach, const struct plan *plan, int master, struct err *err)
     MUSTUSE NONNULL;

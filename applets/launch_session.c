@@ -191,9 +191,12 @@ void launch_session_end(struct launch_session *session)
     if (session->id == NULL)
         return;
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", session->id);
+    JSON_AUTO json_t *end = json_object();
+    json_put(end, "reason", session->reason != NULL ? session->reason : "not started");
+    json_put_int(end, "status", session->reason != NULL ? session->status : err_exit(ERR_LAUNCH));
     struct client *client = client_connect(session->home, false, &err);
     /* A daemon that is not there ends the session when it is started: its launcher is gone. */
-    if (client != NULL && !client_call(client, "DELETE", path, NULL, &status, NULL, &err))
+    if (client != NULL && !client_call(client, "DELETE", path, end, &status, NULL, &err))
         status = 0;
     client_close(client);
     free(session->id);

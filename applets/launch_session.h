@@ -12,6 +12,8 @@ struct launch_session {
     struct client *hold; /* NULL: no daemon holds it at the moment */
     pid_t starter;       /* a process of ours that starts the daemon; 0: none */
     unsigned attempts;   /* in a row that found no daemon */
+    const char *reason;  /* how the sandbox ended, for the record; NULL: it was never begun */
+    int status;          /* what the launcher exits with */
 };
 
 void launch_session_init(struct launch_session *session) NONNULL;

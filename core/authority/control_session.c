@@ -161,19 +161,41 @@ static void get_session(struct monitor *monitor, struct service_request *req, st
     control_reply(req, 200, shown);
 }
 
+/* How a launcher says that its sandbox ended. One of an older version says nothing, and meant the first. */
+static const char *ended_how(const struct json_at *at, int *status)
+{
+    static const char *const words[] = {"exit", "not started", "out of memory", "killed", "engine gone"};
+    const char *reason = words[0];
+    int64_t number = -1;
+    struct err ignored = {0};
+
+    if (!json_get_text(at, "reason", JSON_MAY, 32, &reason, &ignored) ||
+        !json_get_int(at, "status", JSON_MAY, 0, 255, &number, &ignored))
+        return words[0];
+    *status = (int)number;
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (strcmp(reason, words[i]) == 0)
+            return words[i];
+    return words[0];
+}
+
 /* By the launcher the sandbox is over already; for anybody else the engine's leftovers go too. */
 static void delete_session(struct monitor *monitor, struct service_request *req, struct span id)
 {
+    struct doc doc = {0};
     struct session *session = wanted(monitor, req, id);
     const struct conn *conn = service_conn(service_of(req));
     pid_t pid = 0;
     uid_t uid = 0;
 
-    if (session == NULL)
+    if (session == NULL || !control_body(req, &doc))
         return;
     bool launcher = conn != NULL && proc_peer(conn_fd(conn), &pid, &uid) &&
                     pid == json_integer_value(json_object_get(session->meta, "pid"));
-    session_end(session, launcher ? "exit" : "ended on request", !launcher);
+    struct json_at at = json_root(&doc);
+    const char *how = launcher ? ended_how(&at, &session->end_status) : "ended on request";
+    session_end(session, how, !launcher);
+    doc_clear(&doc);
     control_reply(req, 200, json_pack("{s:b}", "ended", 1));
 }
 

@@ -88,7 +88,7 @@ struct session *session_new(struct monitor *monitor, const char *id, json_t *met
     session->dir = mem_printf("%s/run/sessions/%s", monitor->home, id);
     session->private_dir = mem_printf("%s/run/private/%s", monitor->home, id);
     session->meta = json_incref(meta);
-    session->listen_fd = session->launcher_fd = -1;
+    session->listen_fd = session->launcher_fd = session->end_status = -1;
     session->quota.since_ms = clock_mono_ms();
     return session;
 }
@@ -371,12 +371,14 @@ void session_gone(struct session *session)
     loop_defer(session->monitor->loop, free_later, session);
 }
 
-void session_record_end(struct monitor *monitor, const char *id, const char *reason, int64_t created_ms)
+void session_record_end(struct monitor *monitor, const char *id, const char *reason, int status, int64_t created_ms)
 {
     struct err err = {0};
     json_t *event = record_event("session.end", id);
 
     json_put(event, "reason", reason);
+    if (status >= 0)
+        json_put_int(event, "status", status);
     json_put_int(event, "duration_ms", (int64_t)clock_wall_ms() - created_ms);
     approval_session_over(monitor, id);
     operation_session_over(monitor, id);
@@ -409,7 +411,7 @@ void session_end(struct session *session, const char *reason, bool reap)
     timer_stop(&session->renew);
     session_folder_remove(session->dir, session->private_dir);
     quota_end(session);
-    session_record_end(session->monitor, session->id, reason, session->created_ms);
+    session_record_end(session->monitor, session->id, reason, session->end_status, session->created_ms);
     control_session_over(session);
     if (reap) {
         session_reap_engine(session_meta_text(session, "engine"), session->id);

@@ -34,6 +34,7 @@ struct session {
     struct worker *worker;
     struct service_request *hold; /* the launcher's open request; NULL */
     int64_t created_ms;
+    int end_status; /* the launcher's, where it lived to tell; else -1 */
     struct quota quota;
     struct timer renew; /* of the CA's certificate */
 };

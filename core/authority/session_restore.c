@@ -76,7 +76,7 @@ static void restore(struct monitor *monitor, const struct store_session *row)
         reason = "cannot be carried on";
         log_error("session %s cannot be carried on: %s", row->id, err.message);
     }
-    session_record_end(monitor, row->id, reason, row->created_ms);
+    session_record_end(monitor, row->id, reason, -1, row->created_ms);
     session_folder_remove(session->dir, session->private_dir);
     session_reap_engine(engine != NULL ? engine : "", row->id);
     monitor->prune_due = true;

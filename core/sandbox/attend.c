@@ -21,7 +21,9 @@ enum {
     OWN_POLLS = 6,
     KEYS_BYTES = 4096,
     SCREEN_BYTES = 65536,
-    LAST_OUTPUT_MS = 200 /* what the terminal still holds when the sandbox has ended */
+    LAST_OUTPUT_MS = 200, /* what the terminal still holds when the sandbox has ended */
+    LAST_WORD_MS = 300,   /* what is on its way from a supervisor whose engine has ended */
+    OUTLIVES_MS = SUPERVISOR_GRACE_MS + 2000 /* a sandbox that has lost its engine ends itself */
 };
 
 static const int handled[] = {SIGCHLD, SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
@@ -34,14 +36,18 @@ struct state {
     size_t key_at, key_len;
     uint64_t ask_again_ms; /* when daemon_gone is called again; 0: not wanted */
     bool keys_ended, ended;
+    bool running, over; /* the agent was started; the supervisor has said its last word */
     int status;
 };
 
 static void handled_set(sigset_t *set)
 {
+    struct sigaction now;
+
     sigemptyset(set);
     for (size_t i = 0; i < COUNT(handled); i++)
-        sigaddset(set, handled[i]);
+        if (handled[i] == SIGCHLD || sigaction(handled[i], NULL, &now) != 0 || now.sa_handler != SIG_IGN)
+            sigaddset(set, handled[i]); /* nohup, or a script's `&`, has them ignored: they stay so */
 }
 
 bool attend_prepare(struct err *err)
@@ -55,19 +61,35 @@ bool attend_prepare(struct err *err)
     return true;
 }
 
-static void tell(struct state *state, int signo, bool from_terminal)
+/* The engine's process has a session of its own: what a terminal sends us it has not got. */
+static void tell(struct state *state, int signo)
 {
     uint8_t byte = (uint8_t)signo;
-    struct attend *attend = state->attend;
+    const struct attend *attend = state->attend;
 
-    if (attend->control_fd >= 0) {
-        if (send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
-            return;
-        /* Before the supervisor is there, or after it: the engine's process itself. */
-    } else if (from_terminal) {
-        return; /* it is in our process group and got the signal from the terminal as we did */
-    }
-    kill(attend->child, signo);
+    if (attend->control_fd >= 0 && send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+        return;
+    kill(attend->child, signo); /* before the supervisor is there, or after it */
+}
+
+/* Its terminal is no controlling one, so that no change of size would reach docker's client by itself. */
+static void resize(const struct state *state)
+{
+    tty_resize(state->attend->tty);
+    kill(state->attend->child, SIGWINCH);
+}
+
+/* The whole job, which may be a script that started us, as a terminal's Ctrl-Z would. Where no shell could resume it (we
+ * are all that runs on the terminal) the kernel stops nobody. */
+static void stop_job(void)
+{
+    sigset_t stop;
+
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    kill(0, SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL); /* here */
+    sigprocmask(SIG_BLOCK, &stop, NULL);
 }
 
 /* Suspends the launcher as a shell expects it, and goes on where it was when the shell resumes it. */
@@ -79,11 +101,11 @@ static void suspend(struct state *state)
     if (tty != NULL)
         tty_restore(tty);
     guard_rest(state->attend->guard, true);
-    raise(SIGSTOP);
+    stop_job();
     guard_rest(state->attend->guard, false);
     if (tty != NULL && tty_raw(tty, &err))
-        tty_resize(tty);
-    tell(state, SIGCONT, false);
+        resize(state);
+    tell(state, SIGCONT);
 }
 
 static void reap(struct state *state)
@@ -107,12 +129,11 @@ static void on_signals(struct state *state)
         else if (state->attend->keeper != NULL && (signo == SIGHUP || signo == SIGWINCH || signo == SIGTSTP))
             continue; /* of a terminal that we have left */
         else if (signo == SIGWINCH && state->attend->tty != NULL)
-            tty_resize(state->attend->tty);
-        else if (signo == SIGTSTP) {
-            tell(state, SIGTSTP, info.ssi_code == SI_KERNEL);
+            resize(state);
+        else if (signo == SIGTSTP && state->attend->control_fd < 0)
             suspend(state);
-        } else if (signo != SIGWINCH && signo != SIGCONT)
-            tell(state, signo, info.ssi_code == SI_KERNEL);
+        else if (signo != SIGWINCH && signo != SIGCONT) /* SIGTSTP: the agent's stop is ours, on_control */
+            tell(state, signo);
     }
 }
 
@@ -164,21 +185,75 @@ static void on_supervisor(struct state *state)
 
 static void on_control(struct state *state)
 {
-    uint8_t byte;
-    if (state->attend->control_fd < 0) {
+    struct attend *attend = state->attend;
+    uint8_t byte = 0;
+
+    if (attend->control_fd < 0) {
         on_supervisor(state);
         return;
     }
-    ssize_t n = recv(state->attend->control_fd, &byte, 1, MSG_DONTWAIT);
+    ssize_t n = recv(attend->control_fd, &byte, 1, MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        attend->control_fd = -1; /* still the caller's to close */
+        return;
+    }
+    switch (byte) {
+    case SUPERVISOR_STOPPED:
+        if (attend->keeper != NULL || state->ended)
+            tell(state, SIGCONT); /* there is no shell that could resume it */
+        else
+            suspend(state);
+        break;
+    case SUPERVISOR_RUNNING:
+        state->running = true;
+        if (attend->starter_fd >= 0)
+            (void)!send(attend->starter_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        break;
+    case SUPERVISOR_ENDED:
+    case SUPERVISOR_MEMORY:
+    case SUPERVISOR_FAILED:
+        state->over = true;
+        attend->end = byte == SUPERVISOR_ENDED    ? ATTEND_EXIT
+                      : byte == SUPERVISOR_MEMORY ? ATTEND_MEMORY
+                                                  : ATTEND_NOT_STARTED;
+        break;
+    default:
+        break;
+    }
+}
 
-    if (n == 1 && byte == SUPERVISOR_STOPPED && state->attend->keeper != NULL)
-        tell(state, SIGCONT, false); /* there is no shell that could resume it */
-    else if (n == 1 && byte == SUPERVISOR_STOPPED)
-        suspend(state);
-    else if (n == 1 && byte == SUPERVISOR_RUNNING && state->attend->starter_fd >= 0)
-        (void)!send(state->attend->starter_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    else if (n == 0)
-        state->attend->control_fd = -1; /* still the caller's to close */
+/* Until the supervisor has said how it ended, or has gone. */
+static void hear_out(struct state *state, uint64_t ms)
+{
+    uint64_t until = clock_mono_ms() + ms, now;
+
+    while (!state->over && state->attend->control_fd >= 0 && (now = clock_mono_ms()) < until) {
+        struct pollfd wait = {.fd = state->attend->control_fd, .events = POLLIN};
+        if (poll(&wait, 1, (int)(until - now)) > 0)
+            on_control(state);
+    }
+}
+
+/* The engine's process has ended. It may have been killed alone: docker's client, its daemon, podman's. */
+static void last_words(struct state *state)
+{
+    struct attend *attend = state->attend;
+
+    if (attend->control_listen_fd >= 0) { /* it may just have connected */
+        struct pollfd wait = {.fd = attend->control_listen_fd, .events = POLLIN};
+        if (poll(&wait, 1, 0) > 0)
+            on_supervisor(state);
+    }
+    hear_out(state, LAST_WORD_MS);
+    if (state->over)
+        return;
+    attend->end = state->running ? ATTEND_KILLED : ATTEND_NOT_STARTED;
+    if (attend->control_fd < 0)
+        return;
+    attend->end = ATTEND_ENGINE_GONE;
+    shutdown(attend->control_fd, SHUT_WR); /* to the supervisor the launcher has gone */
+    hear_out(state, OUTLIVES_MS);
+    attend->end = ATTEND_ENGINE_GONE; /* whatever it says now */
 }
 
 static void ask_daemon(struct state *state)
@@ -214,7 +289,7 @@ static void on_starter(struct state *state)
     if (n == 1)
         state->attend->alone(state->attend->starter);
     else
-        tell(state, SIGTERM, false);
+        tell(state, SIGTERM);
 }
 
 static void turn(struct state *state)
@@ -244,7 +319,7 @@ static void turn(struct state *state)
         poll(NULL, 0, 5); /* nobody has the other end open at the moment */
     if (polls[1].revents != 0 || polls[2].revents != 0)
         on_keys(state, polls[2].revents, polls[1].revents & POLLOUT);
-    /* docker's client has no terminal whose change of size would reach it. */
+    /* As in resize. */
     if (attend->keeper != NULL && keeper_turn(attend->keeper, polls + OWN_POLLS))
         kill(attend->child, SIGWINCH);
     if (polls[3].revents != 0)
@@ -285,6 +360,7 @@ int attend_run(struct attend *attend)
     reap(&state); /* it may have ended already */
     while (!state.ended)
         turn(&state);
+    last_words(&state);
     if (attend->tty != NULL) {
         last_output(&state);
         tty_restore(attend->tty);

@@ -9,6 +9,14 @@
 
 struct keeper;
 
+enum attend_end {
+    ATTEND_NOT_STARTED, /* the agent never ran */
+    ATTEND_EXIT,        /* it ended; the status is its own */
+    ATTEND_MEMORY,      /* the kernel killed it for want of memory */
+    ATTEND_KILLED,      /* the sandbox was killed from outside, or died */
+    ATTEND_ENGINE_GONE  /* the engine's process ended, and the sandbox was still there: it has been ended */
+};
+
 struct attend {
     pid_t child;        /* the engine's process, our child */
     struct tty *tty;    /* NULL: standard streams are inherited */
@@ -26,13 +34,15 @@ struct attend {
     int starter_fd;
     void (*alone)(void *starter);
     void *starter, *arg;
+    enum attend_end end; /* set by attend_run: how the sandbox ended, as far as it could say so itself */
 };
 
 enum { ATTEND_RETRY = -2, ATTEND_RETRY_MS = 100 };
 
 /* Blocks the signals it handles; called before the child is spawned so that none is lost. */
 bool attend_prepare(struct err *err) MUSTUSE NONNULL;
-/* Returns the child's exit status (128+n for a signal). */
+/* Returns the child's exit status (128+n for a signal). When it returns the sandbox is over, also where its engine was
+ * killed: it is asked to end itself then. */
 int attend_run(struct attend *attend) NONNULL;
 
 #endif

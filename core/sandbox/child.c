@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/sandbox/homefiles.h"
 #include "core/sandbox/layout.h"
+#include "core/sandbox/memory.h"
 #include "core/sandbox/privilege.h"
 
 #include <errno.h>
@@ -91,6 +92,7 @@ static bool become_agent(const struct child_spec *spec, struct err *err)
     }
     if (chdir(spec->cwd) != 0)
         return err_errno(err, ERR_LAUNCH, errno, "cannot change to %s", spec->cwd);
+    memory_go_first();
     if (spec->nest && !privilege_nest(spec->uid, spec->gid, spec->pids, err))
         return false;
     if (!privilege_filter(err))

@@ -19,7 +19,6 @@ struct engine_run {
     size_t fd_count;
     int owned_fds[ENGINE_FDS_MAX]; /* closed by engine_run_clear */
     size_t owned_count;
-    bool own_session; /* give it a session of its own (its terminal is not ours) */
 };
 void engine_run_clear(struct engine_run *run) NONNULL;
 void engine_run_add(struct engine_run *run, const char *fmt, ...) NONNULL PRINTF(2, 3);
@@ -38,7 +37,7 @@ typedef void (*engine_left_fn)(const char *session_id, void *arg);
 struct engine {
     const char *name;
     bool needs_image;
-    bool own_terminal; /* passes the terminal through by itself; else the launcher gives it a pty */
+    bool own_terminal; /* makes a terminal in the sandbox, to which it copies ours; passes no descriptors */
     bool can_open;     /* --network=open is possible */
     bool no_memory_limit; /* it cannot hold plan.memory_bytes */
     /* The part of the probe that is done at every launch, in a few milliseconds: whether it is there at all. Returns

@@ -228,7 +228,6 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
 
     buf_init(&args, ARGS_BYTES);
     run->path = bwrap_find();
-    run->own_session = true;
     if (run->path == NULL)
         return err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
     if (!add_namespaces(&args))

@@ -64,10 +64,11 @@ static bool drop_capabilities(int keep, struct err *err)
 
 static bool become(uid_t uid, gid_t gid, struct err *err)
 {
+    /* Root's too: an image may have put it into a dozen. EPERM: a user namespace that denies it. */
+    if (setgroups(0, NULL) != 0 && errno != EPERM)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot give up the supplementary groups");
     if (geteuid() == uid && getegid() == gid)
         return true;
-    if (setgroups(0, NULL) != 0 && errno != EPERM) /* EPERM: a user namespace that denies it, and had none */
-        return err_errno(err, ERR_LAUNCH, errno, "cannot give up the supplementary groups");
     if (setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
         err_errno(err, ERR_LAUNCH, errno, "cannot become user %u:%u", (unsigned)uid, (unsigned)gid);
         return err_hint(err, "The sandbox needs CAP_SETUID and CAP_SETGID until the agent starts");

@@ -11,6 +11,7 @@
 #include "core/sandbox/capture.h"
 #include "core/sandbox/child.h"
 #include "core/sandbox/fence.h"
+#include "core/sandbox/memory.h"
 #include "core/sandbox/netlink.h"
 #include "core/sandbox/place.h"
 #include "core/sandbox/privilege.h"
@@ -34,7 +35,7 @@ enum { OPEN_FILES = 65536 /* what the relay may need */ };
 enum supervisor_state {
     STARTING,
     RUNNING,
-    ENDING, /* the session was ended: the agent was asked to stop */
+    ENDING, /* the agent was asked to stop, and has a while for it */
     DONE
 };
 
@@ -49,6 +50,7 @@ struct supervisor {
     char *token, *socket_path, *token_path;
     struct place place;
     uint64_t open_files; /* the soft limit that we were given */
+    uint64_t kills;      /* for want of memory, before the agent */
     pid_t agent;
     int status;
     int terminal; /* -1: none */
@@ -146,6 +148,18 @@ static void agent_stopped(struct supervisor *self)
         signal_agent(self, SIGCONT);
 }
 
+static void agent_ended(struct supervisor *self, int status)
+{
+    bool memory = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && memory_kills() > self->kills;
+
+    if (memory)
+        fprintf(stderr, "aileron: the command was killed: out of memory. Raise sandbox.memory in config.yaml.\n");
+    self->status = proc_exit_status(status);
+    tell_launcher(self, memory ? SUPERVISOR_MEMORY : SUPERVISOR_ENDED);
+    set_state(self, DONE);
+    loop_stop(self->loop);
+}
+
 static void reap(struct supervisor *self)
 {
     int status;
@@ -160,10 +174,18 @@ static void reap(struct supervisor *self)
             agent_stopped(self);
             continue;
         }
-        self->status = proc_exit_status(status);
-        set_state(self, DONE);
-        loop_stop(self->loop);
+        agent_ended(self, status);
     }
+}
+
+/* Signals the agent, and ends it where it goes on for longer than that. */
+static void end_agent(struct supervisor *self, int signo, uint64_t grace_ms)
+{
+    signal_agent(self, signo);
+    if (self->state != RUNNING)
+        return;
+    set_state(self, ENDING);
+    timer_start(&self->grace, grace_ms);
 }
 
 static void on_signal(int signo, void *arg)
@@ -172,6 +194,8 @@ static void on_signal(int signo, void *arg)
 
     if (signo == SIGCHLD)
         reap(self);
+    else if (signo == SIGTERM)
+        end_agent(self, SIGTERM, SUPERVISOR_STOP_MS);
     else
         signal_agent(self, signo);
 }
@@ -186,9 +210,11 @@ static void on_control(void *arg, unsigned ready)
     if (n == 1 && signo > 0 && signo < NSIG) {
         if (signo == SIGCONT && self->terminal >= 0)
             tcsetpgrp(self->terminal, self->agent);
-        signal_agent(self, signo);
-    } else if (n == 0) {
+        on_signal(signo, self);
+    } else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        /* The launcher, or whatever stood in for it: an engine that was killed, too, does not take us with it. */
         watch_stop(&self->control);
+        end_agent(self, self->terminal >= 0 ? SIGHUP : SIGTERM, SUPERVISOR_GRACE_MS);
     }
 }
 
@@ -202,13 +228,12 @@ static void on_poll(void *arg)
         return;
     }
     fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\n");
-    set_state(self, ENDING);
-    signal_agent(self, SIGTERM);
-    timer_start(&self->grace, SUPERVISOR_GRACE_MS);
+    end_agent(self, SIGTERM, SUPERVISOR_GRACE_MS);
 }
 
 static void on_grace(void *arg)
 {
+    fprintf(stderr, "aileron: the command did not stop when it was asked to, and is killed.\n");
     signal_agent(arg, SIGKILL);
 }
 
@@ -289,6 +314,7 @@ static bool start(struct supervisor *self, struct err *err)
         .terminal = self->terminal,
         .open_files = self->open_files,
     };
+    self->kills = memory_kills();
     self->agent = child_start(&child, err);
     if (self->agent < 0 || !privilege_drop_rest(err))
         return false;
@@ -296,6 +322,13 @@ static bool start(struct supervisor *self, struct err *err)
     tell_launcher(self, SUPERVISOR_RUNNING);
     set_state(self, RUNNING);
     return true;
+}
+
+static void fail(struct supervisor *self, const struct err *err)
+{
+    self->status = err_print(err, "aileron");
+    tell_launcher(self, SUPERVISOR_FAILED);
+    signal_agent(self, SIGKILL); /* it was started, and we could not go on */
 }
 
 int supervisor_run(const struct supervisor_spec *spec)
@@ -311,7 +344,7 @@ int supervisor_run(const struct supervisor_spec *spec)
     if (start(&self, &err))
         loop_run(self.loop);
     else
-        self.status = err_print(&err, "aileron");
+        fail(&self, &err);
     capture_close(self.capture);
     relay_free(self.relay);
     loop_free(self.loop);

@@ -9,13 +9,20 @@
 
 enum {
     SUPERVISOR_POLL_MS = 3000,  /* between two looks at the session's directory */
-    SUPERVISOR_GRACE_MS = 5000  /* from SIGTERM to SIGKILL where the session was ended */
+    SUPERVISOR_GRACE_MS = 5000, /* from SIGTERM to SIGKILL where the session was ended, or the launcher has gone */
+    SUPERVISOR_STOP_MS = 10000  /* the same where somebody sent the launcher a SIGTERM */
 };
 
-/* Bytes on the control channel (launcher and supervisor; bwrap only). To the supervisor: a signal's number
- * (SIGCONT wakes a stopped agent). To the launcher: SUPERVISOR_RUNNING when the agent has been started,
- * SUPERVISOR_STOPPED when it was stopped. */
-enum { SUPERVISOR_RUNNING = 'R', SUPERVISOR_STOPPED = 'S' };
+/* Bytes on the control channel, whose end tells each side that the other has gone. To the supervisor: a signal's number
+ * (SIGCONT wakes a stopped agent). To the launcher: that the agent has been started, that it was stopped; and as the
+ * last word one of the others. Without a last word the sandbox was killed. */
+enum {
+    SUPERVISOR_RUNNING = 'R',
+    SUPERVISOR_STOPPED = 'S',
+    SUPERVISOR_ENDED = 'E',  /* the agent has ended; the status is its own */
+    SUPERVISOR_MEMORY = 'M', /* the kernel killed it for want of memory */
+    SUPERVISOR_FAILED = 'F'  /* it was not started */
+};
 
 struct supervisor_spec {
     char *const *command; /* NULL-terminated */
