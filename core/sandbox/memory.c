@@ -1,4 +1,4 @@
-/* Two files of the kernel's. A container sees its own control group at the top of /sys/fs/cgroup, with either version of
+/* Two files of the kernel. A container sees its own control group at the top of /sys/fs/cgroup, with either version of
  * control groups. It limits nothing: that is the engine's. */
 #include "core/sandbox/memory.h"
 
