@@ -27,6 +27,7 @@ enum {
 
 struct state {
     int fd, signal_fd;
+    struct guard *guard;
     const struct attach_keys *keys;
     size_t held; /* of the keys that detach, typed so far */
     uint64_t held_ms;
@@ -168,6 +169,7 @@ static void on_packet(struct state *state, struct err *err)
     }
     switch (packet[0]) {
     case KEEPER_OUTPUT:
+        guard_follow(state->guard, packet + 1, (size_t)n - 1);
         if (!file_write_all(STDOUT_FILENO, packet + 1, (size_t)n - 1, &ignored))
             state->status = err_exit(ERR_IO);
         break;
@@ -239,8 +241,8 @@ static void turn(struct state *state, struct err *err)
 
 int attach_run(int fd, const struct attach_keys *keys, struct err *err)
 {
-    struct state state = {.fd = fd, .signal_fd = -1, .keys = keys, .status = GOES_ON};
     struct guard guard;
+    struct state state = {.fd = fd, .signal_fd = -1, .guard = &guard, .keys = keys, .status = GOES_ON};
 
     state.terminal = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &state.modes) == 0;
     signal(SIGPIPE, SIG_IGN);

@@ -145,8 +145,10 @@ static void on_screen(struct state *state)
 
     if (n > 0 && state->attend->keeper != NULL)
         keeper_output(state->attend->keeper, bytes, (size_t)n);
-    else if (n > 0)
+    else if (n > 0) {
+        guard_follow(state->attend->guard, bytes, (size_t)n);
         (void)!file_write_all(STDOUT_FILENO, bytes, (size_t)n, &err); /* a terminal that went: SIGHUP follows */
+    }
 }
 
 static void on_keys(struct state *state, short typed, short room)

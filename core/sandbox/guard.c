@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,7 +15,17 @@
 
 enum { TERMINAL = 0, PIPE = 1 }; /* its descriptors */
 
-static NORETURN void watch(int terminal, int pipe_end, const struct termios *modes)
+static void undo(const struct screen *screen)
+{
+    char text[SCREEN_UNDO_MAX];
+    size_t len = screen_undo(screen, text);
+
+    /* Not for long: Ctrl-S would hold us here. What does not fit the terminal's buffer is lost. */
+    if (len > 0 && fcntl(TERMINAL, F_SETFL, O_NONBLOCK) == 0)
+        (void)!write(TERMINAL, text, len);
+}
+
+static NORETURN void watch(int terminal, int pipe_end, const struct termios *modes, const struct screen *screen)
 {
     char resting = 0;
     sigset_t all;
@@ -34,8 +45,10 @@ static NORETURN void watch(int terminal, int pipe_end, const struct termios *mod
         n = read(PIPE, &resting, 1);
     while (n == 1 || (n < 0 && errno == EINTR));
     pid_t foreground = tcgetpgrp(TERMINAL);
-    if (resting == 0 && (foreground < 0 || foreground == getpgrp()))
+    if (resting == 0 && (foreground < 0 || foreground == getpgrp())) {
+        undo(screen);
         tcsetattr(TERMINAL, TCSANOW, modes); /* not DRAIN: Ctrl-S would hold us here */
+    }
     _exit(0);
 }
 
@@ -47,15 +60,23 @@ void guard_start(struct guard *guard, int terminal)
     *guard = (struct guard){.pipe = -1};
     if (terminal < 0 || tcgetattr(terminal, &modes) != 0 || pipe2(ends, O_CLOEXEC) != 0)
         return;
-    guard->pid = fork();
+    void *shared = mmap(NULL, sizeof(struct screen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    guard->screen = shared != MAP_FAILED ? shared : NULL;
+    guard->pid = guard->screen != NULL ? fork() : -1;
     if (guard->pid == 0) {
         close(ends[1]);
-        watch(terminal, ends[0], &modes);
+        watch(terminal, ends[0], &modes, guard->screen);
     }
     close(ends[0]);
     guard->pipe = ends[1];
     if (guard->pid < 0)
         close(ends[1]);
+}
+
+void guard_follow(struct guard *guard, const uint8_t *bytes, size_t len)
+{
+    if (guard->screen != NULL)
+        screen_follow(guard->screen, bytes, len);
 }
 
 void guard_rest(struct guard *guard, bool resting)
@@ -68,10 +89,12 @@ void guard_rest(struct guard *guard, bool resting)
 
 void guard_stop(struct guard *guard)
 {
-    if (guard->pid <= 0)
-        return;
-    close(guard->pipe);
-    while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    if (guard->pid > 0) {
+        close(guard->pipe);
+        while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    if (guard->screen != NULL)
+        munmap(guard->screen, sizeof(struct screen));
     *guard = (struct guard){.pipe = -1};
 }

@@ -112,6 +112,28 @@ while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
     grep -q 'modes restored' <<< "$output"
 }
 
+@test "Ctrl-Z suspends the launcher as any command of a shell, which has its terminal meanwhile; fg goes on" {
+    # What stty says is the shell's own terminal: with the launcher stopped it is in the modes that it had before.
+    local inside='echo rea""dy; read line; stty size; echo got $line'
+    run "$TESTS_LIB/terminal.py" 'size:33x77' 'expect:$ ' \
+        "send:aileron launch --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- sh -c '$inside'\n" \
+        'expect:ready' 'send:\x1a' 'expect:Stopped' 'expect:$ ' 'send:stty -a | tr ";" " "\n' 'expect: icanon' \
+        'expect:$ ' 'size:44x88' 'send:fg\n' 'expect:aileron launch' 'wait:0.3' 'send:hello\n' 'expect:44 88' \
+        'expect:got hello' 'expect:$ ' 'send:exit 9\n' -- env PS1='$ ' bash --norc --noprofile
+    echo "$output"
+    [ "$status" -eq 9 ]
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "what a program has switched on and cannot switch off any more, as it is killed, is switched off" {
+    run terminal 'expect:full' -- sh -c 'printf "\033[?1049h\033[?25l\033[?1002;1006hfull"; sleep 0.3; kill -9 $$'
+    [ "$status" -eq 137 ]
+    grep -qF $'\033[?1002l\033[?1006l\033[?1049l\033[?25h' <<< "$output"
+    run terminal 'expect:again' -- sh -c 'printf "\033[?1049h\033[?25lfull\033[?25h\033[?1049lagain"; exit 3'
+    [ "$status" -eq 3 ]
+    [ "$(grep -oF $'\033[?25h' <<< "$output" | wc -l)" -eq 1 ]
+}
+
 @test "Ctrl-C ends a plain program with 130" {
     run -130 terminal 'expect:up' 'wait:0.2' 'send:\x03' -- sh -c 'echo up; exec sleep 100'
     grep -q 'modes restored' <<< "$output"
