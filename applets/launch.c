@@ -265,7 +265,7 @@ static void tell_end(struct launch *launch, enum attend_end end, int status)
         [ATTEND_EXIT] = {"exit", NULL},
         [ATTEND_MEMORY] = {"out of memory", NULL}, /* the supervisor has said it */
         [ATTEND_KILLED] = {"killed", "the sandbox was killed from outside"},
-        [ATTEND_ENGINE_GONE] = {"engine gone", "the engine's process ended before the command did; the sandbox was stopped"},
+        [ATTEND_ENGINE_GONE] = {"engine gone", "the engine ended before the command did; the sandbox was stopped"},
     };
 
     launch->session.reason = ends[end].reason;

@@ -79,8 +79,8 @@ static void resize(const struct state *state)
     kill(state->attend->child, SIGWINCH);
 }
 
-/* The whole job, which may be a script that started us, as a terminal's Ctrl-Z would. Where no shell could resume it (we
- * are all that runs on the terminal) the kernel stops nobody. */
+/* The whole job, which may be a script that started us, as a terminal's Ctrl-Z would. Where no shell could resume it
+ * (we are all that runs on the terminal) the kernel stops nobody. */
 static void stop_job(void)
 {
     sigset_t stop;

@@ -49,7 +49,8 @@ static void what_is_no_mode_is_passed_over(void **state)
     char many[256] = "\033[?";
 
     (void)state;
-    undoes("\033[25l\033[?12h\033[?99999999999h\033[?u\033[?h\033[?;;h\033[>1049h\033]0;?1049h\007\033[?10\033[49h", "");
+    undoes("\033[25l\033[?12h\033[?99999999999h\033[?u\033[?h\033[?;;h", "");
+    undoes("\033[>1049h\033]0;?1049h\007\033[?10\033[49h", "");
     for (int i = 0; i < 40; i++)
         strcat(many, "25;");
     strcat(many, "1049h");
