@@ -45,6 +45,21 @@ void engine_run_pass(struct engine_run *run, int fd, int child_fd)
     run->fds[run->fd_count++] = (struct proc_fd){.fd = fd, .child_fd = child_fd};
 }
 
+char *engine_passwd(uid_t uid, gid_t gid)
+{
+    AUTOFREE char *agent = uid != 0 ? mem_printf("agent:x:%u:%u:Agent:" SANDBOX_HOME ":/bin/sh\n", (unsigned)uid,
+                                                 (unsigned)gid) : mem_strdup("");
+
+    return mem_printf("root:x:0:0:root:/root:/bin/sh\n%snobody:x:65534:65534:nobody:/nonexistent:/bin/false\n", agent);
+}
+
+char *engine_group(gid_t gid)
+{
+    AUTOFREE char *agent = gid != 0 ? mem_printf("agent:x:%u:\n", (unsigned)gid) : mem_strdup("");
+
+    return mem_printf("root:x:0:\n%snogroup:x:65534:\n", agent);
+}
+
 void engine_add_options(const struct plan *plan, struct engine_run *run)
 {
     CLEANUP(buf_clear) struct buf ports;

@@ -24,6 +24,9 @@ void engine_run_clear(struct engine_run *run) NONNULL;
 void engine_run_add(struct engine_run *run, const char *fmt, ...) NONNULL PRINTF(2, 3);
 /* The descriptor is given to the engine's process under the number child_fd. */
 void engine_run_pass(struct engine_run *run, int fd, int child_fd) NONNULL;
+/* /etc/passwd and /etc/group of a sandbox that has none of its own, or cannot add to it. Caller frees. */
+char *engine_passwd(uid_t uid, gid_t gid);
+char *engine_group(gid_t gid);
 /* What the supervisor is told of the plan: which directories the workspace and the project's mounts are, the ports that
  * are captured. */
 void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL;

@@ -78,11 +78,8 @@ static bool add_file(struct engine_run *run, const char *place, const void *data
 /* Files of /etc that are the sandbox's own. */
 static bool add_files(const struct plan *plan, struct engine_run *run, struct buf *args, struct err *err)
 {
-    AUTOFREE char *passwd = mem_printf("root:x:0:0:root:/root:/bin/sh\n"
-                                       "agent:x:%u:%u:Agent:" SANDBOX_HOME ":/bin/sh\n"
-                                       "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
-                                       agent_id(plan->uid), agent_id(plan->gid));
-    AUTOFREE char *group = mem_printf("root:x:0:\nagent:x:%u:\nnogroup:x:65534:\n", agent_id(plan->gid));
+    AUTOFREE char *passwd = engine_passwd(agent_id(plan->uid), agent_id(plan->gid));
+    AUTOFREE char *group = engine_group(agent_id(plan->gid));
     const struct {
         const char *place, *text;
     } files[] = {

@@ -204,6 +204,21 @@ static char *entry_place(const struct plan *plan)
     return good && buf_adds(&place, "/aileron-proxy") ? mem_strdup(buf_cstr(&place)) : mem_strdup(SANDBOX_PROXY);
 }
 
+/* The supervisor cannot add the agent to the files of a root that is read-only, and git, ssh and node want to know who
+ * runs them. Where the image's own user was asked for its files stay: they have that user. */
+static bool add_accounts(const struct container *engine, const struct plan *plan, struct engine_run *run,
+                         struct err *err)
+{
+    AUTOFREE char *passwd = engine_passwd(plan->uid, plan->gid), *group = engine_group(plan->gid);
+    AUTOFREE char *passwd_path = file_join(plan->session_dir, "passwd");
+    AUTOFREE char *group_path = file_join(plan->session_dir, "group");
+
+    return file_write_atomic(passwd_path, 0644, passwd, strlen(passwd), err) &&
+           file_write_atomic(group_path, 0644, group, strlen(group), err) &&
+           engine->add_mount(run, passwd_path, "/etc/passwd", false, err) &&
+           engine->add_mount(run, group_path, "/etc/group", false, err);
+}
+
 static bool add_mounts(const struct container *engine, const struct plan *plan, struct engine_run *run, struct err *err)
 {
     static const char *const names[] = {"aileron", "aileron-shim", "aileron-proxy", "aileron-wait"};
@@ -218,6 +233,8 @@ static bool add_mounts(const struct container *engine, const struct plan *plan, 
     good = good && engine->add_mount(run, plan->session_dir, SANDBOX_RUN, false, err) &&
            engine->add_mount(run, plan->session_dir, SANDBOX_ETC, false, err) &&
            engine->add_mount(run, shims, SANDBOX_SHIMS, false, err);
+    if (good && plan->read_only && plan->remote_user == NULL)
+        good = add_accounts(engine, plan, run, err);
     for (size_t i = 0; good && i < plan->cache_count; i++)
         good = engine->add_mount(run, plan->caches[i].source, plan->caches[i].place, true, err);
     good = good && engine->add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true, err);

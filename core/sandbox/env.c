@@ -199,7 +199,9 @@ static bool add_git_config(struct env *env)
 
 bool env_name_reserved(const char *name)
 {
-    static const char *const prefixes[] = {"AILERON_", "LD_", "DOCKER_", "BUILDKIT_", "COMPOSE_"};
+    /* Some of these are an engine's client's own: the values that an agent gets pass through its environment. */
+    static const char *const prefixes[] = {"AILERON_",   "LD_",      "DOCKER_", "BUILDKIT_", "COMPOSE_",
+                                           "CONTAINER_", "CONTAINERS_", "STORAGE_", "PODMAN_", "BUILDAH_"};
     static const char *const names[] = {"PATH", "USER", "LOGNAME", "PWD", "SHELL", "TERM", "IFS"};
 
     for (size_t i = 0; i < COUNT(prefixes); i++)
