@@ -207,7 +207,7 @@ os.execvp(sys.argv[1], sys.argv[1:])' aileron launch --detach --sandbox="$ENGINE
     wait "$launcher" || status=$?
     [ "$status" -eq 130 ]
     wait_for session_gone
-    aileron audit list --session="$SESSION" --event=session.end | grep -q exit
+    aileron audit list --session="$SESSION" --event=session.end | grep -q 'reason=.*not started'
 }
 
 @test "attach says what there is to attach to, and what is not" {

@@ -29,13 +29,24 @@ teardown() {
     fi
 }
 
+# Where a container ended while its engine was gone, the engine's containerd waits for that container's shim at its next
+# start, and dockerd gives up after 15 s; a service manager would start it again, as is done here.
 engine_start() {
+    local try
     mkdir -p "$WORLD/d"
-    rm -f "$WORLD/d/pid" # of one that was killed
-    dockerd --host "$DOCKER_HOST" --data-root "$WORLD/d/data" --exec-root "$WORLD/d/exec" --pidfile "$WORLD/d/pid" \
-        --bridge none --iptables=false --ip6tables=false > "$WORLD/d/log" 2>&1 3>&- 7>&- &
-    DOCKERD=$!
-    wait_for docker version > /dev/null
+    for try in 1 2 3; do
+        rm -f "$WORLD/d/pid" # of one that was killed
+        dockerd --host "$DOCKER_HOST" --data-root "$WORLD/d/data" --exec-root "$WORLD/d/exec" --pidfile "$WORLD/d/pid" \
+            --bridge none --iptables=false --ip6tables=false > "$WORLD/d/log" 2>&1 3>&- 7>&- &
+        DOCKERD=$!
+        while kill -0 "$DOCKERD" 2> /dev/null; do
+            if docker version > /dev/null 2>&1; then return 0; fi
+            sleep 0.1
+        done
+        wait "$DOCKERD" || DOCKERD=
+    done
+    tail "$WORLD/d/log"
+    return 1
 }
 no_process() { [ -z "$(pgrep -x -f "/busybox sleep $MARK")" ]; }
 no_folder() { [ ! -e "$AILERON_HOME/run/sessions/$SESSION" ]; }

@@ -138,7 +138,9 @@ DOCKERFILE
     cp "$WORLD/config" "$AILERON_HOME/config.yaml"
     [ "$status" -eq 4 ]
     grep -q "^aileron: sandbox docker $IMAGE, " <<< "$output"
-    DOCKER_HOST=unix:///nonexistent run -125 aileron launch --image="$IMAGE" -- /busybox true
+    # Neither docker nor podman, which would be next.
+    CONTAINER_HOST=unix:///nonexistent DOCKER_HOST=unix:///nonexistent \
+        run -125 aileron launch --image="$IMAGE" -- /busybox true
     grep -q 'takes no image (docker: .*nonexistent' <<< "$output"
 }
 
