@@ -140,8 +140,9 @@ some_id() { printf '0%025d' "$BATS_ROOT_PID$1"; }
 }
 
 @test "twenty launches at once" {
+    aileron vault unlock > /dev/null # a daemon that was started again above has it locked
     for i in $(seq 20); do
-        inside sh -c "curl -sS https://api.test/user | tee /dev/stderr | grep -q octo && exit $i" > "out-$i" 2>&1 3>&- &
+        inside sh -c "curl -sS https://api.test/user | grep octo && exit $i" > "out-$i" 2>&1 3>&- &
         launchers[i]=$!
     done
     for i in $(seq 20); do
