@@ -92,13 +92,16 @@ tells_its_story() { # NAME FORM SHELL BUSYBOX
 @test "a read-only root" {
     cp "$AILERON_HOME/config.yaml" "$WORLD/config"
     echo 'sandbox: { read_only: true }' >> "$AILERON_HOME/config.yaml"
-    run in_image readonly tar sh -c "(echo x > /new) 2> /dev/null && echo WRITTEN; $STORY" sh busybox
+    run in_image readonly tar sh -c "(echo x > /new) 2> /dev/null && echo WRITTEN; cat /etc/passwd; $STORY" sh busybox
     cp "$WORLD/config" "$AILERON_HOME/config.yaml"
     cat "$WORLD/stderr"
     [ "$status" -eq 7 ]
     [ "$(grep -c '"login": "octo"' <<< "$output")" -eq 2 ]
     grep -qx wrote <<< "$output"
     absent WRITTEN <<< "$output"
+    # The supervisor cannot add to it: a container gets one that is mounted, and bwrap's is made with the agent in it.
+    grep -q '^root:x:0:' <<< "$output"
+    [ "$ENGINE" = bwrap ] || grep -qx 'nobody:x:65534:65534:nobody:/nonexistent:/bin/false' <<< "$output"
 }
 
 @test "no /home, nor anything beside a shell" {
