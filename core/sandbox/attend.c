@@ -61,15 +61,16 @@ bool attend_prepare(struct err *err)
     return true;
 }
 
-/* The engine's process has a session of its own: what a terminal sends us it has not got. */
+/* The engine's process has a session of its own: what a terminal sends us it has not got. Until the agent runs, a
+ * signal is the engine's: a supervisor that found it on the channel would start the agent first. */
 static void tell(struct state *state, int signo)
 {
     uint8_t byte = (uint8_t)signo;
     const struct attend *attend = state->attend;
 
-    if (attend->control_fd >= 0 && send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+    if (state->running && attend->control_fd >= 0 && send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
         return;
-    kill(attend->child, signo); /* before the supervisor is there, or after it */
+    kill(attend->child, signo);
 }
 
 /* Its terminal is no controlling one, so that no change of size would reach docker's client by itself. */
@@ -130,7 +131,7 @@ static void on_signals(struct state *state)
             continue; /* of a terminal that we have left */
         else if (signo == SIGWINCH && state->attend->tty != NULL)
             resize(state);
-        else if (signo == SIGTSTP && state->attend->control_fd < 0)
+        else if (signo == SIGTSTP && (!state->running || state->attend->control_fd < 0))
             suspend(state);
         else if (signo != SIGWINCH && signo != SIGCONT) /* SIGTSTP: the agent's stop is ours, on_control */
             tell(state, signo);
@@ -252,10 +253,9 @@ static void last_words(struct state *state)
     attend->end = state->running ? ATTEND_KILLED : ATTEND_NOT_STARTED;
     if (attend->control_fd < 0)
         return;
-    attend->end = ATTEND_ENGINE_GONE;
     shutdown(attend->control_fd, SHUT_WR); /* to the supervisor the launcher has gone */
     hear_out(state, OUTLIVES_MS);
-    attend->end = ATTEND_ENGINE_GONE; /* whatever it says now */
+    attend->end = state->running ? ATTEND_ENGINE_GONE : ATTEND_NOT_STARTED; /* whatever it says now */
 }
 
 static void ask_daemon(struct state *state)
