@@ -68,7 +68,8 @@ static void tell(struct state *state, int signo)
     uint8_t byte = (uint8_t)signo;
     const struct attend *attend = state->attend;
 
-    if (state->running && attend->control_fd >= 0 && send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+    if (state->running && attend->control_fd >= 0 &&
+        send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
         return;
     kill(attend->child, signo);
 }

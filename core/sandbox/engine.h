@@ -57,6 +57,9 @@ struct engine {
     /* The beginning of a command about images: path, environment and the engine's own first words; the caller goes on
      * with "build". NULL: the engine has no images. */
     bool (*image_command)(const struct plan *plan, struct engine_run *run, struct err *err);
+    /* What build needs and takes some milliseconds, but no session: called before it, while the daemon makes one. NULL:
+     * nothing. */
+    bool (*survey)(struct plan *plan, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
     /* Calls found for each session whose sandbox it has, in whatever state, and which has this home's label. NULL: it
