@@ -155,6 +155,12 @@ world_stop() {
     WORLD=
 }
 
+# A process that has ended and waits for its parent is not: who inherits a daemon may take seconds to look.
+alive() { # PID
+    local state=
+    read -r _ _ state _ 2> /dev/null < "/proc/$1/stat" && [ "$state" != Z ]
+}
+
 # Its lock is free before its process ends, and a sanitizer looks for leaks last of all: in the workers of sessions
 # that have just ended, then in the daemon.
 world_stop_daemon() {
@@ -162,7 +168,7 @@ world_stop_daemon() {
     daemon=$(cat "$AILERON_HOME/run/daemon.pid" 2> /dev/null)
     for i in $(seq 500); do [ -n "$daemon" ] && pgrep -P "$daemon" > /dev/null || break; sleep 0.02; done
     aileron daemon stop > /dev/null 2>&1 || aileron daemon stop --force > /dev/null 2>&1 || true
-    for i in $(seq 500); do [ -n "$daemon" ] && kill -0 "$daemon" 2> /dev/null || break; sleep 0.02; done
+    for i in $(seq 500); do [ -n "$daemon" ] && alive "$daemon" || break; sleep 0.02; done
 }
 
 # What a sanitizer wrote inside a sandbox (lib/sanitizer.c), for lib/run.

@@ -298,6 +298,7 @@ static void test_bwrap(void **state)
 
     (void)state;
     make_plan(&plan);
+    assert_true(engine_bwrap.survey(&plan, &err));
     assert_true(engine_bwrap.build(&plan, &run, &err));
     AUTOFREE char *args = bwrap_args(&run);
     for (size_t i = 0; i < COUNT(wanted); i++)
