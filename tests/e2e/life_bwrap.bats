@@ -1,22 +1,12 @@
 # The life of a sandbox under either engine: its streams, its terminal, its signals, and what becomes of it when
 # one of those that it needs is killed. The file's name says the engine: life_docker.bats and life_podman.bats are links to
 # this one.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
+world_by_engine
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    [ "$ENGINE" = bwrap ] || world_image debian
-    [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
-    export WORLD SECRET UP_PORT UP_PLAIN_PORT
-}
-
-teardown_file() { world_stop; }
 setup() {
-    world_skip
-    world_clean_environment
-    cd "$WORLD/ws"
+    world_enter
     rm -f first go
     # Nothing that the tests look for in the list of processes is anybody else's.
     LAUNCHER= MARK=4$BATS_ROOT_PID.$BATS_TEST_NUMBER
