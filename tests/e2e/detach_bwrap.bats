@@ -1,22 +1,12 @@
 # Sandboxes in the background, under either engine: launch --detach, attach, and what becomes of keeper, terminals and
 # session when one of them goes. The file's name says the engine: detach_docker.bats and detach_podman.bats
 # are links to this one.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
+world_by_engine
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    [ "$ENGINE" = bwrap ] || world_image debian
-    [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
-    export WORLD SECRET UP_PORT UP_PLAIN_PORT
-}
-
-teardown_file() { world_stop; }
 setup() {
-    world_skip
-    world_clean_environment
-    cd "$WORLD/ws"
+    world_enter
     rm -f go first
     SESSION=
 }

@@ -65,6 +65,23 @@ world_podman() {
 }
 world_skip() { [ -z "${WORLD_SKIP:-}" ] || skip "$WORLD_SKIP"; }
 
+# For a file that holds under any engine, and whose name ends in one (life_bwrap.bats): ENGINE, IMAGE, a world that its
+# tests share, and what each of them begins with.
+world_by_engine() { # [IMAGE]
+    ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
+    WORLD_IMAGE=${1:-debian}
+    setup_file() { world_share; }
+    teardown_file() { world_stop; }
+    setup() { world_enter; }
+}
+world_share() {
+    [ "$ENGINE" = bwrap ] || world_image "$WORLD_IMAGE"
+    [ -z "${WORLD_SKIP:-}" ] || return 0
+    world_start api.test || return 1
+    export WORLD SECRET UP_PORT UP_PLAIN_PORT
+}
+world_enter() { world_skip; world_clean_environment; cd "$WORLD/ws"; }
+
 world_start() { # NAME...: names that the upstream has certificates for
     world_clean_environment
     WORLD=$(mktemp -d "${TMPDIR:-/tmp}/aileron-test.XXXXXX")
