@@ -9,6 +9,7 @@
 #include "core/sandbox/privilege.h"
 #include "tests/unit/netns.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -118,11 +119,29 @@ static pid_t start(char *const *command, uid_t uid)
     return pid;
 }
 
+/* The proxy port's listening socket was sent to our daemon, which may not have read that message yet: as long the next
+ * supervisor, in the same network namespace, could not have the port. */
+static void await_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(3128), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    for (int i = 0; i < 500; i++) {
+        int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        bool free_now = bind(fd, (struct sockaddr *)&at, sizeof at) == 0;
+        close(fd);
+        if (free_now)
+            return;
+        usleep(10000);
+    }
+}
+
 static int finish(pid_t pid)
 {
     int status;
 
     assert_int_equal(waitpid(pid, &status, 0), pid);
+    await_port();
     return proc_exit_status(status);
 }
 
