@@ -88,7 +88,8 @@ static void add_contents(struct planted_look *look, const char *path, enum plant
 }
 
 /* What is at a path of the table; false: nothing. */
-static bool digest_of(struct planted_look *look, const char *path, enum planted_how how, uint8_t digest[CRYPTO_HASH_LEN])
+static bool digest_of(struct planted_look *look, const char *path, enum planted_how how,
+                      uint8_t digest[CRYPTO_HASH_LEN])
 {
     char target[PATH_MAX];
     struct sha256 sum;
@@ -128,8 +129,9 @@ void planted_add_entry(struct planted_look *look, const char *path, const char *
 
 /* ---- directories ---- */
 
-struct planted_folder *planted_add_folder(struct planted_look *look, const char *path, const struct planted_folder *from,
-                                 const uint64_t rows[2], const char *runs, bool git)
+struct planted_folder *planted_add_folder(struct planted_look *look, const char *path,
+                                          const struct planted_folder *from, const uint64_t rows[PLANTED_ROW_WORDS],
+                                          const char *runs, bool git)
 {
     struct planted_folder *folder = arena_alloc(look->out->names, sizeof *folder);
     const char *copy = folder != NULL ? arena_strndup(look->out->names, path, strlen(path)) : NULL;
@@ -154,16 +156,17 @@ static bool ends_with(const char *path, const char *dir)
     return len >= end && strcmp(path + len - end, dir) == 0 && (len == end || path[len - end - 1] == '/');
 }
 
-static bool has_row(const uint64_t rows[2], size_t i)
+static bool has_row(const uint64_t rows[PLANTED_ROW_WORDS], size_t i)
 {
     return (rows[i / 64] >> (i % 64) & 1) != 0;
 }
 
 /* The rows that apply to names in this directory, and those that it hands down. */
-static void rows_of(const struct planted_folder *folder, uint64_t here[2], uint64_t down[2])
+static void rows_of(const struct planted_folder *folder, uint64_t here[PLANTED_ROW_WORDS],
+                    uint64_t down[PLANTED_ROW_WORDS])
 {
-    memcpy(here, folder->rows, 2 * sizeof *here);
-    memcpy(down, folder->rows, 2 * sizeof *down);
+    memcpy(here, folder->rows, PLANTED_ROW_WORDS * sizeof *here);
+    memcpy(down, folder->rows, PLANTED_ROW_WORDS * sizeof *down);
     for (size_t i = 0; i < planted_row_count; i++) {
         const struct planted_row *row = &planted_rows[i];
         bool elsewhere = row->dir != NULL && !ends_with(folder->path, row->dir);
@@ -175,7 +178,7 @@ static void rows_of(const struct planted_folder *folder, uint64_t here[2], uint6
     }
 }
 
-static const struct planted_row *row_of(const uint64_t rows[2], const char *name)
+static const struct planted_row *row_of(const uint64_t rows[PLANTED_ROW_WORDS], const char *name)
 {
     for (size_t i = 0; i < planted_row_count; i++) {
         const char *want = planted_rows[i].name;
@@ -233,7 +236,7 @@ static void add_named(struct planted_look *look, const struct planted_folder *fo
 }
 
 static void add_git(struct planted_look *look, const struct planted_folder *folder, const char *path,
-                    const uint64_t down[2])
+                    const uint64_t down[PLANTED_ROW_WORDS])
 {
     struct planted_folder *git = planted_add_folder(look, path, folder, down, NULL, true);
 
@@ -243,7 +246,7 @@ static void add_git(struct planted_look *look, const struct planted_folder *fold
 
 /* A link is followed where a directory of the table is one, and is itself told where it leads out. */
 static void visit_link(struct planted_look *look, const struct planted_folder *folder, const char *path,
-                       const char *name, const struct planted_row *row, const uint64_t down[2])
+                       const char *name, const struct planted_row *row, const uint64_t down[PLANTED_ROW_WORDS])
 {
     char target[PATH_MAX];
     ssize_t len = readlinkat(look->root, path, target, sizeof target - 1);
@@ -283,8 +286,8 @@ static void visit_file(struct planted_look *look, const struct planted_folder *f
     }
 }
 
-static void visit_name(struct planted_look *look, struct planted_folder *folder, const struct dirent *name, const uint64_t here[2],
-                       const uint64_t down[2])
+static void visit_name(struct planted_look *look, struct planted_folder *folder, const struct dirent *name,
+                       const uint64_t here[PLANTED_ROW_WORDS], const uint64_t down[PLANTED_ROW_WORDS])
 {
     const struct planted_row *row = row_of(here, name->d_name);
     char path[PATH_MAX];
@@ -329,10 +332,11 @@ static bool names_bare(struct bare *bare, const struct dirent *name)
 
 static void visit(struct planted_look *look, struct planted_folder *folder)
 {
-    int fd = planted_open_beneath(look, folder->path[0] != '\0' ? folder->path : ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+    const char *path = folder->path[0] != '\0' ? folder->path : ".";
+    int fd = planted_open_beneath(look, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     struct bare bare = {0};
-    uint64_t here[2], down[2];
+    uint64_t here[PLANTED_ROW_WORDS], down[PLANTED_ROW_WORDS];
     size_t count = 0;
     bool is_bare = false;
 

@@ -157,11 +157,31 @@ void planted_config_paths(const char *text, size_t len, planted_named_fn *fn, vo
 
 /* ---- package.json ---- */
 
+/* A dependency from elsewhere than the registry: a directory, an archive, a repository, whose own scripts an
+ * installation runs. */
+static void add_sources(json_t *map, struct sha256 *sum)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(map, name, value)
+    {
+        const char *text = json_string_value(value);
+        if (text == NULL || strpbrk(text, ":/") == NULL)
+            continue;
+        sha256_add(sum, name, strlen(name) + 1);
+        sha256_add(sum, text, strlen(text) + 1);
+    }
+}
+
 static bool package(const char *text, size_t len, struct sha256 *sum)
 {
     static const char *const members[] = {"scripts",          "husky",       "gitHooks", "simple-git-hooks",
                                           "lint-staged",      "pre-commit",  "bin",      "packageManager",
-                                          "trustedDependencies"};
+                                          "trustedDependencies", "pnpm",     "volta",    "eslintConfig",
+                                          "prettier"};
+    static const char *const dependencies[] = {"dependencies", "devDependencies", "optionalDependencies",
+                                               "peerDependencies", "overrides", "resolutions"};
     CLEANUP(doc_clear) struct doc doc = {0};
     struct err err = {0};
 
@@ -176,6 +196,8 @@ static bool package(const char *text, size_t len, struct sha256 *sum)
         AUTOFREE char *canonical = json_canonical(alone);
         sha256_add(sum, canonical, strlen(canonical));
     }
+    for (size_t i = 0; i < COUNT(dependencies); i++)
+        add_sources(json_object_get(root.node, dependencies[i]), sum);
     return true;
 }
 

@@ -1,6 +1,6 @@
-/* Where git's own files lead: hooks, further configurations and programs that a configuration names, the repository that
- * a file .git names, repositories that an index has in places that the walk passes over. What is found is watched as if
- * the walk had come there. */
+/* Where git's own files lead: hooks, further configurations and programs that a configuration names, the repository
+ * that a file .git names, repositories that an index has in places that the walk passes over. What is found is watched
+ * as if the walk had come there. */
 #include "core/sandbox/planted_private.h"
 
 #include "core/base/file.h"

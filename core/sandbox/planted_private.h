@@ -25,7 +25,8 @@ struct planted_row {
     enum planted_how how;
 };
 extern const struct planted_row planted_rows[];
-extern const size_t planted_row_count; /* at most 128 */
+extern const size_t planted_row_count;
+enum { PLANTED_ROW_WORDS = 3 /* of 64 bits, a row a bit */ };
 
 enum {
     PLANTED_PATHS_MAX = 32,
@@ -52,7 +53,7 @@ struct planted {
 struct planted_folder {
     struct planted_folder *next;
     const char *path;    /* "" is the workspace itself */
-    uint64_t rows[2];    /* those that a directory above it handed down */
+    uint64_t rows[PLANTED_ROW_WORDS];    /* those that a directory above it handed down */
     const char *runs;    /* everything in it is run by that; NULL */
     bool git;            /* in a git directory */
     const char *worktree; /* whose repository it is, where that is known: "" is the workspace; NULL */
@@ -71,8 +72,8 @@ int planted_open_beneath(const struct planted_look *look, const char *path, int 
 void planted_add_entry(struct planted_look *look, const char *path, const char *runs, enum planted_how how) NONNULL;
 /* rows and from: what is handed down; may be NULL, as runs. NULL where there is no room, which is told. */
 struct planted_folder *planted_add_folder(struct planted_look *look, const char *path,
-                                          const struct planted_folder *from, const uint64_t rows[2], const char *runs,
-                                          bool git) NONNULL_AT(1, 2);
+                                          const struct planted_folder *from, const uint64_t rows[PLANTED_ROW_WORDS],
+                                          const char *runs, bool git) NONNULL_AT(1, 2);
 
 /* A git configuration and what it names; worktree: as in a folder. */
 void planted_git_config(struct planted_look *look, const char *path, const char *runs, const char *worktree)
@@ -94,12 +95,12 @@ void planted_digest(enum planted_how how, const char *text, size_t len, struct s
 enum planted_named { PLANTED_NAMED_HOOKS, PLANTED_NAMED_INCLUDE, PLANTED_NAMED_PROGRAM };
 typedef void planted_named_fn(enum planted_named named, const char *name, void *arg);
 void planted_config_paths(const char *text, size_t len, planted_named_fn *fn, void *arg) NONNULL_AT(1, 3);
-/* The places in an index of git that are repositories of their own (mode 160000); fn says whether to go on. False: it is
- * no index, or of a kind that is not known. */
+/* The places in an index of git that are repositories of their own (mode 160000); fn says whether to go on. False: it
+ * is no index, or of a kind that is not known. */
 typedef bool planted_gitlink_fn(const char *name, size_t len, void *arg);
 bool planted_gitlinks(const uint8_t *index, size_t len, planted_gitlink_fn *fn, void *arg) MUSTUSE NONNULL_AT(3);
-/* name as git takes it in dir, a directory of the workspace, without "." and "..", as a path of the workspace. False: it
- * leads out, or is too long. */
+/* name as git takes it in dir, a directory of the workspace, without "." and "..", as a path of the workspace. False:
+ * it leads out, or is too long. */
 bool planted_join(const char *workspace, const char *dir, const char *name, char out[PATH_MAX]) MUSTUSE NONNULL;
 /* Whether a link with this text is one that leads out of the workspace: dir is where it lies, "" at the top. What
  * every user may read and none may write (/usr, /bin, ...) is not counted. */

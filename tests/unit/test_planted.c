@@ -21,7 +21,12 @@ static void each_kind_is_told(void **state)
         ".husky/_/husky.sh", ".githooks/pre-push", ".pre-commit-config.yaml", "lefthook.yml", "mise.toml",
         ".claude/settings.json", ".claude/hooks/x.sh", ".mcp.json", ".cursor/mcp.json", ".codex/config.toml",
         ".gemini/settings.json", ".aileron.yaml", "package.json", "web/package.json", ".npmrc",
-        ".yarn/releases/yarn-4.cjs", ".cargo/config.toml", "rust-toolchain.toml", ".venv/bin/python3", ".exrc"};
+        ".yarn/releases/yarn-4.cjs", ".cargo/config.toml", "rust-toolchain.toml", ".venv/bin/python3", ".exrc",
+        "lefthook.toml", ".config/lefthook.yml", ".config/mise/conf.d/x.toml", "flake.nix", ".vscode/x/extension.js",
+        ".vim/coc-settings.json", ".bsp/sbt.json", "build.rs", "eslint.config.mjs", ".codex/hooks/x.py",
+        ".gemini/extensions/x/run.sh", ".pi/extensions/x.ts", ".github/hooks/x.json", ".pnpmfile.mjs", "binding.gyp",
+        "gradle/wrapper/gradle-wrapper.properties", ".venv/lib/python3.11/site-packages/x.pth",
+        "venv/lib/python3.11/site-packages/sitecustomize.py", ".ghci", ".pdbrc", ".jj/repo/config.toml"};
 
     (void)state;
     for (size_t i = 0; i < COUNT(files); i++) {
@@ -139,6 +144,13 @@ static void package_json_tells_scripts(void **state)
     expect(before, "changed package.json\n");
     before = take(NULL);
     put("package.json", "{\"scripts\": {\"test\": \"x\", \"postinstall\": \"evil\"}} // no JSON");
+    expect(before, "changed package.json\n");
+    put("package.json", "{\"dependencies\": {\"a\": \"^1.2\"}}");
+    before = take(NULL);
+    put("package.json", "{\"dependencies\": {\"a\": \"^1.3\", \"b\": \"2.x || 3\"}}");
+    expect(before, "");
+    before = take(NULL);
+    put("package.json", "{\"dependencies\": {\"a\": \"file:./evil\"}}");
     expect(before, "changed package.json\n");
 }
 
