@@ -39,11 +39,8 @@ static int run_list(int argc, char **argv)
 
     if (!applet_parse(&list_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    struct client *client = client_connect(NULL, false, &err);
     json_t *answer JSON_AUTO = NULL;
-    bool good = client != NULL && client_ask(client, "GET", "/v1/sessions", NULL, &answer, &err);
-    client_close(client);
-    if (!good)
+    if (!client_ask_once(false, "GET", "/v1/sessions", &answer, &err))
         return err_print(&err, "aileron");
     if (options.json)
         return show_json(answer);
@@ -168,11 +165,8 @@ static int run_show(int argc, char **argv)
     if (count != 1)
         return applet_usage(&show_spec, "takes one session; see aileron session list");
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", operands[0]);
-    struct client *client = client_connect(NULL, false, &err);
     json_t *answer JSON_AUTO = NULL;
-    bool good = client != NULL && client_ask(client, "GET", path, NULL, &answer, &err);
-    client_close(client);
-    if (!good)
+    if (!client_ask_once(false, "GET", path, &answer, &err))
         return err_print(&err, "aileron");
     if (options.json)
         return show_json(answer);
