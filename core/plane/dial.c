@@ -186,11 +186,10 @@ static void secure(struct dial *dial, struct span pem)
 static bool on_certificate(void *arg, const struct ipc_message *message)
 {
     struct dial *dial = arg;
-    struct doc doc CLEANUP(doc_clear) = {0};
-    struct span pem;
+    struct plane_credential pem;
     dial->ask = NULL;
-    if (plane_credential(message, &doc, &pem, &dial->err)) {
-        secure(dial, pem);
+    if (plane_credential(message, &pem, &dial->err)) {
+        secure(dial, pem.secret);
         return false;
     }
     err_wrap(&dial->err, "the client certificate for %s", dial->host.name);
