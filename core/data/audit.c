@@ -208,10 +208,10 @@ static bool day_file(struct audit *audit, const char *name, struct err *err)
 /* The line's text: the object's members between what the chain needs. */
 static bool put_line(struct buf *out, uint64_t seq, const char *head, const struct audit_entry *entry, const char *ts)
 {
-    char number[24];
-    int len = snprintf(number, sizeof number, "%llu,", (unsigned long long)seq);
+    char number[21];
+    size_t len = text_decimal(seq, number);
     return buf_adds(out, "{\"ts\":\"") && buf_adds(out, ts) && buf_adds(out, "\",\"seq\":") &&
-           buf_add(out, number, (size_t)len) && audit_entry_members(entry, out) && buf_adds(out, ",\"prev\":\"") &&
+           buf_add(out, number, len) && buf_adds(out, ",") && audit_entry_members(entry, out) && buf_adds(out, ",\"prev\":\"") &&
            buf_add(out, head, AUDIT_HASH_HEX) && buf_adds(out, "\"}");
 }
 
@@ -258,7 +258,8 @@ bool audit_append_all(struct audit *audit, const struct audit_entry *entries, si
     struct buf *text = &audit->text;
     uint64_t seq = audit->seq;
     clock_iso(clock_wall_ms(), ts);
-    snprintf(name, sizeof name, "audit-%.10s.jsonl", ts);
+    memcpy(name, "audit-YYYY-MM-DD.jsonl", sizeof name);
+    memcpy(name + sizeof "audit-" - 1, ts, sizeof "YYYY-MM-DD" - 1);
     if (!take_back(audit, err) || !day_file(audit, name, err))
         return false;
     memcpy(head, audit->head, sizeof head);

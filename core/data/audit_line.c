@@ -2,8 +2,6 @@
  * with the three members that lead first. */
 #include "core/data/audit.h"
 
-#include <stdio.h>
-
 const char *audit_entry_word(const struct audit_entry *entry)
 {
     const struct audit_event *row = audit_event_at(entry->flat.kind);
@@ -116,14 +114,20 @@ static bool put_key(struct buf *out, const char *key)
     return true;
 }
 
+static bool put_int(struct buf *out, int64_t value)
+{
+    char digits[21];
+    size_t len = text_decimal(value < 0 ? -(uint64_t)value : (uint64_t)value, digits);
+    return (value >= 0 || buf_adds(out, "-")) && buf_add(out, digits, len);
+}
+
 static bool put_value(struct buf *out, const struct flat_field *field)
 {
-    char number[24];
     switch (field->type) {
     case FLAT_TEXT:
         return put_text(out, field->text);
     case FLAT_INT:
-        return buf_add(out, number, (size_t)snprintf(number, sizeof number, "%lld", (long long)field->number));
+        return put_int(out, field->number);
     case FLAT_TRUE:
         return buf_adds(out, "true");
     case FLAT_FALSE:
