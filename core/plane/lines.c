@@ -13,12 +13,24 @@ static void on_time(void *arg)
     lines_flush(arg);
 }
 
+/* The step after a decision is, as a rule, the question that it leads to: it comes with it. */
+static void on_round(void *arg)
+{
+    struct lines *lines = arg;
+    if (lines->waited) {
+        lines_flush(lines);
+        return;
+    }
+    lines->waited = true;
+    task_post(&lines->now);
+}
+
 void lines_init(struct lines *lines, struct loop *loop, struct ipc *ipc)
 {
     lines->ipc = ipc;
     buf_init(&lines->round, IPC_PAYLOAD_MAX);
     buf_init(&lines->text, IPC_PAYLOAD_MAX);
-    task_init(&lines->now, loop, on_time, lines);
+    task_init(&lines->now, loop, on_round, lines);
     timer_init(&lines->late, loop, on_time, lines);
 }
 
@@ -33,6 +45,7 @@ void lines_clear(struct lines *lines)
 void lines_flush(struct lines *lines)
 {
     task_cancel(&lines->now);
+    lines->waited = false;
     if (lines->round.len == 0)
         return;
     timer_stop(&lines->late);

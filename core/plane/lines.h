@@ -15,6 +15,7 @@ struct lines {
     struct buf text;  /* the one that is being written; kept, as there will be more */
     struct flat_out out;
     unsigned count;
+    bool waited; /* for the step after the one that added */
     struct task now;
     struct timer late;
 };

@@ -130,6 +130,24 @@ static void test_questions_in_their_order(void **state)
     assert_string_equal(heard, "a?1b?2|?3|");
 }
 
+static void ask_now(void *arg)
+{
+    (void)arg;
+    ask(1);
+}
+
+/* What the next step of the same work asks goes with the line that led to it. */
+static void test_a_question_of_the_next_step(void **state)
+{
+    (void)state;
+    struct task next;
+    task_init(&next, loop, ask_now, NULL);
+    add("a", false);
+    task_post(&next);
+    turns(1);
+    assert_string_equal(heard, "a?1|");
+}
+
 static void test_what_is_over_waits_a_little(void **state)
 {
     (void)state;
@@ -186,6 +204,6 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {T(test_one_message_a_round), T(test_what_is_over_waits_a_little),
                                        T(test_flushed_before_others), T(test_bounds),
-                                       T(test_questions_in_their_order)};
+                                       T(test_questions_in_their_order), T(test_a_question_of_the_next_step)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
