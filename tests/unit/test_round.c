@@ -34,8 +34,8 @@ static int setup(void **state)
 
 static json_t *ask_for(const char *path)
 {
-    return json_pack("{s:s, s:s, s:i, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443, "method", "GET",
-                     "path", path);
+    return json_pack("{s:s, s:s, s:i, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443, "method",
+                     "GET", "path", path);
 }
 
 /* One message with the answers to these two questions; second 0: to the first alone. */
