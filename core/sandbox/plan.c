@@ -53,6 +53,7 @@ void plan_clear(struct plan *plan)
         free(plan->caches[i].place);
     }
     env_clear(&plan->env);
+    buf_clear(&plan->root_args);
     env_clear(&plan->image_env);
     plan_init(plan);
 }
