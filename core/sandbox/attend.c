@@ -273,11 +273,14 @@ static void last_words(struct state *state)
 
 static void ask_daemon(struct state *state)
 {
+    static const uint8_t look = SUPERVISOR_LOOK;
     int fd = state->attend->daemon_gone(state->attend->arg);
 
     state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
     if (fd >= 0)
         state->attend->hold_fd = fd;
+    else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0)
+        (void)!send(state->attend->control_fd, &look, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* it was ended, or is not held */
 }
 
 static void on_hold(struct state *state)
