@@ -15,7 +15,8 @@ struct snapshot *session_make_snapshot(struct session *session, struct rules *ru
 bool session_start(struct session *session, const char *token, struct err *err) MUSTUSE NONNULL_AT(1, 3);
 void session_record_end(struct monitor *monitor, const char *id, const char *reason, int status, int64_t created_ms)
     NONNULL; /* status -1: nobody knows it */
-void session_reap_engine(const char *engine, const char *id) NONNULL;
+/* meta: as in state.db; says which engine, and where. */
+void session_reap_engine(const json_t *meta, const char *id) NONNULL;
 /* Removes the directories of no session; how many. */
 size_t session_sweep(struct monitor *monitor) NONNULL;
 /* Whether the process that meta names as the launcher is still that one. */

@@ -78,7 +78,7 @@ static void restore(struct monitor *monitor, const struct store_session *row)
     }
     session_record_end(monitor, row->id, reason, -1, row->created_ms);
     session_folder_remove(session->dir, session->private_dir);
-    session_reap_engine(engine != NULL ? engine : "", row->id);
+    session_reap_engine(doc.root, row->id);
     monitor->prune_due = true;
     session_free(session);
     doc_clear(&doc);

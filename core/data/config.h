@@ -57,6 +57,7 @@ struct config {
         char *network; /* sealed, open */
         char *image;   /* "" : the default */
         char *rootfs;  /* absolute; NULL: none */
+        struct addr remote_listen; /* where sandboxes of a remote engine reach us; family ADDR_NONE: nowhere; port 0: any */
         uint64_t memory_bytes;
         int64_t pids;
         bool read_only;

@@ -16,7 +16,8 @@
 enum message_type {
     /* ---- monitor to worker ---- */
     /* No payload; one descriptor: a sealed memfd with the snapshot document (core/data/config.h). The
-     * first message to a new worker, and again after each reload; used from each connection's next request. */
+     * first message to a new worker, and again after each reload; used from each connection's next request. A second
+     * descriptor where the sandbox is on another machine: the session's TLS listener. */
     MESSAGE_SNAPSHOT = 1,
     /* Answer to CREDENTIAL_ASK and UPSTREAM_ASK. Flag MESSAGE_SECRET. Payload: a JSON object, one NUL byte, the
      * secret's raw bytes. {"binding": "user/github", "username": "x" (scheme basic with a user name)}. */
