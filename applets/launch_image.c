@@ -19,9 +19,9 @@ void launch_image_clear(struct launch_image *self)
 
 static const struct engine *engine_of(const char *name)
 {
-    for (size_t i = 0; engine_table[i] != NULL; i++)
-        if (strcmp(engine_table[i]->name, name) == 0)
-            return engine_table[i];
+    for (size_t i = 0; engine_at(i) != NULL; i++)
+        if (strcmp(engine_at(i)->name, name) == 0)
+            return engine_at(i);
     return NULL;
 }
 
@@ -32,8 +32,8 @@ static bool base_is_here(const struct plan *plan, const char *name)
     bool any = strcmp(name, "auto") == 0, here = false;
     struct err ignored = {0};
 
-    for (size_t i = 0; engine_table[i] != NULL; i++) {
-        const struct engine *engine = engine_table[i];
+    for (size_t i = 0; engine_at(i) != NULL; i++) {
+        const struct engine *engine = engine_at(i);
         if (engine->image_here != NULL && (any || strcmp(engine->name, name) == 0))
             return engine->image_here(plan, IMAGE_BASE, &here, &ignored) && here;
     }

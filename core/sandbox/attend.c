@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -265,6 +266,10 @@ static void ask_daemon(struct state *state)
     state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
     if (fd >= 0)
         state->attend->hold_fd = fd;
+    if (fd >= 0 || fd == ATTEND_RETRY || !state->attend->end_with_session)
+        return;
+    fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\r\n");
+    tell(state, SIGTERM);
 }
 
 static void on_hold(struct state *state)

@@ -34,6 +34,7 @@ struct attend {
     int starter_fd;
     void (*alone)(void *starter);
     void *starter, *arg;
+    bool end_with_session; /* the sandbox does not see the session's end: it is asked to end then */
     enum attend_end end; /* set by attend_run: how the sandbox ended, as far as it could say so itself */
 };
 

@@ -330,17 +330,17 @@ static void test_choice(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_ptr_equal(engine_choose("auto", false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(engine_choose("auto", false, false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker and podman: no image named"));
-    assert_ptr_equal(engine_choose("auto", true, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(engine_choose("auto", true, false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: "));
-    assert_null(engine_choose("docker", true, root, &facts, why, sizeof(why), &err));
+    assert_null(engine_choose("docker", true, false, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
-    assert_null(engine_choose("podman", true, root, &facts, why, sizeof(why), &err));
+    assert_null(engine_choose("podman", true, false, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE); /* none on this PATH */
-    assert_null(engine_choose("kata", true, root, &facts, why, sizeof(why), &err));
+    assert_null(engine_choose("kata", true, false, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_USAGE);
-    assert_ptr_equal(engine_choose("bwrap", false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(engine_choose("bwrap", false, false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
 }
 
 static void test_no_engine_at_all(void **state)
@@ -352,7 +352,7 @@ static void test_no_engine_at_all(void **state)
 
     (void)state;
     setenv("PATH", "/nonexistent", 1);
-    assert_null(engine_choose("auto", false, root, &facts, why, sizeof(why), &err));
+    assert_null(engine_choose("auto", false, false, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.hint, "bubblewrap"));
     setenv("PATH", path, 1);
