@@ -25,7 +25,7 @@ void launch_session_init(struct launch_session *session)
 /* Where an engine on another machine is: for the daemon, should it have to end what we leave behind. */
 static json_t *engine_env(void)
 {
-    static const char *const names[] = {"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"};
+    static const char *const names[] = {"DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"};
     json_t *env = json_object();
 
     for (size_t i = 0; i < COUNT(names); i++)

@@ -204,8 +204,8 @@ static json_t *read_request(const struct json_at *at, struct err *err)
 {
     static const char *const texts[] = {"agent", "engine", "network", "image", "workspace"};
     static const char *const keys[] = {"command", "agent", "engine", "network", "image",
-                                       "workspace", "uid", "gid", "pid", "project", "detached", "memory", "pids", "engine_env",
-                                       NULL};
+                                       "workspace", "uid", "gid", "pid", "project", "detached", "memory", "pids",
+                                       "engine_env", NULL};
     static const char *const limits[] = {"memory", "pids"}; /* 0: the engine holds none */
     json_t *meta = json_object();
     struct json_at command, project;

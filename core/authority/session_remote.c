@@ -19,7 +19,7 @@ extern char **environ;
 enum { BACKLOG = 128, ENV_MAX = 4096 };
 
 /* What docker's own program reads of where its engine is. */
-static const char *const engine_names[] = {"DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", NULL};
+static const char *const engine_names[] = {"DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", NULL};
 
 bool session_remote_request(const struct json_at *request, json_t *meta, struct err *err)
 {
@@ -59,9 +59,9 @@ static bool wanted_address(const struct session *session, const char *path, stru
     *addr = session->snapshot->rules->config->sandbox.remote_listen;
     if (addr->family != ADDR_NONE)
         return true;
-    err_set(err, ERR_CONFIG, "the engine is on another machine, and nothing says where its sandboxes reach this one");
-    return err_hint(err, "Set sandbox.remote_listen in config.yaml to an address of this host that they can connect to, "
-                         "or unset DOCKER_HOST");
+    err_set(err, ERR_CONFIG, "the engine is on another machine, and nothing says where its sandboxes reach this host");
+    return err_hint(err, "Set sandbox.remote_listen in config.yaml to an address of this host to which they can "
+                         "connect, or unset DOCKER_HOST");
 }
 
 static int listen_at(const struct addr *addr, struct err *err)

@@ -86,8 +86,8 @@ static bool file_from(const struct json_at *at, const char *key, const char *dir
     return true;
 }
 
-/* One that a sandbox on another machine can be told: an address of this host, and no name, which would have to be looked
- * up where the agent may have a say. */
+/* What a sandbox on another machine can be told: an address of this host, and no name, which would have to be looked up
+ * where the agent may have a say. */
 static bool remote_from(struct config *config, const struct json_at *sandbox, struct err *err)
 {
     const char *text = "";

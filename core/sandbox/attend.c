@@ -71,7 +71,10 @@ static void tell(struct state *state, int signo)
 
     if (state->running && attend->control_fd >= 0 && send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
         return;
-    kill(attend->child, signo);
+    if (attend->signal != NULL)
+        attend->signal(attend->signal_arg, signo);
+    else
+        kill(attend->child, signo);
 }
 
 /* Its terminal is no controlling one, so that no change of size would reach docker's client by itself. */

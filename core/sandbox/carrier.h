@@ -13,12 +13,12 @@
 
 enum {
     CARRIER_CONNECTIONS_MAX = 4096, /* at once; above it new ones are closed */
-    CARRIER_CONNECT_MS = 8000,      /* to reach the host, TLS included, again and again: it may be restarting */
+    CARRIER_CONNECT_MS = 8000,      /* to reach the host, TLS included: again and again, it may be restarting */
     CARRIER_RETRY_MS = 200
 };
 
-/* Returns when it listens at socket_path. ca_path: the session's CA, PEM. -1 and err on failure. Before pid 1 has a loop
- * of its own. */
+/* Returns when it listens at socket_path. ca_path: the session's CA, PEM. -1 and err on failure. Before pid 1 has a
+ * loop of its own. */
 pid_t carrier_start(const struct addr *to, const char *socket_path, const char *ca_path, struct err *err)
     MUSTUSE NONNULL;
 

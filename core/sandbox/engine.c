@@ -1,6 +1,7 @@
 /* The table of engines and the choice among them, and the small list type their commands are built with. */
-#include "core/sandbox/docker_api.h"
 #include "core/sandbox/engine_container.h"
+
+#include "core/sandbox/docker_api.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -151,10 +152,10 @@ static bool near_enough(const struct engine *engine, bool far, struct err *err)
 {
     if (!engine->far || far)
         return true;
-    err_set(err, ERR_UNAVAILABLE, "DOCKER_HOST names an engine on another machine, and nothing says where its sandboxes "
-                                  "reach this one");
-    return err_hint(err, "Set sandbox.remote_listen in config.yaml to an address of this host that they can connect to, "
-                         "or unset DOCKER_HOST to use the docker of this one");
+    err_set(err, ERR_UNAVAILABLE, "DOCKER_HOST names an engine on another machine, and nothing says where its "
+                                  "sandboxes reach this one");
+    return err_hint(err, "Set sandbox.remote_listen in config.yaml to an address of this host to which they can "
+                         "connect, or unset DOCKER_HOST to use the docker of this machine");
 }
 
 static const struct engine *named(const char *name, bool have_image, bool far, const char *home,

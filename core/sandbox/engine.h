@@ -39,6 +39,7 @@ void engine_add_project(const struct plan *plan, struct engine_run *run) NONNULL
 struct engine_end {
     bool memory;  /* the kernel killed it for want of memory */
     bool running; /* it was still there: the engine's own process ended before it */
+    int status;   /* its exit status; -1: it never ran, or nobody knows */
 };
 
 typedef void (*engine_left_fn)(const char *session_id, void *arg);
@@ -66,9 +67,11 @@ struct engine {
     bool (*image_command)(const struct plan *plan, struct engine_run *run, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
-    /* The sandbox has ended, or was never started: brings back what it made of the workspace, and removes it. False where
-     * it could not be brought back: then it is still there, and the hint says how to get at it. *end says how it ended
-     * where status alone does not tell. NULL: the workspace is mounted, and reap is all there is to do. */
+    /* Sends pid 1 of the sandbox a signal, in its own time. NULL: the engine's process passes signals on. */
+    void (*signal)(const struct plan *plan, int signo);
+    /* The sandbox has ended, or was never started: brings back what it made of the workspace, and removes it. False
+     * where it could not be brought back: then it is still there, and the hint says how to get at it. *end says how it
+     * ended where its status alone does not. NULL: the workspace is mounted, and reap is all there is to do. */
     bool (*fetch)(const struct plan *plan, bool started, struct engine_end *end, struct err *err);
     /* Calls found for each session whose sandbox it has, in whatever state, and which has this home's label. NULL: it
      * keeps nothing that outlives its own process. */
@@ -88,9 +91,10 @@ bool engine_probe(const struct engine *engine, const char *home, enum engine_tru
                   struct err *err) MUSTUSE NONNULL;
 
 /* far: an engine on another machine may be taken. name: "auto" or an engine's. For auto the first that works and has
- * what it needs (docker: an image) is taken. why (at most 512 bytes) says what was passed over and what it cannot do here, "" where there is nothing.
- * NULL and err (ERR_UNAVAILABLE, with what to install) where none can be used. */
-const struct engine *engine_choose(const char *name, bool have_image, bool far, const char *home, struct engine_facts *facts,
-                                   char *why, size_t why_len, struct err *err) MUSTUSE NONNULL;
+ * what it needs (docker: an image) is taken. why (at most 512 bytes) says what was passed over and what it cannot do
+ * here, "" where there is nothing. NULL and err (ERR_UNAVAILABLE, with what to install) where none can be used. */
+const struct engine *engine_choose(const char *name, bool have_image, bool far, const char *home,
+                                   struct engine_facts *facts, char *why, size_t why_len, struct err *err)
+    MUSTUSE NONNULL;
 
 #endif

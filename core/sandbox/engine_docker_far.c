@@ -1,118 +1,38 @@
-/* The docker engine of another machine (DOCKER_HOST=tcp://, ssh://). Everything goes by docker's own command line, which
- * knows TLS, its certificates and ssh. Nothing of this host can be mounted there: program, session directory and
- * workspace are copied into the container before it starts, and the workspace is brought back when it has ended. The
- * container has the engine's network, which pid 1 leaves (privilege_leave_network) behind the process that carries its
- * traffic here (carrier.h). It is removed when the workspace is back, and never before. */
+/* The docker engine of another machine (DOCKER_HOST=tcp://, ssh://), by docker's own command line. The container has
+ * the engine's network, which pid 1 leaves (privilege_leave_network) behind the process that carries its traffic here
+ * (carrier.h). Program, session directory and workspace are copied into it before it starts, and the workspace is
+ * brought back when it has ended; it is removed when that is done, and never before. */
 #include "core/sandbox/engine_container.h"
 
-#include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/text.h"
-#include "core/sandbox/merge.h"
-#include "core/sandbox/unpack.h"
+#include "core/sandbox/docker_cli.h"
+#include "core/sandbox/docker_copy.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum {
-    WORDS_MAX = 8,
-    ANSWER_BYTES = 256 * 1024,
-    ASK_MS = 30000,
     STOP_S = 12, /* more than the supervisor gives the agent (SUPERVISOR_STOP_MS) */
     STOP_MS = 60000,
+    SIGNAL_TRIES = 20, /* SIGNAL_AGAIN_MS apart */
+    SIGNAL_AGAIN_MS = 250,
     LEFT_MAX = 4096
 };
-
-static const struct container docker = {
-    .name = "docker",
-    .preamble = "Error response from daemon: ",
-    .no_keys = "\xff,\xfe",
-};
-
-/* ---- docker's own program ---- */
-
-/* own_config false: nothing of the person's config.json, whose proxies may have a password. Certificates for TLS are
- * where it would look for them. */
-static bool set_environment(struct env *env, bool own_config, const struct plan *plan, struct err *err)
-{
-    const char *config = getenv("DOCKER_CONFIG"), *home = getenv("HOME");
-    bool good = true;
-
-    env_add_all(env, environ);
-    env_unset(env, "DOCKER_CONTEXT");
-    AUTOFREE char *certificates = config != NULL ? mem_strdup(config) : mem_printf("%s/.docker", home != NULL ? home : "");
-    if (env_get(env, "DOCKER_CERT_PATH") == NULL && env_get(env, "DOCKER_TLS_VERIFY") != NULL)
-        good = env_set(env, "DOCKER_CERT_PATH", certificates);
-    if (!own_config) {
-        AUTOFREE char *none = mem_printf("%s/run/docker", plan->aileron_home);
-        good = good && env_set(env, "DOCKER_CONFIG", none);
-    }
-    return good || err_set(err, ERR_LAUNCH, "the environment is too large");
-}
-
-/* What it says is in out, its errors too; initialised here. False: it could not be asked, which is another thing than
- * *status. */
-static bool ask(const char *const *words, uint64_t ms, int *status, struct buf *out, struct err *err)
-{
-    static char name[] = "docker";
-    char *argv[WORDS_MAX + 2] = {name};
-    CLEANUP(env_clear) struct env env = {0};
-
-    buf_init(out, 0);
-    for (size_t i = 0; words[i] != NULL && i < WORDS_MAX; i++)
-        argv[i + 1] = (char *)(uintptr_t)words[i];
-    if (!set_environment(&env, true, NULL, err))
-        return false;
-    if (!proc_capture_all(argv, env.items, ANSWER_BYTES, out, status, ms, err)) {
-        if (err->code == ERR_TIMEOUT)
-            err_set(err, ERR_UNAVAILABLE, "the docker engine at %.200s does not answer", getenv("DOCKER_HOST"));
-        return err_hint_default(err, "See what `docker version` says");
-    }
-    return true;
-}
-
-/* The same where anything but success is an error. */
-static bool order(const char *const *words, uint64_t ms, struct buf *out, struct err *err)
-{
-    char why[256];
-    int status = 0;
-
-    if (!ask(words, ms, &status, out, err))
-        return false;
-    if (status == 0)
-        return true;
-    container_first_words(&docker, out, why, sizeof(why));
-    err_set(err, ERR_UNAVAILABLE, "docker %s: %s", words[0], why);
-    return err_hint(err, "See what `docker version` says of DOCKER_HOST");
-}
-
-#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static char *first_line(struct buf *out)
-{
-    const char *text = buf_cstr(out);
-
-    return mem_strndup(text, strcspn(text, "\r\n"));
-}
 
 /* ---- the probe ---- */
 
 static char *find(struct err *err)
 {
-    AUTOFREE char *cli = container_find(&docker, err);
+    AUTOFREE char *cli = container_find(&docker_cli, err);
     CLEANUP(buf_clear) struct buf out = {0};
 
-    if (cli == NULL || !order(WORDS("version", "--format", "{{.Server.Version}}"), ASK_MS, &out, err))
+    if (cli == NULL || !docker_order(WORDS("version", "--format", "{{.Server.Version}}"), DOCKER_ASK_MS, &out, err))
         return NULL;
-    AUTOFREE char *version = first_line(&out);
+    AUTOFREE char *version = docker_line(&out);
     return mem_printf("%s %s", getenv("DOCKER_HOST"), version);
 }
 
@@ -120,12 +40,14 @@ static bool try(struct engine_facts *facts, struct err *err)
 {
     CLEANUP(buf_clear) struct buf out = {0};
 
-    if (!order(WORDS("info", "--format", "{{.OSType}} {{.MemoryLimit}} {{.PidsLimit}}"), ASK_MS, &out, err))
+    static const char *const words[] = {"info", "--format", "{{.OSType}} {{.MemoryLimit}} {{.PidsLimit}}", NULL};
+
+    if (!docker_order(words, DOCKER_ASK_MS, &out, err))
         return false;
-    AUTOFREE char *line = first_line(&out);
+    AUTOFREE char *line = docker_line(&out);
     if (strncmp(line, "linux ", 6) != 0) {
-        err_set(err, ERR_UNAVAILABLE, "the docker engine runs containers of %.*s, not of Linux", (int)strcspn(line, " "),
-                line);
+        err_set(err, ERR_UNAVAILABLE, "the docker engine runs containers of %.*s, not of Linux",
+                (int)strcspn(line, " "), line);
         return err_hint(err, "Switch it to Linux containers");
     }
     facts->no_limits = strstr(line, "false") != NULL;
@@ -142,23 +64,25 @@ static bool inspect(const char *image, char **architecture, struct err *err)
     int status = 0;
 
     *architecture = NULL;
-    if (!container_check_name(image, err) ||
-        !ask(WORDS("image", "inspect", "--format", "{{.Architecture}}", image), ASK_MS, &status, &out, err))
+    const char *const words[] = {"image", "inspect", "--format", "{{.Architecture}}", image, NULL};
+    if (!container_check_name(image, err) || !docker_ask(words, DOCKER_ASK_MS, &status, &out, err))
         return false;
     if (status == 0)
-        *architecture = first_line(&out);
-    return status == 0 || strstr(buf_cstr(&out), "No such") != NULL ||
-           order(WORDS("image", "inspect", image), ASK_MS, &out, err);
+        *architecture = docker_line(&out);
+    if (status == 0 || strstr(buf_cstr(&out), "No such") != NULL)
+        return true;
+    buf_clear(&out); /* it is in trouble, and says it once more */
+    return docker_order(WORDS("image", "inspect", image), DOCKER_ASK_MS, &out, err);
 }
 
 static bool image_command(const struct plan *plan, struct engine_run *run, struct err *err)
 {
     (void)plan;
-    run->path = container_find(&docker, err);
+    run->path = container_find(&docker_cli, err);
     if (run->path == NULL)
         return false;
     engine_run_add(run, "docker");
-    return set_environment(&run->env, true, NULL, err);
+    return docker_environment(&run->env, NULL, err);
 }
 
 static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
@@ -204,103 +128,14 @@ static bool prepare(struct plan *plan, struct err *err)
         return false;
     if (architecture != NULL && plan->build != PLAN_BUILD_ALWAYS)
         return container_check_architecture(plan->image, architecture, err);
-    return image_command(plan, &run, err) && container_pull(&docker, &run, plan->image, err);
-}
-
-/* ---- files to the container ---- */
-
-/* A child with one end of a pipe as its standard input or output (the other is /dev/null); *fd is ours. */
-static pid_t start(const char *const *words, int child_fd, int *fd, const struct plan *plan, struct err *err)
-{
-    CLEANUP(engine_run_clear) struct engine_run run = {0};
-    CLEANUP(file_close_ptr) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int ends[2], theirs = child_fd == STDIN_FILENO ? 0 : 1;
-
-    run.path = container_find(&docker, err);
-    if (run.path == NULL || !set_environment(&run.env, false, plan, err))
-        return -1;
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        err_errno(err, ERR_LAUNCH, errno, "cannot start docker");
-        return -1;
-    }
-    engine_run_add(&run, "docker");
-    for (size_t i = 0; words[i] != NULL; i++)
-        engine_run_add(&run, "%s", words[i]);
-    engine_run_pass(&run, theirs == 0 ? ends[0] : null, STDIN_FILENO);
-    engine_run_pass(&run, theirs == 1 ? ends[1] : null, STDOUT_FILENO);
-    struct proc_spec child = {.path = run.path, .argv = run.argv, .envp = run.env.items, .fds = run.fds,
-                              .fd_count = run.fd_count, .new_session = true, .die_with_parent = true};
-    pid_t pid = proc_spawn(&child, err);
-    close(ends[theirs]);
-    *fd = ends[1 - theirs];
-    if (pid < 0)
-        close(*fd);
-    return pid;
-}
-
-static int await(pid_t pid)
-{
-    int status = 0;
-
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return proc_exit_status(status);
-}
-
-static bool pack_program(struct pack *pack, const struct plan *plan, struct err *err)
-{
-    static const char *const others[] = {"aileron-shim", "aileron-proxy", "aileron-wait"};
-    static const char bin[] = "opt/aileron/bin", program[] = "opt/aileron/bin/aileron";
-    bool good = pack_add(pack, TAR_DIRECTORY, "opt/aileron", NULL, 0755, err) &&
-                pack_add(pack, TAR_DIRECTORY, bin, NULL, 0755, err) &&
-                pack_file(pack, plan->self_exe, program, 0755, err);
-
-    for (size_t i = 0; good && i < COUNT(others); i++) {
-        AUTOFREE char *name = mem_printf("%s/%s", bin, others[i]);
-        good = pack_add(pack, TAR_HARDLINK, name, program, 0755, err);
-    }
-    return good;
-}
-
-/* No directory of the image is named that is not ours: a link in its place stays what it is. */
-static bool pack_all(struct pack *pack, const struct plan *plan, struct err *err)
-{
-    AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
-
-    return pack_program(pack, plan, err) && pack_tree(pack, shims, "opt/aileron/shims", NULL, err) &&
-           pack_tree(pack, plan->session_dir, "etc/aileron", NULL, err) &&
-           pack_tree(pack, plan->session_dir, "run/aileron", NULL, err) &&
-           pack_tree(pack, plan->workspace, &SANDBOX_WORKSPACE[1], plan->sent, err) && pack_end(pack, err);
-}
-
-static bool send_files(const struct plan *plan, const char *name, struct err *err)
-{
-    AUTOFREE char *to = mem_printf("%s:/", name);
-    struct pack pack;
-    int fd = -1;
-    pid_t pid = start(WORDS("cp", "-", to), STDIN_FILENO, &fd, plan, err);
-
-    if (pid < 0)
-        return false;
-    pack_init(&pack, fd);
-    bool good = pack_all(&pack, plan, err);
-    pack_clear(&pack);
-    close(fd);
-    if (!good)
-        kill(pid, SIGKILL);
-    int status = await(pid);
-    if (good && status != 0) {
-        err_set(err, ERR_LAUNCH, "the files cannot be copied to the container (docker cp ended with status %d)", status);
-        return err_hint(err, "Its words are above; is there room at the engine?");
-    }
-    return good;
+    return image_command(plan, &run, err) && container_pull(&docker_cli, &run, plan->image, err);
 }
 
 /* ---- the container ---- */
 
 static bool add_variables(const struct plan *plan, struct engine_run *run, struct err *err)
 {
-    if (!set_environment(&run->env, false, plan, err))
+    if (!docker_environment(&run->env, plan, err))
         return false;
     for (size_t i = 0; i < plan->env.count; i++) {
         const char *item = plan->env.items[i], *equals = strchr(item, '=');
@@ -336,11 +171,11 @@ static bool create(const struct plan *plan, const char *name, struct err *err)
     if (!add_variables(plan, &run, err))
         return false;
     container_add_command(plan, true, &run);
-    if (!proc_capture_all(run.argv, run.env.items, ANSWER_BYTES, &out, &status, ASK_MS, err))
+    if (!proc_capture_all(run.argv, run.env.items, DOCKER_SAYS_BYTES, &out, &status, DOCKER_ASK_MS, err))
         return false;
     if (status == 0)
         return true;
-    container_first_words(&docker, &out, why, sizeof(why));
+    container_first_words(&docker_cli, &out, why, sizeof(why));
     return err_set(err, ERR_LAUNCH, "the container cannot be made: %s", why);
 }
 
@@ -348,86 +183,42 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
 {
     AUTOFREE char *name = mem_printf("aileron-%s", plan->session_id);
 
-    run->path = container_find(&docker, err);
-    if (run->path == NULL || !create(plan, name, err) || !send_files(plan, name, err) ||
-        !set_environment(&run->env, false, plan, err))
+    run->path = container_find(&docker_cli, err);
+    if (run->path == NULL || !create(plan, name, err) || !docker_send(plan, name, err) ||
+        !docker_environment(&run->env, plan, err))
         return false;
     engine_run_add(run, "docker");
     engine_run_add(run, "start");
     engine_run_add(run, "--attach");
     engine_run_add(run, "--interactive");
     if (plan->tty)
-        engine_run_add(run, "--detach-keys=%s", docker.no_keys);
+        engine_run_add(run, "--detach-keys=%s", docker_cli.no_keys);
     engine_run_add(run, "%s", name);
     return true;
 }
 
 /* ---- the end ---- */
 
-static bool receive(const struct plan *plan, const char *name, const char *dir, struct err *err)
+/* Whether it has ever run; *end says how it is now. */
+static bool look(const char *name, bool *ran, struct engine_end *end, struct err *err)
 {
-    AUTOFREE char *from = mem_printf("%s:" SANDBOX_WORKSPACE, name);
-    struct unpack_left left = {.bytes = PACK_BYTES_MAX, .entries = PACK_ENTRIES_MAX};
-    int fd = -1;
-    pid_t pid = file_mkdirs(dir, 0700, err) ? start(WORDS("cp", from, "-"), STDOUT_FILENO, &fd, plan, err) : -1;
-
-    if (pid < 0)
-        return false;
-    bool good = unpack_stream(fd, dir, PACK_STALL_MS, &left, err);
-    close(fd);
-    if (!good)
-        kill(pid, SIGKILL);
-    await(pid);
-    return good || (err->code == ERR_LIMIT &&
-                    err_set(err, ERR_LIMIT, "the workspace has more than %zu files or %llu GiB", PACK_ENTRIES_MAX,
-                            (unsigned long long)(PACK_BYTES_MAX >> 30)));
-}
-
-static void say(const struct merge_report *report)
-{
-    if (report->changed + report->removed > 0)
-        fprintf(stderr, "aileron: brought back from the sandbox: %zu file%s changed, %zu removed.\n", report->changed,
-                report->changed == 1 ? "" : "s", report->removed);
-    if (report->links > 0)
-        fprintf(stderr, "aileron: %zu symbolic link%s out of the workspace, and %s not brought back.\n", report->links,
-                report->links == 1 ? " leads" : "s lead", report->links == 1 ? "is" : "are");
-}
-
-static bool bring_back(const struct plan *plan, const char *name, struct err *err)
-{
-    AUTOFREE char *dir = mem_printf("%s/run/back-%s", plan->aileron_home, plan->session_id);
-    AUTOFREE char *came = file_join(dir, "workspace");
-    struct merge_spec spec = {.from = came, .workspace = plan->workspace, .sent = plan->sent, .uid = plan->uid,
-                              .gid = plan->gid};
-    struct merge_report report = {0};
-    struct err ignored = {0};
-
-    bool good = receive(plan, name, dir, err) && merge(&spec, &report, err);
-    say(&report);
-    if (good && report.conflicts > 0)
-        good = err_set(err, ERR_CONFLICT, "%zu file%s changed here too meanwhile, and stay%s as here", report.conflicts,
-                       report.conflicts == 1 ? "" : "s", report.conflicts == 1 ? "s" : "");
-    else if (!good)
-        err_wrap(err, "the workspace is not brought back as a whole");
-    if (!file_remove_tree(dir, &ignored))
-        err_print(&ignored, "aileron");
-    return good;
-}
-
-/* "running", "exited", "created", ..; NULL: the engine does not say, or has it no more. */
-static char *state_of(const char *name, struct engine_end *end, struct err *err)
-{
+    static const char format[] = "{{.State.Status}} {{.State.OOMKilled}} {{.State.ExitCode}}";
+    const char *const words[] = {"inspect", "--type=container", "--format", format, name, NULL};
     CLEANUP(buf_clear) struct buf out = {0};
+    struct span state, memory, code;
+    uint64_t status = 0;
 
-    if (!order(WORDS("inspect", "--type=container", "--format", "{{.State.Status}} {{.State.OOMKilled}}", name), ASK_MS,
-               &out, err))
-        return NULL;
-    char *line = first_line(&out), *space = strchr(line, ' ');
-    end->memory = space != NULL && strcmp(space, " true") == 0;
-    if (space != NULL)
-        *space = '\0';
-    end->running = strcmp(line, "running") == 0;
-    return line;
+    if (!docker_order(words, DOCKER_ASK_MS, &out, err))
+        return false;
+    AUTOFREE char *line = docker_line(&out);
+    struct span rest = span_of(line);
+    if (!span_cut(&rest, ' ', &state) || !span_cut(&rest, ' ', &memory) || !span_cut(&rest, ' ', &code))
+        return err_set(err, ERR_UNAVAILABLE, "docker inspect says \"%.100s\"", line);
+    *ran = !span_eqs(state, "created");
+    end->running = span_eqs(state, "running") || span_eqs(state, "paused");
+    end->memory = span_eqs(memory, "true");
+    end->status = *ran && !end->running && text_u64(code, 255, &status) ? (int)status : -1;
+    return true;
 }
 
 static bool stop(const char *name, struct err *err)
@@ -435,7 +226,7 @@ static bool stop(const char *name, struct err *err)
     AUTOFREE char *seconds = mem_printf("--time=%d", STOP_S);
     CLEANUP(buf_clear) struct buf out = {0};
 
-    return order(WORDS("stop", seconds, name), STOP_MS, &out, err);
+    return docker_order(WORDS("stop", seconds, name), STOP_MS, &out, err);
 }
 
 static bool fetch(const struct plan *plan, bool started, struct engine_end *end, struct err *err)
@@ -443,17 +234,35 @@ static bool fetch(const struct plan *plan, bool started, struct engine_end *end,
     AUTOFREE char *name = mem_printf("aileron-%s", plan->session_id);
     CLEANUP(buf_clear) struct buf out = {0};
     struct err why = {0};
+    bool ran = false;
 
-    *end = (struct engine_end){0};
-    AUTOFREE char *state = started ? state_of(name, end, err) : NULL;
-    bool ran = state != NULL && strcmp(state, "created") != 0;
-    bool good = !started || (state != NULL && (!end->running || stop(name, err)) && (!ran || bring_back(plan, name, err)));
+    *end = (struct engine_end){.status = -1};
+    bool good = !started || (look(name, &ran, end, err) && (!end->running || stop(name, err)) &&
+                             (!ran || docker_bring_back(plan, name, err)));
     if (!good)
-        return err_hint(err, "Its container is kept: docker cp %s:" SANDBOX_WORKSPACE " DIRECTORY, then docker rm -v %s",
-                        name, name);
-    if (!order(WORDS("rm", "--force", "--volumes", name), ASK_MS, &out, &why) && started)
+        return err_hint(err, "Its container is kept: docker cp %s:" SANDBOX_WORKSPACE " DIRECTORY, then docker rm -v "
+                        "%s", name, name);
+    if (!docker_order(WORDS("rm", "--force", "--volumes", name), DOCKER_ASK_MS, &out, &why) && started)
         err_print(&why, "aileron");
     return true;
+}
+
+/* By the engine, and not by the process that is attached: that one ends when it is asked to, and says nothing more. A
+ * process of our own, since the terminal must go on; and again, since the container may only be starting. */
+static void send_signal(const struct plan *plan, int signo)
+{
+    AUTOFREE char *name = mem_printf("aileron-%s", plan->session_id), *word = mem_printf("--signal=%d", signo);
+
+    if (fork() != 0)
+        return;
+    for (int i = 0; i < SIGNAL_TRIES; i++) {
+        struct buf out;
+        struct err err = {0};
+        if (docker_order(WORDS("kill", word, name), DOCKER_ASK_MS, &out, &err))
+            break;
+        poll(NULL, 0, SIGNAL_AGAIN_MS);
+    }
+    _exit(0);
 }
 
 /* For others than the launcher, who cannot know where the workspace belongs: it is stopped, and kept. */
@@ -472,7 +281,9 @@ static bool left(const char *home_id, engine_left_fn found, void *arg, struct er
     CLEANUP(buf_clear) struct buf out = {0};
     struct span rest, line;
 
-    if (!order(WORDS("ps", "--filter", filter, "--format", "{{.Label \"dev.aileron.session\"}}"), ASK_MS, &out, err))
+    const char *const words[] = {"ps", "--filter", filter, "--format", "{{.Label \"dev.aileron.session\"}}", NULL};
+
+    if (!docker_order(words, DOCKER_ASK_MS, &out, err))
         return false;
     rest = span_of(buf_cstr(&out));
     for (size_t i = 0; i < LEFT_MAX && rest.len > 0 && span_cut(&rest, '\n', &line); i++) {
@@ -495,6 +306,7 @@ const struct engine engine_docker_far = {
     .image_here = image_here,
     .image_command = image_command,
     .build = build,
+    .signal = send_signal,
     .fetch = fetch,
     .left = left,
     .reap = reap,

@@ -1,6 +1,6 @@
 /* What an agent on another machine made of the workspace, laid over the workspace here. The tree that came is hostile:
- * nothing is made outside the workspace, no symbolic link is followed, none is made that leads out of it. What this host
- * has changed meanwhile stays as it is here. */
+ * nothing is made outside the workspace, no symbolic link is followed, none is made that leads out of it. What this
+ * host has changed meanwhile stays as it is here. */
 #ifndef AILERON_SANDBOX_MERGE_H
 #define AILERON_SANDBOX_MERGE_H
 

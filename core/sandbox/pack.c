@@ -89,8 +89,8 @@ static bool put(struct pack *pack, const void *data, size_t len, struct err *err
 static bool put_head(struct pack *pack, const struct tar_entry *entry, struct tar_owner owner, struct err *err)
 {
     if (pack->entries_left == 0 || entry->size > pack->bytes_left) {
-        err_set(err, ERR_LIMIT, "the workspace has more than %zu files or %llu GiB, and all of it is copied to a remote "
-                                "engine", PACK_ENTRIES_MAX, (unsigned long long)(PACK_BYTES_MAX >> 30));
+        err_set(err, ERR_LIMIT, "the workspace has more than %zu files or %llu GiB, and all of it is copied to a "
+                                "remote engine", PACK_ENTRIES_MAX, (unsigned long long)(PACK_BYTES_MAX >> 30));
         return err_hint(err, "Launch in a smaller directory, or with an engine of this machine");
     }
     pack->entries_left--;
@@ -191,7 +191,8 @@ static bool one(struct walk *self, int dir, const char *base, const char *path, 
         entry.target = target;
     } else {
         entry.type = S_ISDIR(st.st_mode) ? TAR_DIRECTORY : TAR_FILE;
-        fd = openat(dir, base, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (S_ISDIR(st.st_mode) ? O_DIRECTORY : 0));
+        fd = openat(dir, base, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC |
+                                   (S_ISDIR(st.st_mode) ? O_DIRECTORY : 0));
         if (fd < 0 || fstat(fd, &st) != 0) {
             err_errno(err, ERR_LAUNCH, errno, "cannot read %s of the workspace", path);
             return err_hint(err, "All of it is copied to a remote engine: give it the permission, or launch elsewhere");

@@ -1,6 +1,6 @@
-/* Files of this host as one tar stream, for a sandbox on another machine, which nothing can be mounted into; and what of
- * the workspace was sent, so that what comes back can be told from what was here (merge.h). Symbolic links are sent as
- * they are, and never followed; sockets, FIFOs and devices are left out. */
+/* Files of this host as one tar stream, for a sandbox on another machine, which nothing can be mounted into; and what
+ * of the workspace was sent, so that what comes back can be told from what was here (merge.h). Symbolic links are sent
+ * as they are, and never followed; sockets, FIFOs and devices are left out. */
 #ifndef AILERON_SANDBOX_PACK_H
 #define AILERON_SANDBOX_PACK_H
 
