@@ -82,6 +82,7 @@ struct launch {
     const struct engine *engine;
     char why[512]; /* the engines that were passed over */
     struct plan plan;
+    struct planted *before; /* what the host would run of the workspace, before the agent came */
     struct launch_session session;
     struct launch_detach detach;
 };
@@ -89,6 +90,7 @@ struct launch {
 static void launch_clear(struct launch *launch)
 {
     launch_session_end(&launch->session);
+    planted_free(launch->before);
     plan_clear(&launch->plan);
     agent_free(launch->agent);
     launch_image_clear(&launch->image);
@@ -193,8 +195,9 @@ static bool choose_engine(struct launch *launch, struct err *err)
         err_set(err, ERR_USAGE, "--rootfs is for the engine bwrap, and takes the place of an image");
         return err_hint(err, "Give --image to docker and podman, --rootfs to bwrap");
     }
-    launch->engine = engine_choose(name, plan->image != NULL, launch->config->sandbox.remote_listen.family != ADDR_NONE,
-                                   launch->home, &plan->facts, launch->why, sizeof(launch->why), err);
+    struct engine_wish wish = {.name = name, .have_image = plan->image != NULL, .has_it = launch->image.base_in,
+                               .far = launch->config->sandbox.remote_listen.family != ADDR_NONE, .home = launch->home};
+    launch->engine = engine_choose(&wish, &plan->facts, launch->why, sizeof(launch->why), err);
     if (launch->engine == NULL)
         return false;
     plan->far = launch->engine->far;
@@ -350,6 +353,14 @@ static int start_and_attend(struct launch *launch, struct err *err)
     return status;
 }
 
+static bool meanwhile(void *arg, struct err *err)
+{
+    struct launch *launch = arg;
+
+    launch->before = launch_planted_look(launch->plan.workspace);
+    return launch->engine->survey == NULL || launch->engine->survey(&launch->plan, err);
+}
+
 /* -1 and err: it failed. */
 static int launch_run(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
 {
@@ -362,13 +373,14 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
         return elsewhere; /* the keeper goes on with it */
     if (!attend_prepare(err) ||
         !launch_session_start(&launch->session, launch->home, &launch->plan,
-                              launch->agent != NULL ? launch->agent->name : NULL, launch->engine->name, err) ||
+                              launch->agent != NULL ? launch->agent->name : NULL, launch->engine->name, meanwhile,
+                              launch, err) ||
         !describe(launch, err))
         return -1;
     say(launch);
-    struct planted *before = launch_planted_look(launch->plan.workspace);
     int status = start_and_attend(launch, err);
-    launch_planted_tell(before, launch->home, launch->plan.session_id);
+    launch_planted_tell(launch->before, launch->home, launch->plan.session_id);
+    launch->before = NULL;
     launch_detach_end(&launch->detach, status);
     return status;
 }

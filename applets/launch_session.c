@@ -128,12 +128,13 @@ static bool hold(struct launch_session *session, bool *gone, struct err *err)
 }
 
 bool launch_session_start(struct launch_session *session, const char *home, struct plan *plan, const char *agent,
-                          const char *engine, struct err *err)
+                          const char *engine, launch_meanwhile_fn meanwhile, void *arg, struct err *err)
 {
     JSON_AUTO json_t *request = request_of(plan, agent, engine);
     struct policy *project = NULL;
     JSON_AUTO json_t *answer = NULL;
     struct client *client = client_connect(home, true, err);
+    struct err refused = {0};
     bool gone;
 
     session->home = home;
@@ -144,9 +145,11 @@ bool launch_session_start(struct launch_session *session, const char *home, stru
     if (project != NULL)
         json_object_set(request, "project", policy_json(project));
     policy_free(project);
-    bool good = client_ask(client, "POST", "/v1/sessions", request, &answer, err);
+    bool asked = client_ask_begin(client, "POST", "/v1/sessions", request, err), ready = asked && meanwhile(arg, err);
+    struct err *why = ready || !asked ? err : &refused; /* the session is made all the same, and has to be ended */
+    bool good = asked && client_ask_end(client, &answer, why);
     client_close(client);
-    return good && take_answer(session, answer, plan, err) && hold(session, &gone, err);
+    return good && take_answer(session, answer, plan, why) && ready && hold(session, &gone, err);
 }
 
 int launch_session_hold(const struct launch_session *session)
@@ -183,7 +186,7 @@ int launch_session_recover(void *arg)
             return client_fd(session->hold);
         }
         if (gone)
-            return -1; /* ended on the host: the supervisor sees it and stops */
+            return -1; /* ended on the host: the supervisor looks, and stops */
     }
     if (session->attempts++ >= ATTEMPTS_MAX)
         return -1;

@@ -17,10 +17,13 @@ struct launch_session {
 };
 
 void launch_session_init(struct launch_session *session) NONNULL;
+/* What else has to be done before the sandbox can start: called once while the daemon makes the session. */
+typedef bool (*launch_meanwhile_fn)(void *arg, struct err *err);
 /* Registers the session and takes over what the answer says: the plan's session_id, session_dir and variables
  * (stand-ins for credentials). The daemon is started where none runs. */
 bool launch_session_start(struct launch_session *session, const char *home, struct plan *plan, const char *agent,
-                          const char *engine, struct err *err) MUSTUSE NONNULL_AT(1, 2, 3, 5, 6);
+                          const char *engine, launch_meanwhile_fn meanwhile, void *arg, struct err *err)
+    MUSTUSE NONNULL_AT(1, 2, 3, 5, 6, 8);
 /* The descriptor of the hold connection; -1: none. */
 int launch_session_hold(const struct launch_session *session) NONNULL;
 /* attend's daemon_gone: starts the daemon in a process of its own, then holds the session again. */

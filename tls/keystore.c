@@ -4,7 +4,6 @@
 #include "tls/keystore.h"
 
 #include <mbedtls/asn1write.h>
-#include <mbedtls/base64.h>
 #include <mbedtls/oid.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,8 +139,7 @@ bool keystore_write(struct span pem, struct buf *out, struct err *err)
     struct writer writer = {.start = room, .at = room + size, .end = room + size};
     for (size_t i = count; i > 0; i--) {
         size_t len;
-        if (mbedtls_base64_decode(der, DER_MAX, &len, (const unsigned char *)blocks[i - 1].p,
-                                  blocks[i - 1].len) == 0 && usable(der, len)) {
+        if (trust_pem_der(blocks[i - 1], der, DER_MAX, &len) && usable(der, len)) {
             put_bag(&writer, der, len, i);
             written++;
         }

@@ -3,14 +3,13 @@
  * issuer that is looked for. It does not verify: that is the TLS library's, set up by trust_use. */
 #include "tls/trust.h"
 
-#include <mbedtls/base64.h>
 #include <mbedtls/platform.h>
 #include <stdlib.h>
 
 #include "core/base/file.h"
 #include "tls/internal.h"
 
-#define DER_MAX ((size_t)64 * 1024) /* one certificate */
+#define DER_MAX ((size_t)64 * 1024) /* one certificate, and its base64 */
 #define CANDIDATES_MAX 8            /* of one name: a root and its re-issues */
 
 static const char begin_line[] = "-----BEGIN CERTIFICATE-----";
@@ -68,11 +67,27 @@ static uint32_t hash_name(const uint8_t *p, size_t len)
     return hash;
 }
 
+bool trust_pem_der(struct span base64, uint8_t *der, size_t cap, size_t *len)
+{
+    size_t digits = 0;
+
+    for (size_t i = 0; i < base64.len; i++) {
+        char c = base64.p[i];
+        if (c == '\n' || c == '\r' || c == ' ' || c == '\t')
+            continue;
+        if (digits == cap)
+            return false;
+        der[digits++] = (uint8_t)c;
+    }
+    /* In its place: three bytes are written where four digits were read. */
+    return text_unbase64((struct span){(const char *)der, digits}, der, cap, len);
+}
+
 /* Adds the certificate to chain. der: DER_MAX bytes of scratch. */
 static bool decode(const char *base64, size_t len, uint8_t *der, mbedtls_x509_crt *chain)
 {
     size_t der_len;
-    return mbedtls_base64_decode(der, DER_MAX, &der_len, (const unsigned char *)base64, len) == 0 &&
+    return trust_pem_der((struct span){base64, len}, der, DER_MAX, &der_len) &&
            mbedtls_x509_crt_parse_der(chain, der, der_len) == 0;
 }
 
@@ -252,11 +267,8 @@ bool trust_holds(const struct trust *trust, const mbedtls_x509_crt *cert)
             continue;
         if (der == NULL)
             der = mem_alloc(DER_MAX);
-        held = mbedtls_base64_decode(
-                   der, DER_MAX, &len,
-                   (const unsigned char *)trust->texts[entry->text].p + entry->at,
-                   entry->len) == 0 &&
-               len == cert->raw.len && memcmp(der, cert->raw.p, len) == 0;
+        struct span base64 = {trust->texts[entry->text].p + entry->at, entry->len};
+        held = trust_pem_der(base64, der, DER_MAX, &len) && len == cert->raw.len && memcmp(der, cert->raw.p, len) == 0;
     }
     free(der);
     return held;

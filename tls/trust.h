@@ -35,6 +35,10 @@ size_t trust_skipped(const struct trust *trust) NONNULL;
  * none. */
 bool trust_next_pem(struct span *at, struct span *base64) MUSTUSE NONNULL;
 
+/* The DER of such a block. Not in constant time, as the library's own is: certificates are no secret, and there are
+ * hundreds of them in each start. cap: as many bytes as the base64 has digits. False: it is no base64, or too long. */
+bool trust_pem_der(struct span base64, uint8_t *der, size_t cap, size_t *len) MUSTUSE NONNULL;
+
 /* The system's bundle, from the well-known places and never from the environment; out is
  * initialised here (at most TRUST_PEM_MAX). ERR_NOT_FOUND with a hint where there is none. */
 bool trust_system_pem(struct buf *out, struct err *err) MUSTUSE NONNULL;

@@ -273,14 +273,20 @@ static bool read_json(struct client *client, json_t **answer, struct err *err)
     return good;
 }
 
+bool client_ask_begin(struct client *client, const char *method, const char *path, const json_t *body, struct err *err)
+{
+    AUTOFREE char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+
+    return client_send(client, method, path, text, text != NULL ? strlen(text) : 0, err);
+}
+
 bool client_call(struct client *client, const char *method, const char *path, const json_t *body,
                  int *status, json_t **answer, struct err *err)
 {
-    AUTOFREE char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     json_t *read = NULL;
 
-    if (!client_send(client, method, path, text, text != NULL ? strlen(text) : 0, err) ||
-        !client_head(client, status, err) || !read_json(client, &read, err))
+    if (!client_ask_begin(client, method, path, body, err) || !client_head(client, status, err) ||
+        !read_json(client, &read, err))
         return false;
     if (answer != NULL)
         *answer = read;
@@ -307,10 +313,15 @@ bool client_error(int status, const json_t *answer, struct err *err)
 bool client_ask(struct client *client, const char *method, const char *path, const json_t *body,
                 json_t **answer, struct err *err)
 {
+    return client_ask_begin(client, method, path, body, err) && client_ask_end(client, answer, err);
+}
+
+bool client_ask_end(struct client *client, json_t **answer, struct err *err)
+{
     json_t *read = NULL;
     int status;
 
-    if (!client_call(client, method, path, body, &status, &read, err))
+    if (!client_head(client, &status, err) || !read_json(client, &read, err))
         return false;
     if (status >= 400) {
         client_error(status, read, err);

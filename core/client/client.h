@@ -38,6 +38,10 @@ bool client_call(struct client *client, const char *method, const char *path, co
 /* As client_call, and a status of 400 or more becomes err, made from the answer's {"error": {...}}. */
 bool client_ask(struct client *client, const char *method, const char *path, const json_t *body,
                 json_t **answer, struct err *err) MUSTUSE NONNULL_AT(1, 2, 3, 6);
+/* client_ask in two steps, for who has something to do while the other side thinks. */
+bool client_ask_begin(struct client *client, const char *method, const char *path, const json_t *body, struct err *err)
+    MUSTUSE NONNULL_AT(1, 2, 3, 5);
+bool client_ask_end(struct client *client, json_t **answer, struct err *err) MUSTUSE NONNULL_AT(1, 3);
 /* A call that carries a secret: body is `meta` as JSON, one NUL byte, and the raw bytes. The copy made for
  * sending is wiped. The answer, where a secret comes back, is in *out (struct buf, wipe it). */
 bool client_ask_secret(struct client *client, const char *path, const json_t *meta, const void *secret,

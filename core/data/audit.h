@@ -66,6 +66,7 @@ uint64_t audit_written(const struct audit *audit) NONNULL;
 struct audit_filter { /* NULL or 0: any */
     const char *session, *event, *host, *decision, *id;
     int64_t since_ms, until_ms;
+    uint64_t tail_bytes; /* only lines in about that many at the record's end */
 };
 struct audit_reader;
 /* Reads dir from its first day; from_end: only what is appended from now on (tail). */

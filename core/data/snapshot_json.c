@@ -1,6 +1,7 @@
-/* The snapshot as one JSON document: written by the monitor into a sealed memfd, read by the worker, with the same
- * functions that read the user's files, so that both hold the same structs. The session CA's key is in it, at
- * its end, and is never copied through a JSON tree on the way out. */
+/* The snapshot: written by the monitor into a sealed memfd, read by the worker. The roots in PEM, as they are, and a
+ * NUL (200 KB that each start would else quote and unquote), then one JSON document, read with the same functions as
+ * the user's files, so that both hold the same structs. The session CA's key is in it, at its end, and is never
+ * copied through a JSON tree on the way out. */
 #include <stdlib.h>
 
 #include "core/base/secret.h"
@@ -87,10 +88,11 @@ bool snapshot_write(const struct snapshot *snapshot, struct buf *out, struct err
     json_object_set(root, "bindings", bindings_json(rules->bindings));
     json_object_set_new(root, "connectors", connectors_json(rules->catalogue));
     session_lists(snapshot, root);
-    json_put(root, "roots_pem", snapshot->roots_pem);
     json_put(root, "ca_cert_pem", snapshot->ca_cert_pem);
+    const char *roots = snapshot->roots_pem ? snapshot->roots_pem : "";
     buf_init(out, SNAPSHOT_MAX);
-    if (json_write(root, out) && (!snapshot->ca_key_pem || append_key(snapshot->ca_key_pem, out)))
+    if (buf_add(out, roots, strlen(roots) + 1) && json_write(root, out) &&
+        (!snapshot->ca_key_pem || append_key(snapshot->ca_key_pem, out)))
         return true;
     buf_wipe(out);
     return err_set(err, ERR_LIMIT, "the session's rules are larger than %d bytes", SNAPSHOT_MAX);
@@ -225,8 +227,7 @@ static bool session_from(struct snapshot *snapshot, const struct json_at *root, 
         return false;
     if (!text_unhex(span_of(hash), snapshot->token_hash, sizeof snapshot->token_hash))
         return json_fail(root, err, "token_hash is malformed");
-    return take_text(root, "roots_pem", JSON_MAY, SNAPSHOT_PEM_MAX, &snapshot->roots_pem, err) &&
-           take_text(root, "ca_cert_pem", JSON_MAY, 65536, &snapshot->ca_cert_pem, err) &&
+    return take_text(root, "ca_cert_pem", JSON_MAY, 65536, &snapshot->ca_cert_pem, err) &&
            take_text(root, "ca_key_pem", JSON_MAY, 65536, &snapshot->ca_key_pem, err) &&
            hosts_from(snapshot, root, err) && pems_from(snapshot, root, err) && project_from(snapshot, root, err);
 }
@@ -244,8 +245,12 @@ struct snapshot *snapshot_parse(const void *bytes, size_t len, struct err *err)
     json_error_t error;
     struct doc doc;
     struct snapshot *snapshot = NULL;
+    const char *roots = bytes, *end = len <= SNAPSHOT_MAX ? memchr(bytes, '\0', len) : NULL;
+    size_t roots_len = end ? (size_t)(end - roots) : 0;
     /* Not json_parse: connectors stand two levels deeper here than in their own files. */
-    json_t *tree = len <= SNAPSHOT_MAX ? json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &error) : NULL;
+    json_t *tree = end && roots_len <= SNAPSHOT_PEM_MAX
+                       ? json_loadb(end + 1, len - roots_len - 1, JSON_REJECT_DUPLICATES, &error)
+                       : NULL;
     if (!tree) {
         err_set(err, ERR_DATA, "the snapshot is malformed");
         return NULL;
@@ -257,6 +262,7 @@ struct snapshot *snapshot_parse(const void *bytes, size_t len, struct err *err)
     bool ok = json_want_object(&root, err) && documents_from(rules, &root, err);
     if (ok) {
         snapshot = snapshot_new(rules);
+        snapshot->roots_pem = roots_len > 0 ? mem_strndup(roots, roots_len) : NULL;
         ok = session_from(snapshot, &root, err);
     }
     rules_unref(rules);

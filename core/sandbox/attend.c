@@ -69,7 +69,8 @@ static void tell(struct state *state, int signo)
     uint8_t byte = (uint8_t)signo;
     const struct attend *attend = state->attend;
 
-    if (state->running && attend->control_fd >= 0 && send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+    if (state->running && attend->control_fd >= 0 &&
+        send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
         return;
     if (attend->signal != NULL)
         attend->signal(attend->signal_arg, signo);
@@ -264,15 +265,18 @@ static void last_words(struct state *state)
 
 static void ask_daemon(struct state *state)
 {
+    static const uint8_t look = SUPERVISOR_LOOK;
     int fd = state->attend->daemon_gone(state->attend->arg);
 
     state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
     if (fd >= 0)
         state->attend->hold_fd = fd;
-    if (fd >= 0 || fd == ATTEND_RETRY || !state->attend->end_with_session)
-        return;
-    fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\r\n");
-    tell(state, SIGTERM);
+    else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0)
+        (void)!send(state->attend->control_fd, &look, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* it was ended, or is not held */
+    else if (fd != ATTEND_RETRY && state->attend->end_with_session) {
+        fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\r\n");
+        tell(state, SIGTERM);
+    }
 }
 
 static void on_hold(struct state *state)

@@ -158,19 +158,18 @@ static bool near_enough(const struct engine *engine, bool far, struct err *err)
                          "connect, or unset DOCKER_HOST to use the docker of this machine");
 }
 
-static const struct engine *named(const char *name, bool have_image, bool far, const char *home,
-                                  struct engine_facts *facts, struct err *err)
+static const struct engine *named(const struct engine_wish *wish, struct engine_facts *facts, struct err *err)
 {
-    const struct engine *engine = find(name, err);
+    const struct engine *engine = find(wish->name, err);
 
-    if (engine == NULL || !near_enough(engine, far, err))
+    if (engine == NULL || !near_enough(engine, wish->far, err))
         return NULL;
-    if (!engine_probe(engine, home, ENGINE_TRUST_YES, facts, err)) {
-        err_wrap(err, "the engine %s cannot be used", name);
+    if (!engine_probe(engine, wish->home, ENGINE_TRUST_YES, facts, err)) {
+        err_wrap(err, "the engine %s cannot be used", wish->name);
         return NULL;
     }
-    if (engine->needs_image && !have_image) {
-        err_set(err, ERR_LAUNCH, "the engine %s needs an image", name);
+    if (engine->needs_image && !wish->have_image) {
+        err_set(err, ERR_LAUNCH, "the engine %s needs an image", wish->name);
         err_hint(err, "Make the usual one (aileron sandbox build), or name one: --image=REF, or sandbox.image");
         return NULL;
     }
@@ -184,31 +183,33 @@ static void add_why(char *why, size_t why_len, const char *name, const char *tex
     snprintf(why + used, why_len - used, "%s%s: %s", used > 0 ? "; " : "", name, text);
 }
 
-const struct engine *engine_choose(const char *name, bool have_image, bool far, const char *home,
-                                   struct engine_facts *facts, char *why, size_t why_len, struct err *err)
+const struct engine *engine_choose(const struct engine_wish *wish, struct engine_facts *facts, char *why,
+                                   size_t why_len, struct err *err)
 {
-    const struct engine *engine = NULL;
+    const struct engine *engine = NULL, *at;
+    bool any = strcmp(wish->name, "auto") == 0;
 
     why[0] = '\0';
-    if (strcmp(name, "auto") == 0 && !have_image)
+    if (any && !wish->have_image)
         add_why(why, why_len, "docker and podman", "no image named");
-    else if (strcmp(name, "auto") != 0)
-        engine = named(name, have_image, far, home, facts, err);
-    for (size_t i = 0; strcmp(name, "auto") == 0 && engine == NULL && engine_at(i) != NULL; i++) {
+    else if (!any)
+        engine = named(wish, facts, err);
+    for (size_t i = 0; any && engine == NULL && (at = engine_at(i)) != NULL; i++) {
         struct err reason = {0};
-        if (engine_at(i)->needs_image && !have_image)
+        if (at->needs_image && !wish->have_image)
             continue;
-        if (near_enough(engine_at(i), far, &reason) &&
-            engine_probe(engine_at(i), home, ENGINE_TRUST_ALL, facts, &reason))
-            engine = engine_at(i);
+        if (at->needs_image && wish->has_it != NULL && at != wish->has_it)
+            add_why(why, why_len, at->name, "it has not the usual image");
+        else if (near_enough(at, wish->far, &reason) && engine_probe(at, wish->home, ENGINE_TRUST_ALL, facts, &reason))
+            engine = at;
         else
-            add_why(why, why_len, engine_at(i)->name, reason.message);
+            add_why(why, why_len, at->name, reason.message);
     }
     if (engine != NULL && engine->needs_image && !engine->far && container_selinux())
         add_why(why, why_len, engine->name, "SELinux's labels are off in it");
     if (engine != NULL && facts->note[0] != '\0')
         add_why(why, why_len, engine->name, facts->note);
-    if (engine != NULL || strcmp(name, "auto") != 0)
+    if (engine != NULL || !any)
         return engine;
     err_set(err, ERR_UNAVAILABLE, "no engine can be used (%s)", why);
     err_hint(err, "Install bubblewrap (the package bubblewrap), or start docker or podman and name an "

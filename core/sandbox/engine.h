@@ -65,6 +65,9 @@ struct engine {
     /* The beginning of a command about images: path, environment and the engine's own first words; the caller goes on
      * with "build". NULL: the engine has no images. */
     bool (*image_command)(const struct plan *plan, struct engine_run *run, struct err *err);
+    /* What build needs and takes some milliseconds, but no session: called before it, while the daemon makes one. NULL:
+     * nothing. */
+    bool (*survey)(struct plan *plan, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
     /* Sends pid 1 of the sandbox a signal, in its own time. NULL: the engine's process passes signals on. */
@@ -90,11 +93,16 @@ enum engine_trust { ENGINE_TRUST_ALL, ENGINE_TRUST_YES, ENGINE_TRUST_NOTHING };
 bool engine_probe(const struct engine *engine, const char *home, enum engine_trust trust, struct engine_facts *facts,
                   struct err *err) MUSTUSE NONNULL;
 
-/* far: an engine on another machine may be taken. name: "auto" or an engine's. For auto the first that works and has
- * what it needs (docker: an image) is taken. why (at most 512 bytes) says what was passed over and what it cannot do
- * here, "" where there is nothing. NULL and err (ERR_UNAVAILABLE, with what to install) where none can be used. */
-const struct engine *engine_choose(const char *name, bool have_image, bool far, const char *home,
-                                   struct engine_facts *facts, char *why, size_t why_len, struct err *err)
-    MUSTUSE NONNULL;
+struct engine_wish {
+    const char *name;            /* "auto" or an engine's */
+    bool have_image, far;        /* far: one on another machine may be taken */
+    const struct engine *has_it; /* the only one that has that image; NULL: any has it or can fetch it */
+    const char *home;
+};
+/* For auto the first that works and has what it needs (docker: an image) is taken. why (at most 512 bytes) says what was
+ * passed over and what it cannot do here, "" where there is nothing. NULL and err (ERR_UNAVAILABLE, with what to
+ * install) where none can be used. */
+const struct engine *engine_choose(const struct engine_wish *wish, struct engine_facts *facts, char *why,
+                                   size_t why_len, struct err *err) MUSTUSE NONNULL;
 
 #endif

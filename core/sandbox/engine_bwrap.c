@@ -100,7 +100,8 @@ static bool add_root(const struct plan *plan, struct engine_run *run, struct buf
     CLEANUP(imageroot_clear) struct imageroot image = {0};
 
     if (plan->root == NULL)
-        return hostroot_build("", args, err) && add_files(plan, run, args, err);
+        return (buf_add(args, plan->root_args.data, plan->root_args.len) ||
+                err_set(err, ERR_LAUNCH, "too many mounts")) && add_files(plan, run, args, err);
     bool good = imageroot_build(plan, agent_id(plan->uid), agent_id(plan->gid), args, &image, err);
     for (size_t i = 0; good && i < image.count; i++) {
         const struct imageroot_file *file = &image.files[i];
@@ -218,6 +219,13 @@ static void add_command(const struct plan *plan, int args_fd, struct engine_run 
         engine_run_add(run, "%s", plan->command[i]);
 }
 
+static bool survey(struct plan *plan, struct err *err)
+{
+    buf_clear(&plan->root_args);
+    buf_init(&plan->root_args, ARGS_BYTES);
+    return plan->root != NULL || hostroot_build("", &plan->root_args, err);
+}
+
 static bool build(const struct plan *plan, struct engine_run *run, struct err *err)
 {
     CLEANUP(buf_wipe) struct buf args;
@@ -245,5 +253,6 @@ const struct engine engine_bwrap = {
     .find = bwrap_key,
     .try = bwrap_try,
     .prepare = prepare,
+    .survey = survey,
     .build = build,
 };

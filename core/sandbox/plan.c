@@ -56,6 +56,7 @@ void plan_clear(struct plan *plan)
         pack_list_clear(plan->sent);
     free(plan->sent);
     env_clear(&plan->env);
+    buf_clear(&plan->root_args);
     env_clear(&plan->image_env);
     plan_init(plan);
 }

@@ -4,6 +4,7 @@
 #define AILERON_SANDBOX_PLAN_H
 
 #include "core/base/err.h"
+#include "core/base/mem.h"
 #include "core/sandbox/env.h"
 #include "core/sandbox/facts.h"
 #include "core/sandbox/layout.h"
@@ -48,6 +49,7 @@ struct plan {
     char *image;       /* docker, podman; NULL: none was named */
     char *rootfs;      /* bwrap: canonical, what was named with --rootfs; NULL: the host's own root is shown */
     char *root;        /* the directory that the engine's prepare made of it, or it itself: imagestore.h */
+    struct buf root_args; /* bwrap: how the host's own root is shown, from the engine's survey */
     struct env image_env; /* the variables that it says its programs need */
     struct engine_facts facts; /* of the engine that was chosen */
     char **command;    /* NULL-terminated, owned */

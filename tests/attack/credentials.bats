@@ -237,10 +237,11 @@ PY
 
 @test "F02 kill -9 of a worker: it is started again on the same socket, and the sandbox goes on" {
     mkfifo "$WORLD/ws/go"
-    (wait_for pgrep -f '^aileron worker' ; sleep 1
-     kill -9 $(pgrep -P "$(cat "$AILERON_HOME/run/daemon.pid")"); sleep 0.5; echo > "$WORLD/ws/go") > /dev/null 3>&- &
-    run inside sh -c 'curl -sS https://api.test/user; cat go > /dev/null; curl -sS https://api.test/user'
-    rm "$WORLD/ws/go"
+    exited() { aileron audit list --event worker.exit | grep -q worker.exit; }
+    (wait_for test -e "$WORLD/ws/asked"; kill -9 $(pgrep -P "$(cat "$AILERON_HOME/run/daemon.pid")"); wait_for exited
+     echo > "$WORLD/ws/go") > /dev/null 3>&- &
+    run inside sh -c 'curl -sS https://api.test/user; touch asked; cat go > /dev/null; curl -sS https://api.test/user'
+    rm "$WORLD/ws/go" "$WORLD/ws/asked"
     [ "$(grep -c '"login": "octo"' <<< "$output")" -eq 2 ]
-    aileron audit list --event worker.exit | grep -q worker.exit
+    exited
 }

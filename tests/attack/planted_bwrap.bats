@@ -1,20 +1,11 @@
 # F11: what an agent leaves in the workspace for the host to run is shown to the person when the session ends, and is on
 # the record. The file's name says the engine: planted_docker.bats is a link to this one.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
+world_by_engine
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
-    [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
-    export WORLD
-}
-
-teardown_file() { world_stop; }
 setup() {
-    world_skip
-    world_clean_environment
+    world_enter
     rm -rf "$WORLD/ws"
     mkdir "$WORLD/ws"
     cd "$WORLD/ws"

@@ -1,4 +1,4 @@
-# Two real agents as a person uses them: on a terminal (tmux), a prompt is typed, the tool's call is approved where the
+# Three real agents as a person uses them: on a terminal (tmux), a prompt is typed, the tool's call is approved where the
 # agent asks, the answer is read, and the agent is left by its own command. The models are tests/lib/model.py.
 bats_require_minimum_version 1.5.0
 load ../lib/world.bash
@@ -7,17 +7,18 @@ AGENTS=$ROOT/build/agents # contrib/deps
 
 setup_file() {
     export WORLD_SKIP
-    if [ ! -e "$AGENTS/bin/claude" ] || [ ! -e "$AGENTS/bin/codex" ]; then
+    if [ ! -e "$AGENTS/bin/claude" ] || [ ! -e "$AGENTS/bin/codex" ] || [ ! -e "$AGENTS/bin/gemini" ]; then
         WORLD_SKIP="no agents: contrib/deps test fetches them where there are npm and a registry"
     elif ! command -v tmux > /dev/null; then
         WORLD_SKIP="no tmux (the package: tmux)"
     fi
     [ -z "$WORLD_SKIP" ] || return 0
-    WORLD_UPSTREAM=$TESTS_LIB/model.py world_start api.test api.anthropic.com api.openai.com || return 1
+    WORLD_UPSTREAM=$TESTS_LIB/model.py world_start api.test api.anthropic.com api.openai.com \
+        generativelanguage.googleapis.com || return 1
     MODEL_KEY=sk-$(od -An -N18 -tx1 /dev/urandom | tr -d ' \n')
     printf '%s' "$MODEL_KEY" > "$WORLD/up/model-key"
     printf '%s' "$MODEL_KEY" | aileron vault put user/model > /dev/null
-    for name in claude codex; do aileron agents show --json "$name"; done | jq -s '{version: 1, bindings:
+    for name in claude codex gemini; do aileron agents show --json "$name"; done | jq -s '{version: 1, bindings:
         ([.[].bindings[0] | .entry = "user/model"] + [{name: "user/api", hosts: ["api.test"], scheme: "bearer"}])}' \
         > "$AILERON_HOME/bindings.yaml"
     cat > "$AILERON_HOME/policy.yaml" << 'YAML'
@@ -26,6 +27,7 @@ network: { default: deny, private: deny, allow_private: ["127.0.0.1/32"] }
 rules:
   - { host: api.anthropic.com, action: allow }
   - { host: api.openai.com, action: allow }
+  - { host: generativelanguage.googleapis.com, action: allow }
   - { host: api.test, action: allow }
 YAML
     aileron policy reload > /dev/null
@@ -111,6 +113,21 @@ had_the_key() {
     wait_shows 'STORY ENDS: it says octo'
     press -l /quit
     wait_shows 'exit Codex'
+    press Enter
+    left_sane
+    had_the_key
+}
+
+@test "gemini: a prompt is typed, the tool's call is approved, the answer is there, /quit leaves the terminal as it was" {
+    launched gemini 'Type your message'
+    say 'write the answer' '> +write the answer'
+    wait_shows '1\. Allow once'
+    [ ! -e answer ]
+    press Enter
+    wait_shows 'STORY ENDS: it says octo'
+    wait_shows 'Type your message'
+    press -l /quit
+    wait_shows 'Exit the cli'
     press Enter
     left_sane
     had_the_key

@@ -164,14 +164,14 @@ sees_no_secret() { absent -F "$SECRET" <<< "$output"; }
 
 @test "a policy that is reloaded holds for a sandbox that runs already" {
     mkfifo "$WORLD/ws/go"
-    (sleep 1; cat >> "$AILERON_HOME/policy.yaml" <<YAML
+    (wait_for test -e "$WORLD/ws/asked"; cat >> "$AILERON_HOME/policy.yaml" <<YAML
   - { name: no api any more, host: api.test, action: deny, reason: reloaded }
 YAML
         aileron daemon reload; echo > "$WORLD/ws/go") > /dev/null 3>&- &
-    run inside sh -c 'curl -sS https://api.test/user; cat go > /dev/null; curl -sS https://api.test/user'
+    run inside sh -c 'curl -sS https://api.test/user; touch asked; cat go > /dev/null; curl -sS https://api.test/user'
     sed -i '/no api any more/d' "$AILERON_HOME/policy.yaml"
     aileron daemon reload
-    rm "$WORLD/ws/go"
+    rm "$WORLD/ws/go" "$WORLD/ws/asked"
     [ "$status" -eq 0 ]
     grep -q '"login": "octo"' <<< "$output"
     grep -q '"rule":"no api any more"' <<< "$output"

@@ -55,7 +55,8 @@ seen() { jq -r "$1" "$WORLD/up/requests.log" | tr '\n' ' '; }
         > "$WORLD/old.out" 2>&1 3>&- < /dev/null &
     old=$!
     port() { ss -Htlnp | sed -n "s/.*127.0.0.1:\([0-9]*\) .*pid=$old,.*/\1/p"; }
-    wait_for test -n "$(sleep 0.3; port)"
+    listens() { [ -n "$(port)" ]; }
+    wait_for listens
     sed -i "s/host: api.test, address: \"[^\"]*\"/host: api.test, address: \"127.0.0.1:$(port)\"/" \
         "$AILERON_HOME/config.yaml"
     configure

@@ -217,9 +217,9 @@ static inline void unlock_vault(struct world *world)
     struct err err = {0};
     struct buf answer;
     struct secret *kek = vault_kdf_derive(&kdf, "pass", 4, &err);
+    json_t *meta JSON_AUTO = json_object();
 
-    if (!client_ask_secret(world->client, "/v1/vault/unlock", json_object(), secret_bytes(kek), secret_len(kek),
-                           &answer, &err))
+    if (!client_ask_secret(world->client, "/v1/vault/unlock", meta, secret_bytes(kek), secret_len(kek), &answer, &err))
         fail_msg("unlock: %s", err.message);
     buf_wipe(&answer);
     secret_free(kek);
