@@ -238,7 +238,7 @@ trapped() { docker exec "$(docker ps -q)" /busybox test -e /home/agent/workspace
     sed -i '/^sandbox:/d' "$AILERON_HOME/config.yaml"
     refused 'Set sandbox.remote_listen in config.yaml' aileron launch --sandbox=docker --image="$IMAGE" -- x
     sed -i '1a sandbox: { remote_listen: "198.51.100.7" }' "$AILERON_HOME/config.yaml"
-    refused 'cannot listen at 198.51.100.7:0.*must be an address of this host' aileron launch --sandbox=docker --image="$IMAGE" -- x
+    refused 'cannot listen at 198.51.100.7 .*must be an address of this host' aileron launch --sandbox=docker --image="$IMAGE" -- x
     # An address of ours that does not lead here from there.
     sed -i 's/198.51.100.7/127.0.0.1/' "$AILERON_HOME/config.yaml"
     refused 'the host cannot be reached at 127.0.0.1:' far echo started
