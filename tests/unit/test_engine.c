@@ -335,6 +335,8 @@ static void test_choice(void **state)
     assert_non_null(strstr(why, "docker and podman: no image named"));
     assert_ptr_equal(engine_choose("auto", true, NULL, root, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: "));
+    assert_ptr_equal(engine_choose("auto", true, &engine_podman, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_non_null(strstr(why, "docker: it has not the usual image; podman: no podman"));
     assert_null(engine_choose("docker", true, NULL, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_null(engine_choose("podman", true, NULL, root, &facts, why, sizeof(why), &err));
@@ -361,7 +363,8 @@ static void test_no_engine_at_all(void **state)
 
 static void test_bad_images(void **state)
 {
-    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb"};
+    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb", "dir:/home/me/x",
+                                      "docker-archive:/home/me/x.tar"};
     struct err err = {0};
     char name[257] = "";
 
