@@ -125,7 +125,7 @@ all: $(BIN)/aileron
 
 # crash/aileron: the same with tests/lib/crash.c around it, for the tests of F01. It is never installed.
 $(B)/crash/aileron: $(B)/tests/lib/crash.o
-$(B)/crash/aileron: PROGRAM_LDFLAGS += -Wl,--wrap=store_done,--wrap=store_commit,--wrap=audit_append,--wrap=ipc_send
+$(B)/crash/aileron: PROGRAM_LDFLAGS += -Wl,--wrap=store_done,--wrap=store_commit,--wrap=audit_append,--wrap=audit_append_all,--wrap=ipc_send
 $(B)/aileron $(B)/crash/aileron: $(call objects,$(APPLET_SRC)) $(B)/embed.o $(B)/libaileron.a
 	@echo "  LINK $@"
 	@mkdir -p $(@D)

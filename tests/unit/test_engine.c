@@ -363,7 +363,8 @@ static void test_no_engine_at_all(void **state)
 
 static void test_bad_images(void **state)
 {
-    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb"};
+    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb", "dir:/home/me/x",
+                                      "docker-archive:/home/me/x.tar"};
     struct err err = {0};
     char name[257] = "";
 
