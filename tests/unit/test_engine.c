@@ -343,6 +343,10 @@ static void test_choice(void **state)
     assert_non_null(strstr(why, "docker and podman: no image named"));
     assert_ptr_equal(choose("auto", true, &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: "));
+    struct engine_facts facts;
+    struct engine_wish wish = {.name = "auto", .have_image = true, .has_it = &engine_podman, .home = root};
+    assert_ptr_equal(engine_choose(&wish, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_non_null(strstr(why, "docker: it has not the usual image; podman: no podman"));
     assert_null(choose("docker", true, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_null(choose("podman", true, &err));
@@ -384,7 +388,8 @@ static void test_no_engine_at_all(void **state)
 
 static void test_bad_images(void **state)
 {
-    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb"};
+    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb", "dir:/home/me/x",
+                                      "docker-archive:/home/me/x.tar"};
     struct err err = {0};
     char name[257] = "";
 
