@@ -216,7 +216,7 @@ asan:
 		$(STORIES)
 valgrind:
 	@$(MAKE) --no-print-directory CONFIG=debug unit-programs
-	@$(RUN) -j2 $(foreach t,$(UNIT_SRC:%.c=%),"tap:tests/lib/under-valgrind build/debug/$(t)")
+	@$(RUN) -j2 -t 3 $(foreach t,$(UNIT_SRC:%.c=%),"tap:tests/lib/under-valgrind build/debug/$(t)")
 coverage:
 	@find build/coverage -name '*.gcda' -delete 2> /dev/null || true
 	@$(MAKE) --no-print-directory CONFIG=coverage unit

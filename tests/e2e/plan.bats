@@ -27,7 +27,9 @@ setup() {
     mkdir -p "$WORLD/ws/.devcontainer"
     cp "$(command -v busybox)" "$WORLD/ws/.devcontainer/busybox"
     cd "$WORLD/ws"
-    printf 'FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\n' > .devcontainer/Dockerfile
+    BASE=scratch
+    [[ $BIN != */asan/* ]] || BASE=$IMAGE # the program needs its loader and libraries
+    printf 'FROM %s\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\n' $BASE > .devcontainer/Dockerfile
     dev '"build": { "dockerfile": "Dockerfile" }'
 }
 
@@ -222,7 +224,7 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     echo 'sandbox: { cache: { plan: ~/.one/two/three/four } }' >> "$AILERON_HOME/config.yaml"
     for at in /data /a/b/c/d/e/data /home/agent/.one/two/three/four; do
         rm -rf .devcontainer/links
-        printf 'FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\n' > .devcontainer/Dockerfile
+        printf 'FROM %s\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\n' $BASE > .devcontainer/Dockerfile
         dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ["type=volume,source=plan-cache,target='"${at#/home/agent/.one/two/three}"'"]'
         chown -R 1234:2345 .
         launch -- sh -c "printf '#!/bin/sh\\necho PWNED\\n' > $at/aileron-proxy && /bin/busybox chmod +x $at/aileron-proxy" ||

@@ -9,6 +9,12 @@ setup_file() {
     export WORLD SECRET UP_PORT UP_PLAIN_PORT
     mkdir "$WORLD/bare"
     cp "$(command -v busybox)" "$WORLD/bare/busybox"
+    add_libraries "$WORLD/bare"
+}
+# A program under test that is not static itself, as one with sanitizers cannot be, needs its loader and libraries.
+add_libraries() { # DIR
+    local library
+    for library in $(ldd "$BIN/aileron" 2> /dev/null | grep -o '/[^ ]*'); do install -D "$library" "$1$library"; done
 }
 teardown_file() { world_stop; }
 setup() { world_clean_environment; : > "$WORLD/up/requests.log"; }
@@ -31,6 +37,7 @@ make_odd() {
     [ ! -e "$WORLD/odd" ] || return 0
     mkdir -p "$WORLD/odd/etc/ssl/certs" "$WORLD/odd/var/lib/kept" "$WORLD/odd/home/app" "$WORLD/outside"
     cp "$WORLD/bare/busybox" "$WORLD/odd/busybox"
+    add_libraries "$WORLD/odd"
     printf 'root:x:0:0:root:/root:/bin/sh\napp:x:4711:4711::/home/app:/bin/sh' > "$WORLD/odd/etc/passwd"
     ln -s "$WORLD/outside" "$WORLD/odd/opt"
     ln -s "$WORLD/outside" "$WORLD/odd/home/agent"
@@ -109,7 +116,7 @@ make_odd() {
     setpriv --reuid 4711 --regid 4711 --clear-groups unshare -U true || skip "no user namespaces for users here"
     mkdir -p "$WORLD/other/home" "$WORLD/other/ws"
     cp "$BIN/aileron" "$WORLD/other/aileron"
-    tar -C "$WORLD/bare" -cf "$WORLD/other/image.tar" busybox
+    tar -C "$WORLD/bare" -cf "$WORLD/other/image.tar" .
     chmod 700 "$WORLD/other/home"
     chmod 755 "$WORLD"
     chown -R 4711:4711 "$WORLD/other"

@@ -65,7 +65,7 @@ static void test_bounds(void **state)
 static void is(const char *home, const char *name, const char *want)
 {
     AUTOFREE char *path = mem_printf("%s/%s", home, name);
-    CLEANUP(buf_clear) struct buf text;
+    CLEANUP(buf_clear) struct buf text = {0};
     struct err err = {0};
 
     if (want == NULL) {
