@@ -300,8 +300,8 @@ static void ask_daemon(struct state *state)
     state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
     if (fd >= 0)
         state->attend->hold_fd = fd;
-    else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0)
-        (void)!send(state->attend->control_fd, &look, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* ended, or not held */
+    else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0) /* it was ended, or nobody holds it */
+        (void)!send(state->attend->control_fd, &look, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     else if (fd != ATTEND_RETRY && state->attend->end_with_session) {
         fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\r\n");
         tell(state, SIGTERM);

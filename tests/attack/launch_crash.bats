@@ -9,6 +9,7 @@ setup() {
     [ -x "$BIN/aileron" ] || make -s -C "$ROOT" "${BIN#"$ROOT"/}/aileron"
     world_start api.test || return 1
     export WORLD
+    cd "$WORLD"
 }
 
 teardown() { world_stop; }
@@ -38,7 +39,6 @@ every_start_has_its_end() {
     [ "$(aileron audit list --event=daemon.start --json | wc -l)" -ge 12 ]
     wait_for nothing_runs
     wait_for no_folders
-    cd "$WORLD"
     wait_for every_start_has_its_end
     aileron audit verify
 }
