@@ -209,12 +209,9 @@ static int run_list(int argc, char **argv)
 
     if (!applet_parse(&list_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    struct client *client = client_connect(NULL, false, &err);
     json_t *answer JSON_AUTO = NULL;
     const char *path = options.all ? "/v1/approvals" : "/v1/approvals?state=pending";
-    bool good = client != NULL && client_ask(client, "GET", path, NULL, &answer, &err);
-    client_close(client);
-    if (!good)
+    if (!client_ask_once(false, "GET", path, &answer, &err))
         return err_print(&err, "aileron");
     if (options.json)
         return show_json(answer);

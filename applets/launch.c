@@ -195,7 +195,7 @@ static bool choose_engine(struct launch *launch, struct err *err)
         err_set(err, ERR_USAGE, "--rootfs is for the engine bwrap, and takes the place of an image");
         return err_hint(err, "Give --image to docker and podman, --rootfs to bwrap");
     }
-    launch->engine = engine_choose(name, plan->image != NULL, launch->home, &plan->facts, launch->why,
+    launch->engine = engine_choose(name, plan->image != NULL, launch->image.base_in, launch->home, &plan->facts, launch->why,
                                    sizeof(launch->why), err);
     if (launch->engine == NULL)
         return false;

@@ -2,13 +2,14 @@
  * reads the project's file by core/sandbox/devcontainer and has images built by core/sandbox/image. */
 #include "applets/launch_image.h"
 
+#include "core/base/file.h"
 #include "core/sandbox/image.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_SHOWN = 10 };
+enum { KEYS_SHOWN = 10, MARK_BYTES = 32 };
 
 void launch_image_clear(struct launch_image *self)
 {
@@ -25,19 +26,51 @@ static const struct engine *engine_of(const char *name)
     return NULL;
 }
 
-/* Of engines that nobody named only the first is asked: it answers within a millisecond or is not there, the others
- * cost a process each. */
-static bool base_is_here(const struct plan *plan, const char *name)
+/* Which engine had the usual image when it was last seen in one. */
+static char *base_mark(const struct plan *plan)
 {
-    bool any = strcmp(name, "auto") == 0, here = false;
+    return mem_printf("%s/run/usual-image", plan->aileron_home);
+}
+
+void launch_image_base_in(const struct plan *plan, const struct engine *engine)
+{
+    AUTOFREE char *path = base_mark(plan);
+    CLEANUP(buf_clear) struct buf mark = {0};
     struct err ignored = {0};
 
-    for (size_t i = 0; engine_table[i] != NULL; i++) {
-        const struct engine *engine = engine_table[i];
-        if (engine->image_here != NULL && (any || strcmp(engine->name, name) == 0))
-            return engine->image_here(plan, IMAGE_BASE, &here, &ignored) && here;
+    if (file_read(path, MARK_BYTES, &mark, &ignored) && strcmp(buf_cstr(&mark), engine->name) == 0)
+        return;
+    if (!file_write_atomic(path, 0600, engine->name, strlen(engine->name), &ignored))
+        return; /* no home yet, or no room: who names the engine finds it all the same */
+}
+
+static bool has_base(const struct plan *plan, const struct engine *engine)
+{
+    bool here = false;
+    struct err ignored = {0};
+
+    return engine->image_here != NULL && engine->image_here(plan, IMAGE_BASE, &here, &ignored) && here;
+}
+
+/* The engine that has the usual image, or NULL. Of engines that nobody named the first is asked, which answers within a
+ * millisecond or is not there, and one that is known to have had it: the others cost a process each. */
+static const struct engine *base_is_in(const struct plan *plan, const char *name)
+{
+    const struct engine *engine = engine_of(name);
+    AUTOFREE char *path = base_mark(plan);
+    CLEANUP(buf_clear) struct buf mark = {0};
+    struct err ignored = {0};
+
+    if (engine == NULL) {
+        if (has_base(plan, engine_table[0]))
+            return engine_table[0];
+        engine = file_read(path, MARK_BYTES, &mark, &ignored) ? engine_of(buf_cstr(&mark)) : NULL;
+        return engine != NULL && has_base(plan, engine) ? engine : NULL;
     }
-    return false;
+    if (!has_base(plan, engine))
+        return NULL;
+    launch_image_base_in(plan, engine);
+    return engine;
 }
 
 static void set_image(struct plan *plan, const char *image)
@@ -99,7 +132,7 @@ bool launch_image_find(struct launch_image *self, const struct launch_image_wish
     } else if (wish->usual[0] != '\0') {
         set_image(plan, wish->usual);
         self->origin = "sandbox.image of config.yaml";
-    } else if (base_is_here(plan, wish->engine)) {
+    } else if ((self->base_in = base_is_in(plan, wish->engine)) != NULL) {
         set_image(plan, IMAGE_BASE);
         self->origin = "the usual one, which is on this machine";
         plan->build = PLAN_BUILD_AUTO; /* it is in no registry */

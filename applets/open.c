@@ -69,11 +69,8 @@ static int run(int argc, char **argv)
         return status;
     if (count > 0)
         return applet_usage(&spec, "no operand is expected");
-    struct client *client = client_connect(NULL, true, &err);
     json_t *answer JSON_AUTO = NULL;
-    bool good = client != NULL && client_ask(client, "POST", "/v1/page/link", NULL, &answer, &err);
-    client_close(client);
-    if (!good)
+    if (!client_ask_once(true, "POST", "/v1/page/link", &answer, &err))
         return err_print(&err, "aileron");
     const char *link = json_string_value(json_object_get(answer, "link"));
     if (link == NULL || printf("%s\n", link) < 0 || fflush(stdout) != 0)

@@ -235,10 +235,7 @@ static int run_reload(int argc, char **argv)
 
     if (!applet_parse(&reload_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    struct client *client = client_connect(NULL, false, &err);
-    bool good = client != NULL && client_ask(client, "POST", "/v1/reload", NULL, NULL, &err);
-    client_close(client);
-    if (!good)
+    if (!client_ask_once(false, "POST", "/v1/reload", NULL, &err))
         return err_print(&err, "aileron");
     puts("Loaded.");
     return 0;

@@ -251,7 +251,7 @@ static int run_plan(int argc, char **argv)
 static const struct engine *builder(const char *name, struct plan *plan, struct err *err)
 {
     char why[512];
-    const struct engine *engine = engine_choose(name != NULL ? name : "auto", true, plan->aileron_home, &plan->facts,
+    const struct engine *engine = engine_choose(name != NULL ? name : "auto", true, NULL, plan->aileron_home, &plan->facts,
                                                 why, sizeof(why), err);
 
     if (engine != NULL && engine->image_command == NULL) {
@@ -278,6 +278,7 @@ static bool build_image(const struct launch_view *view, void *arg, struct err *e
         const struct engine *engine = builder(options->choice.sandbox, view->plan, err);
         if (engine == NULL || !image_build_base(engine, view->plan, err))
             return false;
+        launch_image_base_in(view->plan, engine);
         puts(IMAGE_BASE);
         return true;
     }

@@ -23,7 +23,7 @@ static const struct opt_spec show_spec = {.command = "aileron session show", .sy
                                           .summary = "Show a session, the hosts it talks to, and what waits",
                                           .rows = json_rows, .row_count = COUNT(json_rows)};
 static const struct opt_spec stop_spec = {.command = "aileron session stop", .synopsis = "ID...",
-                                          .summary = "End sessions: revoke the token, remove the sandbox"};
+                                          .summary = "End sessions: revoke the token, let the command stop, remove the sandbox"};
 static const struct opt_spec *const specs[] = {&list_spec, &show_spec, &stop_spec, &attach_session_spec,
                                                &session_prune_spec};
 extern const struct applet applet_session, applet_sessions;
@@ -39,11 +39,8 @@ static int run_list(int argc, char **argv)
 
     if (!applet_parse(&list_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    struct client *client = client_connect(NULL, false, &err);
     json_t *answer JSON_AUTO = NULL;
-    bool good = client != NULL && client_ask(client, "GET", "/v1/sessions", NULL, &answer, &err);
-    client_close(client);
-    if (!good)
+    if (!client_ask_once(false, "GET", "/v1/sessions", &answer, &err))
         return err_print(&err, "aileron");
     if (options.json)
         return show_json(answer);
@@ -168,11 +165,8 @@ static int run_show(int argc, char **argv)
     if (count != 1)
         return applet_usage(&show_spec, "takes one session; see aileron session list");
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", operands[0]);
-    struct client *client = client_connect(NULL, false, &err);
     json_t *answer JSON_AUTO = NULL;
-    bool good = client != NULL && client_ask(client, "GET", path, NULL, &answer, &err);
-    client_close(client);
-    if (!good)
+    if (!client_ask_once(false, "GET", path, &answer, &err))
         return err_print(&err, "aileron");
     if (options.json)
         return show_json(answer);

@@ -179,7 +179,8 @@ static const char *ended_how(const struct json_at *at, int *status)
     return words[0];
 }
 
-/* By the launcher the sandbox is over already; for anybody else the engine's leftovers go too. */
+/* By the launcher the sandbox is over already. For anybody else it is the launcher that ends it, since the command has
+ * time to stop; where there is none any more the engine's leftovers go at once. */
 static void delete_session(struct monitor *monitor, struct service_request *req, struct span id)
 {
     struct doc doc = {0};
@@ -194,7 +195,9 @@ static void delete_session(struct monitor *monitor, struct service_request *req,
                     pid == json_integer_value(json_object_get(session->meta, "pid"));
     struct json_at at = json_root(&doc);
     const char *how = launcher ? ended_how(&at, &session->end_status) : "ended on request";
-    session_end(session, how, !launcher);
+    session_end(session, how, !launcher && !session_launcher_lives(session->meta));
+    if (!launcher)
+        session_prune_later(monitor);
     doc_clear(&doc);
     control_reply(req, 200, json_pack("{s:b}", "ended", 1));
 }

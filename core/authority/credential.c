@@ -1,33 +1,32 @@
 /* The decision on one credential for one request (threats C12, C13). The worker has decided already; here it is
- * decided anew, with what this process knows: a worker that was taken over gains nothing by asking. The line on
- * the record is written before the secret leaves; without it nothing leaves (F03). */
+ * decided anew, with what this process knows: a worker that was taken over gains nothing by asking. What is decided leaves by
+ * round.c, when the line on the record was written; without it nothing leaves (F03). */
 #include "core/authority/credential.h"
 
 #include "core/authority/approval.h"
 #include "core/authority/operation.h"
-#include "core/authority/worker.h"
+#include "core/base/secret.h"
+#include "core/data/message.h"
 #include "core/wire/target.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { METHOD_BYTES = 32, PATH_BYTES = 16 * 1024, HOST_BYTES = 255, NAME_BYTES = 512, ID_TEXT_BYTES = 31 };
+enum { LINE_BYTES = 64 * 1024 };
 
-struct ask {
-    const char *binding, *host, *method, *path, *rule, *operation, *request;
-    int64_t port;
-};
-
-static bool read_ask(const struct json_at *at, struct ask *ask, struct err *err)
+static bool read_ask(struct flat *flat, struct credential *ask, struct err *err)
 {
-    *ask = (struct ask){0};
-    return json_get_text(at, "binding", JSON_NEED, BINDING_NAME_MAX, &ask->binding, err) &&
-           json_get_text(at, "host", JSON_NEED, HOST_BYTES, &ask->host, err) &&
-           json_get_int(at, "port", JSON_NEED, 1, 65535, &ask->port, err) &&
-           json_get_text(at, "method", JSON_NEED, METHOD_BYTES, &ask->method, err) &&
-           json_get_text(at, "path", JSON_NEED, PATH_BYTES, &ask->path, err) &&
-           json_get_text(at, "rule", JSON_MAY, NAME_BYTES, &ask->rule, err) &&
-           json_get_text(at, "operation", JSON_MAY, ID_TEXT_BYTES, &ask->operation, err) &&
-           json_get_text(at, "request", JSON_MAY, ID_TEXT_BYTES, &ask->request, err);
+    return flat_check(flat, message_ask_names, err) &&
+           flat_get_int(flat, "id", 1, MESSAGE_UNASKED - 1, &ask->id, err) &&
+           flat_get_text(flat, "binding", FLAT_NEED, BINDING_NAME_MAX, &ask->binding, err) &&
+           flat_get_text(flat, "host", FLAT_NEED, HOST_BYTES, &ask->host, err) &&
+           flat_get_int(flat, "port", 1, 65535, &ask->port, err) &&
+           flat_get_text(flat, "method", FLAT_NEED, METHOD_BYTES, &ask->method, err) &&
+           flat_get_text(flat, "path", FLAT_NEED, PATH_BYTES, &ask->path, err) &&
+           flat_get_text(flat, "rule", FLAT_MAY, NAME_BYTES, &ask->rule, err) &&
+           flat_get_text(flat, "operation", FLAT_MAY, ID_TEXT_BYTES, &ask->operation, err) &&
+           flat_get_text(flat, "request", FLAT_MAY, ID_TEXT_BYTES, &ask->request, err);
 }
 
 bool credential_canonical(const char *host, const char *path, bool *ambiguous, struct err *err)
@@ -45,7 +44,7 @@ bool credential_canonical(const char *host, const char *path, bool *ambiguous, s
 }
 
 /* The binding that this session's rules give to this request; NULL and err where it is not the one asked for. */
-static const struct binding *decide(struct session *session, const struct ask *ask,
+static const struct binding *decide(struct session *session, const struct credential *ask,
                                     struct decision *decision, struct err *err)
 {
     struct match_query query = {.host = span_of(ask->host), .port = (uint16_t)ask->port,
@@ -113,60 +112,71 @@ static struct secret *fetch(struct session *session, const struct binding *bindi
     return NULL;
 }
 
-static json_t *line(const struct session *session, const struct ask *ask, const struct decision *decision,
-                    const struct binding *binding)
+static void write_line(const struct session *session, struct credential *credential)
 {
-    json_t *event = record_event("credential", session->id);
+    const struct binding *given = credential->given;
+    struct flat_out out;
 
-    json_put(event, "decision", policy_action_word(binding != NULL ? POLICY_ALLOW : POLICY_DENY));
-    json_put(event, "binding", ask->binding);
-    if (binding != NULL) {
-        json_put(event, "entry", binding->entry);
-        json_put(event, "scheme", binding_scheme_word(binding->scheme));
+    credential->text.len = 0;
+    bool good = audit_event_begin(&out, &credential->text, "credential");
+    flat_put(&out, "decision", policy_action_word(given != NULL ? POLICY_ALLOW : POLICY_DENY));
+    flat_put(&out, "binding", credential->binding);
+    if (given != NULL) {
+        flat_put(&out, "entry", given->entry);
+        flat_put(&out, "scheme", binding_scheme_word(given->scheme));
     }
-    json_put(event, "host", ask->host);
-    json_put_int(event, "port", ask->port);
-    json_put(event, "method", ask->method);
-    json_put(event, "path", ask->path);
-    json_put(event, "rule", decision->rule);
-    json_put(event, "operation", ask->operation);
-    json_put(event, "request", ask->request);
-    return event;
+    flat_put(&out, "host", credential->host);
+    flat_put_int(&out, "port", credential->port);
+    flat_put(&out, "method", credential->method);
+    flat_put(&out, "path", credential->path);
+    flat_put(&out, "rule", credential->decision.rule);
+    flat_put(&out, "operation", credential->operation);
+    flat_put(&out, "request", credential->request);
+    if (given == NULL) {
+        flat_put(&out, "code", err_word(credential->why.code));
+        flat_put(&out, "reason", credential->why.message);
+    }
+    struct err err = {0};
+    good = flat_end(&out) && good;
+    struct span rest = {(const char *)credential->text.data, credential->text.len};
+    if (!good || !audit_entry_take(&rest, false, &credential->entry, &err))
+        abort(); /* all that it is made of is bounded and checked */
+    credential->entry.session = session->id;
 }
 
-static void hand_over(struct session *session, uint32_t id, const struct binding *binding,
-                      const char *username, const struct secret *secret)
+struct credential *credential_new(struct session *session, struct flat *ask, struct err *err)
 {
-    json_t *head JSON_AUTO = json_object();
+    struct credential *credential = mem_alloc(sizeof *credential);
 
-    json_put(head, "binding", binding->name);
-    if (username[0] != 0)
-        json_put(head, "username", username);
-    worker_send_secret(session, id, head, secret);
+    buf_init(&credential->text, LINE_BYTES);
+    if (!read_ask(ask, credential, err)) {
+        credential_free(credential);
+        return NULL;
+    }
+    credential->given = decide(session, credential, &credential->decision, &credential->why);
+    if (credential->given != NULL)
+        credential->secret = fetch(session, credential->given, credential->username, &credential->why);
+    if (credential->secret == NULL)
+        credential->given = NULL;
+    write_line(session, credential);
+    return credential;
 }
 
-bool credential_ask(struct session *session, uint32_t id, const struct json_at *at, struct err *err)
+void credential_refuse(struct session *session, struct credential *credential, const struct err *why)
 {
-    char username[VAULT_USERNAME_BYTES + 1] = "";
-    struct err why = {0};
-    struct decision decision = {0};
-    struct ask ask;
+    secret_free(credential->secret);
+    credential->secret = NULL;
+    credential->given = NULL;
+    credential->why = *why;
+    write_line(session, credential);
+}
 
-    if (!read_ask(at, &ask, err))
-        return false;
-    const struct binding *binding = decide(session, &ask, &decision, &why);
-    struct secret *secret = binding != NULL ? fetch(session, binding, username, &why) : NULL;
-    if (secret != NULL &&
-        quota_write(session, line(session, &ask, &decision, binding), &why)) {
-        hand_over(session, id, binding, username, secret);
-    } else {
-        json_t *event = line(session, &ask, &decision, NULL);
-        json_put(event, "code", err_word(why.code));
-        json_put(event, "reason", why.message);
-        quota_note(session, event);
-        worker_refuse(session, id, &why, decision.rule, ask.operation);
-    }
-    secret_free(secret);
-    secret_wipe(username, sizeof username);
-    return true;
+void credential_free(struct credential *credential)
+{
+    if (credential == NULL)
+        return;
+    secret_free(credential->secret);
+    secret_wipe(credential->username, sizeof credential->username);
+    buf_clear(&credential->text);
+    free(credential);
 }

@@ -3,11 +3,27 @@
 #define AILERON_AUTHORITY_CREDENTIAL_H
 
 #include "core/authority/session.h"
+#include "core/authority/vault.h"
+#include "core/data/audit.h"
 
-/* MESSAGE_CREDENTIAL_ASK: decides from the session's own snapshot, writes the record, then answers. False: the
- * worker broke the protocol. */
-bool credential_ask(struct session *session, uint32_t id, const struct json_at *ask, struct err *err)
-    MUSTUSE NONNULL;
+/* A question of a worker (MESSAGE_FLAT_ASK), and what was decided about it. */
+struct credential {
+    int64_t id, port;
+    const char *binding, *host, *method, *path, *rule, *operation, *request; /* borrowed from the message */
+    struct decision decision;
+    const struct binding *given; /* NULL: it is refused, and why says so */
+    struct secret *secret;       /* where it is given */
+    char username[VAULT_USERNAME_BYTES + 1];
+    struct err why;
+    struct buf text; /* entry's bytes */
+    struct audit_entry entry; /* its line for the record */
+};
+/* Reads a question of *session's worker and decides it from the session's own snapshot; the line is not written yet, and
+ * until it is, nothing may leave. NULL: the worker broke the protocol. */
+struct credential *credential_new(struct session *session, struct flat *ask, struct err *err) MUSTUSE NONNULL;
+/* It cannot be given after all. */
+void credential_refuse(struct session *session, struct credential *credential, const struct err *why) NONNULL;
+void credential_free(struct credential *credential); /* NULL is fine */
 
 /* Host and path as they are matched are as they are sent, or it is a lie. *ambiguous: of the path. */
 bool credential_canonical(const char *host, const char *path, bool *ambiguous, struct err *err) MUSTUSE NONNULL;

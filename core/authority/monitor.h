@@ -42,7 +42,7 @@ struct monitor {
     uint64_t started_ms;
     int lock_fd;
     bool stopping;
-    bool prune_due; /* engines are to be asked what they still have */
+    uint64_t prune_at_ms; /* engines are to be asked then what they still have (monotonic); 0: need not be */
 };
 
 struct monitor_options {

@@ -129,15 +129,15 @@ static bool is_state(const char *event)
     return false;
 }
 
-static void on_line(void *arg, uint64_t seq, struct span line, const json_t *event)
+static void on_line(void *arg, uint64_t seq, struct span line, const struct audit_entry *entry)
 {
     struct page *page = arg;
-    const char *word = json_string_value(json_object_get(event, "event"));
+    const char *word = audit_entry_word(entry);
 
-    recent_line(page->recent, seq, line, event);
+    recent_line(page->recent, seq, line, entry);
     if (page->streams == NULL)
         return;
-    for (struct page_stream *stream = page->streams; stream != NULL && word != NULL; stream = stream->next)
+    for (struct page_stream *stream = page->streams; stream != NULL; stream = stream->next)
         stream->state = stream->state || is_state(word);
     task_post(&page->news);
 }

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-/* What a line has beside what the worker said: number, time, hash of the one before, session. */
-enum { LINE_EXTRA_BYTES = 256 };
+/* What a line has beside its fields: number, time, hash of the one before, session, names. An escaped byte is six. */
+enum { LINE_EXTRA_BYTES = 512, LINE_TIMES = 6 };
 
 struct quotas {
     struct monitor *monitor;
@@ -128,6 +128,13 @@ static void look_soon(struct session *session)
         timer_start(timer, QUOTA_LOOK_MS);
 }
 
+static void charge(struct session *session, uint64_t before)
+{
+    session->quota.used += (double)(record_bytes(session->monitor->record) - before);
+    look_at(session);
+    look_soon(session);
+}
+
 bool quota_write(struct session *session, json_t *event, struct err *err)
 {
     struct record *record = session->monitor->record;
@@ -138,17 +145,47 @@ bool quota_write(struct session *session, json_t *event, struct err *err)
         return false;
     }
     bool good = record_write(record, event, err);
-    session->quota.used += (double)(record_bytes(record) - before);
-    look_at(session);
-    look_soon(session);
+    charge(session, before);
+    return good;
+}
+
+bool quota_write_entry(struct session *session, const struct audit_entry *entry, struct err *err)
+{
+    uint64_t before = record_bytes(session->monitor->record);
+
+    if (!quota_open(session, err))
+        return false;
+    bool good = record_write_all(session->monitor->record, entry, 1, err);
+    charge(session, before);
+    return good;
+}
+
+/* More than these lines can come to. */
+static double most_bytes(const struct audit_entry *entries, size_t count)
+{
+    size_t bytes = count * LINE_EXTRA_BYTES;
+
+    for (size_t i = 0; i < count; i++)
+        bytes += entries[i].flat.fields.len * LINE_TIMES;
+    return (double)bytes;
+}
+
+bool quota_write_all(struct session *session, const struct audit_entry *entries, size_t count, struct err *err)
+{
+    uint64_t before = record_bytes(session->monitor->record);
+
+    if (!quota_open(session, err))
+        return false;
+    if (left_of(session) <= reserve_of(session) + most_bytes(entries, count))
+        return err_set(err, ERR_LIMIT, "the session's share of the record is nearly used");
+    bool good = record_write_all(session->monitor->record, entries, count, err);
+    charge(session, before);
     return good;
 }
 
 /* A halted session's refusals are many, and all say the same. */
-static bool is_worth_a_line(const struct session *session, const json_t *event)
+static bool is_worth_a_line(const struct session *session, const char *word)
 {
-    const char *word = json_string_value(json_object_get(event, "event"));
-
     return !session->quota.halted || strcmp(word, "session.denied") != 0;
 }
 
@@ -156,13 +193,13 @@ void quota_note(struct session *session, json_t *event)
 {
     struct record *record = session->monitor->record;
     struct quota *quota = &session->quota;
+    const char *word = json_string_value(json_object_get(event, "event"));
     uint64_t before = record_bytes(record);
 
     look_soon(session);
-    if (left_of(session) > 0 && is_worth_a_line(session, event)) {
+    if (left_of(session) > 0 && is_worth_a_line(session, word != NULL ? word : "")) {
         record_note(record, event);
-        quota->used += (double)(record_bytes(record) - before);
-        look_at(session);
+        charge(session, before);
         return;
     }
     quota->lost_lines++;
@@ -170,20 +207,41 @@ void quota_note(struct session *session, json_t *event)
     json_decref(event);
 }
 
-void quota_note_all(struct session *session, json_t *const *events, size_t count, size_t bytes)
+static size_t length_of(const struct audit_entry *entry)
+{
+    struct buf text CLEANUP(buf_clear);
+
+    buf_init(&text, AUDIT_LINE_MAX);
+    return audit_entry_members(entry, &text) ? text.len + 2 : AUDIT_LINE_MAX; /* its brackets */
+}
+
+static void note_entry(struct session *session, const struct audit_entry *entry)
+{
+    struct record *record = session->monitor->record;
+    uint64_t before = record_bytes(record);
+
+    if (left_of(session) > 0 && is_worth_a_line(session, audit_entry_word(entry))) {
+        record_note_all(record, entry, 1);
+        charge(session, before);
+        return;
+    }
+    session->quota.lost_lines++;
+    session->quota.lost_bytes += length_of(entry);
+}
+
+void quota_note_all(struct session *session, const struct audit_entry *entries, size_t count)
 {
     struct record *record = session->monitor->record;
     uint64_t before = record_bytes(record);
 
     look_soon(session);
-    if (!session->quota.halted && left_of(session) > (double)(bytes + count * LINE_EXTRA_BYTES)) {
-        record_note_all(record, events, count);
-        session->quota.used += (double)(record_bytes(record) - before);
-        look_at(session);
+    if (!session->quota.halted && left_of(session) > most_bytes(entries, count)) {
+        record_note_all(record, entries, count);
+        charge(session, before);
         return;
     }
     for (size_t i = 0; i < count; i++)
-        quota_note(session, json_incref(events[i]));
+        note_entry(session, &entries[i]);
 }
 
 void quota_end(struct session *session)

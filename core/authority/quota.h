@@ -8,7 +8,7 @@
 #ifndef AILERON_AUTHORITY_QUOTA_H
 #define AILERON_AUTHORITY_QUOTA_H
 
-#include "core/data/json.h"
+#include "core/data/audit.h"
 
 enum {
     QUOTA_RESERVE_BYTES = 8 * 1024 * 1024,
@@ -53,8 +53,12 @@ bool quota_open(const struct session *session, struct err *err) MUSTUSE NONNULL;
 bool quota_write(struct session *session, json_t *event, struct err *err) MUSTUSE NONNULL;
 /* Records what has happened, or counts it where nothing is left. Takes event. */
 void quota_note(struct session *session, json_t *event) NONNULL;
-/* As quota_note for lines that come together, of that many bytes; borrowed. */
-void quota_note_all(struct session *session, json_t *const *events, size_t count, size_t bytes) NONNULL;
+/* The same for lines that come together, borrowed. False also where there may not be room for all: each is then to be
+ * written by itself. */
+bool quota_write_all(struct session *session, const struct audit_entry *entries, size_t count, struct err *err)
+    MUSTUSE NONNULL;
+bool quota_write_entry(struct session *session, const struct audit_entry *entry, struct err *err) MUSTUSE NONNULL;
+void quota_note_all(struct session *session, const struct audit_entry *entries, size_t count) NONNULL;
 
 /* Room for one more operation with these arguments: what was collected makes some. False: ERR_LIMIT. */
 bool quota_operation(struct session *session, size_t bytes, struct err *err) MUSTUSE NONNULL;

@@ -61,15 +61,8 @@ void recent_free(struct recent *recent)
 
 /* ---- lines ---- */
 
-static const char *text_at(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text != NULL ? text : "";
-}
-
 /* A line without what makes it long. */
-static char *short_line(uint64_t seq, const json_t *event)
+static char *short_line(uint64_t seq, const struct audit_entry *entry)
 {
     json_t *line JSON_AUTO = json_object();
     char now[32];
@@ -77,18 +70,19 @@ static char *short_line(uint64_t seq, const json_t *event)
     clock_iso(clock_wall_ms(), now);
     json_put(line, "ts", now);
     json_put_int(line, "seq", (int64_t)seq);
-    json_object_set(line, "event", json_object_get(event, "event"));
-    json_object_set(line, "session", json_object_get(event, "session"));
+    const char *session = audit_entry_text(entry, "session");
+    json_put(line, "event", audit_entry_word(entry));
+    json_put(line, "session", session[0] != 0 ? session : NULL);
     json_put(line, "message", "this line is too long to be shown here; see aileron audit show");
     return json_canonical(line);
 }
 
-static void keep_line(struct recent *recent, uint64_t seq, struct span text, const json_t *event)
+static void keep_line(struct recent *recent, uint64_t seq, struct span text, const struct audit_entry *entry)
 {
     struct line *line = &recent->lines[seq % RECENT_LINES];
 
     free(line->text);
-    line->text = text.len <= RECENT_LINE_BYTES ? mem_strndup(text.p, text.len) : short_line(seq, event);
+    line->text = text.len <= RECENT_LINE_BYTES ? mem_strndup(text.p, text.len) : short_line(seq, entry);
     line->len = strlen(line->text);
     line->seq = seq;
     recent->newest = seq;
@@ -189,15 +183,17 @@ static struct host *find_host(struct talker *talker, const char *name)
     return talker->others;
 }
 
-static void count_line(struct recent *recent, const json_t *event)
+static void count_line(struct recent *recent, const struct audit_entry *entry)
 {
-    const char *word = text_at(event, "event"), *session = text_at(event, "session");
-    const char *decision = text_at(event, "decision"), *name = text_at(event, "host");
+    const char *word = audit_entry_word(entry), *session = audit_entry_text(entry, "session");
     bool credential = strcmp(word, "credential") == 0;
 
     if (strcmp(word, "session.end") == 0)
         forget_talker(recent, session);
-    if (name[0] == 0 || session[0] == 0 || (strcmp(word, "network") != 0 && !credential))
+    if (strcmp(word, "network") != 0 && !credential)
+        return;
+    const char *name = audit_entry_text(entry, "host"), *decision = audit_entry_text(entry, "decision");
+    if (name[0] == 0 || session[0] == 0)
         return;
     struct talker *talker = find_talker(recent, session, true);
     if (talker == NULL)
@@ -214,10 +210,10 @@ static void count_line(struct recent *recent, const json_t *event)
         host->allowed++;
 }
 
-void recent_line(struct recent *recent, uint64_t seq, struct span line, const json_t *event)
+void recent_line(struct recent *recent, uint64_t seq, struct span line, const struct audit_entry *entry)
 {
-    keep_line(recent, seq, line, event);
-    count_line(recent, event);
+    keep_line(recent, seq, line, entry);
+    count_line(recent, entry);
 }
 
 static json_t *host_json(const struct host *host)

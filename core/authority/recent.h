@@ -3,7 +3,7 @@
 #ifndef AILERON_AUTHORITY_RECENT_H
 #define AILERON_AUTHORITY_RECENT_H
 
-#include "core/data/json.h"
+#include "core/data/audit.h"
 
 enum {
     RECENT_LINES = 300,
@@ -16,7 +16,7 @@ struct recent;
 struct recent *recent_new(void) MUSTUSE;
 void recent_free(struct recent *recent); /* NULL is fine */
 /* A line that has been written, and what it was made of. */
-void recent_line(struct recent *recent, uint64_t seq, struct span line, const json_t *event) NONNULL;
+void recent_line(struct recent *recent, uint64_t seq, struct span line, const struct audit_entry *entry) NONNULL;
 uint64_t recent_seq(const struct recent *recent) NONNULL; /* of the newest line; 0: none */
 /* Appends {"missed": N, "lines": [...]}: those above *after, the oldest first, as many as fit into max bytes; *after
  * becomes that of the last one. missed: how many are not kept any more. */

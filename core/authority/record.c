@@ -58,7 +58,8 @@ json_t *record_event(const char *word, const char *session)
 
 static bool written(struct record *record, bool good, const struct err *err)
 {
-    record->trouble = good ? (struct err){0} : *err;
+    if (!good || record->trouble.code != ERR_NONE)
+        record->trouble = good ? (struct err){0} : *err;
     if (good && !timer_running(&record->sync))
         timer_start(&record->sync, RECORD_SYNC_MS);
     return good;
@@ -81,12 +82,9 @@ void record_note(struct record *record, json_t *event)
         log_error("the record cannot be written, and lines are lost: %s", err.message);
 }
 
-bool record_from_worker(const char *session, json_t *event, struct err *err)
+bool record_write_all(struct record *record, const struct audit_entry *entries, size_t count, struct err *err)
 {
-    if (!audit_event_check(event, true, err))
-        return false;
-    json_put(event, "session", session);
-    return true;
+    return written(record, audit_append_all(record->audit, entries, count, false, err), err);
 }
 
 void record_on_line(struct record *record, audit_line_fn fn, void *arg)
@@ -94,20 +92,17 @@ void record_on_line(struct record *record, audit_line_fn fn, void *arg)
     audit_on_line(record->audit, fn, arg);
 }
 
-void record_note_all(struct record *record, json_t *const *events, size_t count)
+void record_note_all(struct record *record, const struct audit_entry *entries, size_t count)
 {
     struct err err = {0};
     bool trouble = record->trouble.code != ERR_NONE;
 
-    if (count == 0 || written(record, audit_append_all(record->audit, events, count, false, &err), &err))
+    if (count == 0 || record_write_all(record, entries, count, &err))
         return;
-    if (err.code != ERR_LIMIT) {
-        if (!trouble)
-            log_error("the record cannot be written, and lines are lost: %s", err.message);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) /* one that is too long takes no other with it */
-        record_note(record, json_incref(events[i]));
+    for (size_t i = 0; i < count && count > 1 && err.code == ERR_LIMIT; i++)
+        record_note_all(record, &entries[i], 1);
+    if (!trouble && (count == 1 || err.code != ERR_LIMIT)) /* once: a full disk has no room for a log, either */
+        log_error("the record cannot be written, and lines are lost: %s", err.message);
 }
 
 const struct err *record_trouble(const struct record *record)

@@ -22,11 +22,11 @@ void record_note(struct record *record, json_t *event) NONNULL;
 void record_retire(struct record *record, int64_t days) NONNULL;
 /* Bytes that were written since the start. */
 uint64_t record_bytes(const struct record *record) NONNULL;
-/* A line that a worker sent: checked against the table, the session put in by us; to be written with record_note_all.
- * False: the worker broke the protocol. */
-bool record_from_worker(const char *session, json_t *event, struct err *err) MUSTUSE NONNULL;
-/* As record_note for lines that come together; borrowed. */
-void record_note_all(struct record *record, json_t *const *events, size_t count) NONNULL;
+/* As record_write for lines that come together: all of them, or none; borrowed. */
+bool record_write_all(struct record *record, const struct audit_entry *entries, size_t count, struct err *err)
+    MUSTUSE NONNULL;
+/* As record_note for lines that come together; one that is too long takes no other with it. */
+void record_note_all(struct record *record, const struct audit_entry *entries, size_t count) NONNULL;
 /* As audit_on_line; fn NULL: nobody is called any more. */
 void record_on_line(struct record *record, audit_line_fn fn, void *arg) NONNULL_AT(1);
 /* Why the last line could not be written; code ERR_NONE while all is well. For status. */

@@ -6,6 +6,7 @@
 #include "core/authority/control.h"
 #include "core/authority/operation.h"
 #include "core/authority/session_folder.h"
+#include "core/authority/session_prune.h"
 #include "core/authority/worker.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
@@ -302,11 +303,26 @@ static bool build(struct session *session, const char *token, json_t *env, struc
         return false;
     if (session_start(session, token, err))
         return true;
-    struct err ignored = {0};
-    if (!store_session_end(monitor->store, session->id, (int64_t)clock_wall_ms(), &ignored))
-        log_error("session %s: %s", session->id, ignored.message);
+    session_store_end(monitor, session->id);
     session_folder_remove(session->dir, session->private_dir);
     return false;
+}
+
+/* Those that have ended and only drain are not counted, up to as many again: a worker is a process. */
+static bool has_room(const struct monitor *monitor, struct err *err)
+{
+    size_t most = (size_t)monitor->rules->config->limits[LIMIT_SESSIONS], running = 0;
+
+    for (const struct session *s = monitor->sessions; s != NULL; s = s->next)
+        running += s->state != SESSION_ENDING;
+    if (running < most && monitor->session_count < 2 * most)
+        return true;
+    if (running >= most) {
+        err_set(err, ERR_LIMIT, "%zu sessions are running already", running);
+        return err_hint(err, "End one, or raise limits.sessions in config.yaml");
+    }
+    err_set(err, ERR_LIMIT, "%zu sessions have ended a moment ago and are not over yet", monitor->session_count - running);
+    return err_hint(err, "Try again in some seconds, or raise limits.sessions in config.yaml");
 }
 
 struct session *session_create(struct monitor *monitor, const struct json_at *request, json_t **answer,
@@ -314,11 +330,8 @@ struct session *session_create(struct monitor *monitor, const struct json_at *re
 {
     char token[2 * SESSION_TOKEN_BYTES + 1], hash[2 * CRYPTO_HASH_LEN + 1];
 
-    if (monitor->session_count >= monitor->rules->config->limits[LIMIT_SESSIONS]) {
-        err_set(err, ERR_LIMIT, "%zu sessions are running already", monitor->session_count);
-        err_hint(err, "End one, or raise limits.sessions in config.yaml");
+    if (!has_room(monitor, err))
         return NULL;
-    }
     if (monitor->rules_error.code != ERR_NONE) { /* the last good rules are for sessions that have them */
         *err = monitor->rules_error;
         return NULL;
@@ -373,7 +386,6 @@ void session_gone(struct session *session)
 
 void session_record_end(struct monitor *monitor, const char *id, const char *reason, int status, int64_t created_ms)
 {
-    struct err err = {0};
     json_t *event = record_event("session.end", id);
 
     json_put(event, "reason", reason);
@@ -383,6 +395,13 @@ void session_record_end(struct monitor *monitor, const char *id, const char *rea
     approval_session_over(monitor, id);
     operation_session_over(monitor, id);
     record_note(monitor->record, event);
+    session_store_end(monitor, id);
+}
+
+void session_store_end(struct monitor *monitor, const char *id)
+{
+    struct err err = {0};
+
     if (!store_session_end(monitor->store, id, (int64_t)clock_wall_ms(), &err))
         log_error("session %s: %s", id, err.message);
 }
@@ -415,7 +434,7 @@ void session_end(struct session *session, const char *reason, bool reap)
     control_session_over(session);
     if (reap) {
         session_reap_engine(session_meta_text(session, "engine"), session->id);
-        session->monitor->prune_due = true;
+        session_prune_later(session->monitor);
     }
     if (session->worker != NULL && worker_pid(session->worker) > 0)
         worker_stop(session->worker, session->snapshot->rules->config->limits[LIMIT_DRAIN_MS]);

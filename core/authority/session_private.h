@@ -15,11 +15,11 @@ struct snapshot *session_make_snapshot(struct session *session, struct rules *ru
 bool session_start(struct session *session, const char *token, struct err *err) MUSTUSE NONNULL_AT(1, 3);
 void session_record_end(struct monitor *monitor, const char *id, const char *reason, int status, int64_t created_ms)
     NONNULL; /* status -1: nobody knows it */
+/* The part of it that comes last: from then on state.db says that it is over. */
+void session_store_end(struct monitor *monitor, const char *id) NONNULL;
 void session_reap_engine(const char *engine, const char *id) NONNULL;
 /* Removes the directories of no session; how many. */
 size_t session_sweep(struct monitor *monitor) NONNULL;
-/* Whether the process that meta names as the launcher is still that one. */
-bool session_launcher_lives(const json_t *meta) MUSTUSE NONNULL;
 /* Field 22 of /proc/<pid>/stat, which tells a process from a later one of the same number; 0: there is none. */
 int64_t process_start_time(pid_t pid);
 

@@ -62,6 +62,11 @@ static bool add_engine(void *arg, const struct store_session *row)
     return engines->count < ENGINES;
 }
 
+void session_prune_later(struct monitor *monitor)
+{
+    monitor->prune_at_ms = clock_mono_ms() + PRUNE_LAUNCHER_MS;
+}
+
 void session_prune_engines(struct monitor *monitor, bool first)
 {
     static char name[] = "aileron", applet[] = "session", verb[] = "prune", only[] = "--engines-only";
@@ -69,9 +74,10 @@ void session_prune_engines(struct monitor *monitor, bool first)
     struct engines engines = {.count = 0};
     struct err err = {0};
 
-    if (!first && !monitor->prune_due)
+    if (!first && (monitor->prune_at_ms == 0 || clock_mono_ms() < monitor->prune_at_ms))
         return;
-    monitor->prune_due = false;
+    if (!first)
+        monitor->prune_at_ms = 0;
     if (!store_sessions(monitor->store, false, add_engine, &engines, &err))
         log_warn("%s", err.message);
     memcpy(argv + 4, engines.names, engines.count * sizeof *argv);

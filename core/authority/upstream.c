@@ -100,11 +100,7 @@ static json_t *line(const struct session *session, const struct ask *ask, bool a
 
 static void hand_over(struct session *session, uint32_t id, const struct ask *ask, const struct secret *secret)
 {
-    json_t *head JSON_AUTO = json_object();
-
-    if (ask->username[0] != 0)
-        json_put(head, "username", ask->username);
-    worker_send_secret(session, id, head, secret);
+    worker_send_secrets(session, &(struct worker_secret){id, NULL, ask->username, secret}, 1);
 }
 
 bool upstream_ask(struct session *session, uint32_t id, const struct json_at *at, struct err *err)

@@ -1,11 +1,11 @@
 /* A session's worker process: start, messages in and out, death and restart. What the messages mean is decided in
- * credential.c, upstream.c and operation.c. */
+ * round.c, upstream.c and operation.c. */
 #include "core/authority/worker.h"
 
 #include "core/authority/approval.h"
-#include "core/authority/credential.h"
 #include "core/authority/notify.h"
 #include "core/authority/operation.h"
+#include "core/authority/round.h"
 #include "core/authority/upstream.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
@@ -231,29 +231,6 @@ static bool parse(const void *bytes, size_t len, struct doc *doc, struct json_at
     return json_want_object(at, err);
 }
 
-static bool record_lines(struct session *session, const struct ipc_message *message, struct err *err)
-{
-    struct span rest = {(const char *)message->data, message->len}, line;
-    json_t *events[MESSAGE_LINES_MAX];
-    size_t count = 0;
-    bool good = rest.len > 0 || err_set(err, ERR_DATA, "no line in a message for the record");
-
-    while (good && rest.len > 0 && span_cut(&rest, '\n', &line)) {
-        struct doc doc = {0};
-        struct json_at at;
-        good = count < MESSAGE_LINES_MAX ||
-               err_set(err, ERR_DATA, "more than %d lines in a message for the record", MESSAGE_LINES_MAX);
-        good = good && parse(line.p, line.len, &doc, &at, err) && record_from_worker(session->id, at.node, err);
-        if (good)
-            events[count++] = json_incref(doc.root);
-        doc_clear(&doc);
-    }
-    quota_note_all(session, events, count, message->len); /* those before a bad one, too */
-    while (count > 0)
-        json_decref(events[--count]);
-    return good;
-}
-
 static bool dispatch(struct session *session, const struct ipc_message *message, const struct json_at *at,
                      struct err *err)
 {
@@ -264,12 +241,10 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
             quota_tell(session);
         operation_kick(session);
         return true;
-    case MESSAGE_CREDENTIAL_ASK:
-        return credential_ask(session, message->id, at, err);
+    case MESSAGE_ROUND:
+        return round_take(session, message->data, message->len, err);
     case MESSAGE_UPSTREAM_ASK:
         return upstream_ask(session, message->id, at, err);
-    case MESSAGE_RECORD:
-        return record_lines(session, message, err);
     case MESSAGE_OP_RUN:
         return operation_run(session, message->id, at, err);
     case MESSAGE_OP_DONE:
@@ -310,11 +285,9 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     struct err err = {0};
     struct json_at at = {0};
     bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL ||
-               message->type == MESSAGE_RECORD || message->type == MESSAGE_APPROVAL_ASK;
+               message->type == MESSAGE_ROUND || message->type == MESSAGE_APPROVAL_ASK;
 
-    /* A line, a commit, a secret: each is a visit to the disk or to the vault, and a session has one a round. */
-    if (message->type != MESSAGE_OP_BODY && message->type != MESSAGE_CANCEL)
-        ipc_yield(ipc);
+    (void)ipc;
     bool good = raw || parse(message->data, message->len, &doc, &at, &err);
     good = good && dispatch(worker->session, message, &at, &err);
     doc_clear(&doc);
@@ -343,17 +316,40 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
            ipc_send(session->worker->ipc, (uint16_t)type, (uint16_t)flags, id, payload, len, NULL, 0);
 }
 
-void worker_send_secret(struct session *session, uint32_t id, const json_t *head, const struct secret *secret)
+/* At most what the answer's object takes. */
+static size_t secret_bytes_of(const struct worker_secret *answer)
 {
-    AUTOFREE char *text = json_canonical(head);
-    size_t head_len = strlen(text);
-    struct secret *payload = secret_zeroed(head_len + 1 + secret_len(secret));
+    return FLAT_HEAD_BYTES + 4 * (FLAT_FIELD_BYTES + sizeof(int64_t)) + strlen(answer->binding != NULL ? answer->binding : "") +
+           strlen(answer->username != NULL ? answer->username : "") + secret_len(answer->secret);
+}
 
-    memcpy(secret_writable(payload), text, head_len + 1);
-    memcpy(secret_writable(payload) + head_len + 1, secret_bytes(secret), secret_len(secret));
-    worker_send(session, MESSAGE_CREDENTIAL, MESSAGE_SECRET, id, secret_bytes(payload), secret_len(payload));
-    secret_free(payload);
-    secret_wipe(text, head_len); /* the user name */
+static void put_secret(struct buf *buf, const struct worker_secret *answer)
+{
+    struct flat_out out;
+
+    flat_begin(&out, buf, MESSAGE_FLAT_ANSWER, message_answer_names);
+    flat_put_int(&out, "id", answer->id);
+    flat_put(&out, "binding", answer->binding);
+    if (answer->username != NULL && answer->username[0] != 0)
+        flat_put(&out, "username", answer->username);
+    flat_put_bytes(&out, "secret", secret_bytes(answer->secret), secret_len(answer->secret));
+    if (!flat_end(&out))
+        abort(); /* it was counted */
+}
+
+void worker_send_secrets(struct session *session, const struct worker_secret *secrets, size_t count)
+{
+    for (size_t done = 0; done < count;) {
+        size_t last = done, bytes = 0;
+        while (last < count && (last == done || bytes + secret_bytes_of(&secrets[last]) <= IPC_PAYLOAD_MAX))
+            bytes += secret_bytes_of(&secrets[last++]);
+        struct secret *payload = secret_zeroed(bytes);
+        struct buf buf = {.data = secret_writable(payload), .cap = bytes, .max = bytes};
+        while (done < last)
+            put_secret(&buf, &secrets[done++]);
+        worker_send(session, MESSAGE_CREDENTIAL, MESSAGE_SECRET, 0, buf.data, buf.len);
+        secret_free(payload);
+    }
 }
 
 static bool write_message(const json_t *payload, struct buf *text, struct err *err)

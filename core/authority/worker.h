@@ -37,8 +37,13 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
 /* What no message can hold is answered with a refusal instead: a question without an answer would hang. */
 bool worker_send_json(struct session *session, enum message_type type, uint32_t id, const json_t *payload)
     NONNULL;
-/* MESSAGE_CREDENTIAL: head, then the secret. */
-void worker_send_secret(struct session *session, uint32_t id, const json_t *head, const struct secret *secret) NONNULL;
+/* MESSAGE_CREDENTIAL: answers to these questions, in as few messages as hold them. */
+struct worker_secret {
+    uint32_t id;
+    const char *binding, *username; /* NULL or "": none */
+    const struct secret *secret;
+};
+void worker_send_secrets(struct session *session, const struct worker_secret *secrets, size_t count) NONNULL;
 bool worker_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL; /* into one message; ERR_LIMIT */
 /* MESSAGE_REFUSED; rule and operation may be NULL. */
 void worker_refuse(struct session *session, uint32_t id, const struct err *err, const char *rule,

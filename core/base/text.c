@@ -135,6 +135,19 @@ bool text_bytes(struct span s, uint64_t *out)
 
 /* ---- hex and base64 (RFC 4648) ---- */
 
+size_t text_decimal(uint64_t value, char out[21])
+{
+    char digits[20];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    for (size_t i = 0; i < count; i++)
+        out[i] = digits[count - 1 - i];
+    out[count] = '\0';
+    return count;
+}
+
 void text_hex(const uint8_t *data, size_t len, char *out)
 {
     static const char digits[] = "0123456789abcdef";

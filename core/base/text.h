@@ -30,6 +30,7 @@ bool text_duration_ms(struct span s, uint64_t *out) MUSTUSE NONNULL;
 /* "512", "64k", "4m", "4g" -> bytes. */
 bool text_bytes(struct span s, uint64_t *out) MUSTUSE NONNULL;
 
+size_t text_decimal(uint64_t value, char out[21]) NONNULL; /* the digits' count; a NUL stands behind them */
 void text_hex(const uint8_t *data, size_t len, char *out) NONNULL; /* out: 2*len+1 bytes */
 bool text_unhex(struct span s, uint8_t *out, size_t out_len) MUSTUSE NONNULL;
 size_t text_base64_len(size_t len);                                /* with the NUL */

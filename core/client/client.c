@@ -316,6 +316,15 @@ bool client_ask(struct client *client, const char *method, const char *path, con
     return client_ask_begin(client, method, path, body, err) && client_ask_end(client, answer, err);
 }
 
+bool client_ask_once(bool start, const char *method, const char *path, json_t **answer, struct err *err)
+{
+    struct client *client = client_connect(NULL, start, err);
+    bool good = client != NULL && client_ask(client, method, path, NULL, answer, err);
+
+    client_close(client);
+    return good;
+}
+
 bool client_ask_end(struct client *client, json_t **answer, struct err *err)
 {
     json_t *read = NULL;

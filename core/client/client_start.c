@@ -131,11 +131,13 @@ static int open_log(const char *home, struct err *err)
     return fd;
 }
 
-/* What a daemon needs, and nothing else: the caller's environment may hold a passphrase or tokens. */
+/* What a daemon needs, and what tells its helpers where podman has its containers; nothing else, since the caller's
+ * environment may hold a passphrase or tokens. */
 static void daemon_environment(const char *home, char *env[16])
 {
     static const char *const names[] = {"HOME", "PATH", "TMPDIR", "LANG", "TZ", "DOCKER_HOST", "XDG_RUNTIME_DIR",
-                                        "AILERON_LOG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+                                        "XDG_CONFIG_HOME", "XDG_DATA_HOME", "CONTAINERS_STORAGE_CONF", "AILERON_LOG",
+                                        "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
     size_t count = 0;
 
     env[count++] = mem_printf("AILERON_HOME=%s", home);

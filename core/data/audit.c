@@ -14,7 +14,7 @@
 #include "core/base/id.h"
 #include "core/data/audit_files.h"
 
-enum { KEEP_BYTES = 64 * 1024 };
+enum { KEEP_BYTES = 64 * 1024, EVENT_BYTES = 64 * 1024 * 1024 /* what is too long on it is cut when it is written */ };
 
 struct audit {
     char *dir;
@@ -205,46 +205,14 @@ static bool day_file(struct audit *audit, const char *name, struct err *err)
 
 /* ---- appending ---- */
 
-/* A long value is cut between characters; a record line must not fail for a long path. */
-static json_t *bounded(json_t *value)
+/* The line's text: the object's members between what the chain needs. */
+static bool put_line(struct buf *out, uint64_t seq, const char *head, const struct audit_entry *entry, const char *ts)
 {
-    size_t len = json_string_length(value);
-    if (!json_is_string(value) || len <= AUDIT_FIELD_MAX)
-        return json_incref(value);
-    const char *text = json_string_value(value);
-    len = AUDIT_FIELD_MAX;
-    while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
-        len--;
-    AUTOFREE char *cut = mem_printf("%.*s...", (int)len, text);
-    return json_string(cut);
-}
-
-/* The key is one of the table's or of those that lead: plain letters. */
-static bool put_member(struct buf *out, const char *key, json_t *value)
-{
-    JSON_AUTO json_t *shown = bounded(value);
-    return buf_adds(out, ",\"") && buf_adds(out, key) && buf_adds(out, "\":") && json_write(shown, out);
-}
-
-static bool leads(const char *key)
-{
-    return strcmp(key, "event") == 0 || strcmp(key, "session") == 0 || strcmp(key, "id") == 0;
-}
-
-/* The line's text, without an object of its own: this is done for each request. */
-static bool put_line(struct buf *out, uint64_t seq, const char *head, const json_t *event, const char *ts)
-{
-    static const char *const leading[] = {"event", "session", "id"};
-    json_t *value;
-    const char *key;
-    bool ok = buf_printf(out, "{\"ts\":\"%s\",\"seq\":%llu", ts, (unsigned long long)seq);
-    for (size_t i = 0; ok && i < COUNT(leading); i++) {
-        value = json_object_get(event, leading[i]);
-        ok = !value || put_member(out, leading[i], value);
-    }
-    json_object_foreach((json_t *)(uintptr_t)event, key, value)
-        ok = ok && (leads(key) || put_member(out, key, value));
-    return ok && buf_adds(out, ",\"prev\":\"") && buf_adds(out, head) && buf_adds(out, "\"}");
+    char number[21];
+    size_t len = text_decimal(seq, number);
+    return buf_adds(out, "{\"ts\":\"") && buf_adds(out, ts) && buf_adds(out, "\",\"seq\":") &&
+           buf_add(out, number, len) && buf_adds(out, ",") && audit_entry_members(entry, out) && buf_adds(out, ",\"prev\":\"") &&
+           buf_add(out, head, AUDIT_HASH_HEX) && buf_adds(out, "\"}");
 }
 
 /* What an earlier failure left behind goes first: a line is whole or is not there. */
@@ -276,23 +244,22 @@ static bool write_lines(struct audit *audit, const struct buf *text, struct err 
     return cannot_write(err, error, "the record cannot be written");
 }
 
-static void tell_lines(struct audit *audit, json_t *const *events, size_t count)
+static void tell_lines(struct audit *audit, const struct audit_entry *entries, size_t count)
 {
     struct span rest = {(const char *)audit->text.data, audit->text.len}, line;
     for (size_t i = 0; i < count && span_cut(&rest, '\n', &line); i++)
-        audit->line_fn(audit->line_arg, audit->seq + 1 + i, line, events[i]);
+        audit->line_fn(audit->line_arg, audit->seq + 1 + i, line, &entries[i]);
 }
 
-bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, bool durable, struct err *err)
+bool audit_append_all(struct audit *audit, const struct audit_entry *entries, size_t count, bool durable,
+                      struct err *err)
 {
     char ts[32], name[AUDIT_NAME_LEN + 1], head[AUDIT_HASH_HEX + 1];
     struct buf *text = &audit->text;
     uint64_t seq = audit->seq;
-    for (size_t i = 0; i < count; i++)
-        if (!audit_event_check(events[i], false, err))
-            return false;
     clock_iso(clock_wall_ms(), ts);
-    snprintf(name, sizeof name, "audit-%.10s.jsonl", ts);
+    memcpy(name, "audit-YYYY-MM-DD.jsonl", sizeof name);
+    memcpy(name + sizeof "audit-" - 1, ts, sizeof "YYYY-MM-DD" - 1);
     if (!take_back(audit, err) || !day_file(audit, name, err))
         return false;
     memcpy(head, audit->head, sizeof head);
@@ -302,7 +269,7 @@ bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, 
     text->max = count * AUDIT_LINE_MAX;
     for (size_t i = 0; i < count; i++) {
         size_t start = text->len;
-        bool ok = put_line(text, ++seq, head, events[i], ts);
+        bool ok = put_line(text, ++seq, head, &entries[i], ts);
         size_t len = text->len - start;
         if (!ok || len >= AUDIT_LINE_MAX || !buf_adds(text, "\n"))
             return err_set(err, ERR_LIMIT, "a line of the record would be longer than %d bytes", AUDIT_LINE_MAX);
@@ -311,7 +278,7 @@ bool audit_append_all(struct audit *audit, json_t *const *events, size_t count, 
     if (!write_lines(audit, text, err))
         return false;
     if (audit->line_fn)
-        tell_lines(audit, events, count);
+        tell_lines(audit, entries, count);
     audit->seq = seq;
     audit->written_bytes += text->len;
     memcpy(audit->head, head, sizeof audit->head);
@@ -327,8 +294,13 @@ void audit_on_line(struct audit *audit, audit_line_fn fn, void *arg)
 
 bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
 {
-    json_t *one = (json_t *)(uintptr_t)event;
-    return audit_append_all(audit, &one, 1, durable, err);
+    struct buf flat CLEANUP(buf_clear);
+    struct audit_entry entry;
+    buf_init(&flat, EVENT_BYTES);
+    if (!audit_event_flat(event, &flat, err))
+        return false;
+    struct span rest = {(const char *)flat.data, flat.len};
+    return audit_entry_take(&rest, false, &entry, err) && audit_append_all(audit, &entry, 1, durable, err);
 }
 
 bool audit_sync(struct audit *audit, struct err *err)

@@ -2,7 +2,8 @@
  * credential, a header's value, a query string or a body, since no row has a field for them. */
 #include "core/data/audit.h"
 
-#define FIELDS(...) (const char *const[]){__VA_ARGS__, NULL}
+/* The first two are any event's; the monitor sets them. */
+#define FIELDS(...) (const char *const[]){"session", "id", __VA_ARGS__, NULL}
 
 static const struct audit_event events[] = {
     /* The daemon and its files. */
@@ -78,10 +79,28 @@ const struct audit_event *audit_event_find(const char *word)
     return NULL;
 }
 
+const struct audit_event *audit_event_at(unsigned kind)
+{
+    return kind < COUNT(events) - 1 ? &events[kind] : NULL;
+}
+
+bool audit_event_begin(struct flat_out *out, struct buf *buf, const char *word)
+{
+    const struct audit_event *row = audit_event_find(word);
+    if (row)
+        flat_begin(out, buf, (uint8_t)(row - events), row->fields);
+    return row != NULL;
+}
+
+static bool no_event(const char *word, bool known, struct err *err)
+{
+    char shown[128];
+    text_display(span_of(word ? word : ""), shown, sizeof shown);
+    return err_set(err, ERR_DATA, "the record has no event '%s'%s", shown, known ? " for a worker to send" : "");
+}
+
 static bool field_known(const struct audit_event *row, const char *key)
 {
-    if (strcmp(key, "event") == 0 || strcmp(key, "session") == 0 || strcmp(key, "id") == 0)
-        return true;
     for (size_t i = 0; row->fields[i]; i++) {
         if (row->fields[i][0] == key[0] && strcmp(row->fields[i], key) == 0)
             return true;
@@ -89,26 +108,65 @@ static bool field_known(const struct audit_event *row, const char *key)
     return false;
 }
 
-bool audit_event_check(const json_t *event, bool from_worker, struct err *err)
+static bool put_json(struct flat_out *out, const struct audit_event *row, const char *key, const json_t *value,
+                     struct err *err)
+{
+    char field[128];
+    if (!field_known(row, key)) {
+        text_display(span_of(key), field, sizeof field);
+        return err_set(err, ERR_DATA, "event '%s' has no field '%s' on the record", row->word, field);
+    }
+    if (json_is_string(value))
+        flat_put_span(out, key, (struct span){json_string_value(value), json_string_length(value)});
+    else if (json_is_integer(value))
+        flat_put_int(out, key, json_integer_value(value));
+    else if (json_is_boolean(value))
+        flat_put_bool(out, key, json_is_true(value));
+    else
+        return err_set(err, ERR_DATA, "field '%s' of event '%s' must be a text, an integer, true or false", key,
+                       row->word);
+    return true;
+}
+
+bool audit_event_flat(const json_t *event, struct buf *buf, struct err *err)
 {
     const char *word = json_string_value(json_object_get(event, "event"));
     const struct audit_event *row = word ? audit_event_find(word) : NULL;
-    char shown[128], field[128];
-    if (!row || (from_worker && !row->from_worker)) {
-        text_display(span_of(word ? word : ""), shown, sizeof shown);
-        return err_set(err, ERR_DATA, "the record has no event '%s'%s", shown,
-                       row ? " for a worker to send" : "");
-    }
-    for (void *iter = json_object_iter((json_t *)(uintptr_t)event); iter;
-         iter = json_object_iter_next((json_t *)(uintptr_t)event, iter)) {
+    struct flat_out out;
+    bool good = true;
+    if (!row || !audit_event_begin(&out, buf, word))
+        return no_event(word, false, err);
+    json_t *open = (json_t *)(uintptr_t)event; /* the iterator only reads it */
+    for (void *iter = json_object_iter(open); iter && good; iter = json_object_iter_next(open, iter)) {
         const char *key = json_object_iter_key(iter);
-        const json_t *value = json_object_iter_value(iter);
-        bool known = field_known(row, key);
-        if (known && !json_is_object(value) && !json_is_array(value) && !json_is_null(value))
-            continue;
-        text_display(span_of(key), field, sizeof field);
-        return known ? err_set(err, ERR_DATA, "field '%s' of event '%s' must be one plain value", field, word)
-                     : err_set(err, ERR_DATA, "event '%s' has no field '%s' on the record", word, field);
+        good = strcmp(key, "event") == 0 || put_json(&out, row, key, json_object_iter_value(iter), err);
+    }
+    out.good = out.good && good;
+    return flat_end(&out) || (good && err_set(err, ERR_LIMIT, "an event '%s' is too large", word));
+}
+
+/* What a flat object may have and an event may not. */
+static bool plain(const struct audit_entry *entry, bool from_worker, struct err *err)
+{
+    struct span rest = entry->flat.fields;
+    struct flat_field field;
+    while (flat_next(&rest, &field)) {
+        const char *name = entry->flat.names[field.index];
+        if (field.type == FLAT_BYTES)
+            return err_set(err, ERR_DATA, "'%s' of an event must be a text, an integer, true or false", name);
+        if (from_worker && field.index < AUDIT_LEADING)
+            return err_set(err, ERR_DATA, "'%s' of an event is not for a worker to say", name);
     }
     return true;
+}
+
+bool audit_entry_take(struct span *rest, bool from_worker, struct audit_entry *entry, struct err *err)
+{
+    *entry = (struct audit_entry){0};
+    if (!flat_take(rest, &entry->flat, err))
+        return false;
+    const struct audit_event *row = audit_event_at(entry->flat.kind);
+    if (!row || (from_worker && !row->from_worker))
+        return no_event(row ? row->word : NULL, row != NULL, err);
+    return flat_check(&entry->flat, row->fields, err) && plain(entry, from_worker, err);
 }

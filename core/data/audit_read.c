@@ -24,15 +24,16 @@ static char *copy(const char *text)
     return text && *text ? mem_strdup(text) : NULL;
 }
 
-static bool enter(struct audit_reader *reader, const char *name, bool at_end, struct err *err)
+/* tail: how many bytes at its end; -1: all. */
+static bool enter(struct audit_reader *reader, const char *name, off_t tail, struct err *err)
 {
     struct stat info;
     off_t offset = 0;
     int fd = audit_file_open(reader->dir, name, O_RDONLY, err);
     if (fd < 0)
         return false;
-    if (at_end && (fstat(fd, &info) != 0 ||
-                   !audit_file_line_start(fd, info.st_size, &offset, err))) {
+    if (tail >= 0 && (fstat(fd, &info) != 0 ||
+                      !audit_file_line_start(fd, info.st_size > tail ? info.st_size - tail : 0, &offset, err))) {
         file_close_ptr(&fd);
         return err_set(err, ERR_IO, "%s cannot be read", name);
     }
@@ -42,6 +43,20 @@ static bool enter(struct audit_reader *reader, const char *name, bool at_end, st
     reader->fd = fd;
     snprintf(reader->name, sizeof reader->name, "%s", name);
     audit_lines_init(&reader->lines, fd, offset, false);
+    return true;
+}
+
+/* The file where the record's last `tail` bytes begin. */
+static bool enter_tail(struct audit_reader *reader, const struct audit_files *files, off_t tail, struct err *err)
+{
+    for (size_t i = files->count; i-- > 0;) {
+        struct stat info;
+        if (!enter(reader, files->names[i], tail, err))
+            return false;
+        if (i == 0 || fstat(reader->fd, &info) != 0 || info.st_size >= tail)
+            return true;
+        tail -= info.st_size;
+    }
     return true;
 }
 
@@ -63,8 +78,8 @@ struct audit_reader *audit_reader_open(const char *dir, const struct audit_filte
         clock_iso((uint64_t)filter->since_ms, reader->since);
     if (filter->until_ms > 0)
         clock_iso((uint64_t)filter->until_ms, reader->until);
-    bool ok = !from_end || files.count == 0 ||
-              enter(reader, files.names[files.count - 1], true, err);
+    bool ok = from_end ? enter_tail(reader, &files, 0, err)
+                       : filter->tail_bytes == 0 || enter_tail(reader, &files, (off_t)filter->tail_bytes, err);
     audit_files_clear(&files);
     if (!ok) {
         audit_reader_close(reader);
@@ -150,7 +165,7 @@ static bool next_file(struct audit_reader *reader, bool *moved, struct err *err)
     if (!name[0])
         return true;
     *moved = true;
-    return enter(reader, name, false, err);
+    return enter(reader, name, -1, err);
 }
 
 enum audit_read audit_reader_next(struct audit_reader *reader, struct span *line, json_t **object,

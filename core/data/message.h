@@ -2,7 +2,7 @@
  *
  * A message is {type, flags, id} and a payload. `id` is chosen by the asking side (the worker; counting up
  * from 1) and comes back in every message that belongs to the question; 0 where nothing is asked. Payloads
- * are one JSON object unless the row says otherwise. The monitor treats all that it reads from a worker as
+ * are one JSON object unless the row says otherwise; what travels for each request is flat (core/data/flat.h). The monitor treats all that it reads from a worker as
  * hostile: every field is checked for its type and bound, an unknown type or a malformed payload ends the
  * worker. The worker trusts the monitor.
  *
@@ -11,17 +11,17 @@
 #ifndef AILERON_DATA_MESSAGE_H
 #define AILERON_DATA_MESSAGE_H
 
-#include "core/base/attr.h"
+#include "core/data/flat.h"
 
 enum message_type {
     /* ---- monitor to worker ---- */
     /* No payload; one descriptor: a sealed memfd with the snapshot document (core/data/config.h). The
      * first message to a new worker, and again after each reload; used from each connection's next request. */
     MESSAGE_SNAPSHOT = 1,
-    /* Answer to CREDENTIAL_ASK and UPSTREAM_ASK. Flag MESSAGE_SECRET. Payload: a JSON object, one NUL byte, the
-     * secret's raw bytes. {"binding": "user/github", "username": "x" (scheme basic with a user name)}. */
+    /* Answers to a ROUND's questions, or to UPSTREAM_ASK. Flag MESSAGE_SECRET; id 0. Payload: one or more flat objects of
+     * the kind MESSAGE_FLAT_ANSWER: the question's id, the secret, and the user name where the scheme has one. */
     MESSAGE_CREDENTIAL = 2,
-    /* Negative answer to CREDENTIAL_ASK, UPSTREAM_ASK, OP_RUN, OP_GET and OP_ACK:
+    /* Negative answer to a question for a credential, UPSTREAM_ASK, OP_RUN, OP_GET and OP_ACK:
      * {"code": "denied", "message": "...", "hint": "...", "rule": "..."?, "id": "op_..."?} */
     MESSAGE_REFUSED = 3,
     /* Answer to OP_RUN where the operation is to be sent now (it is recorded and `running`); unasked, with an id from
@@ -53,13 +53,11 @@ enum message_type {
     /* ---- worker to monitor ---- */
     /* The first message, after the snapshot was taken and the jail entered: {"version": "0.1.0"} */
     MESSAGE_READY = 64,
-    /* {"binding": "user/github", "host": "api.github.com", "port": 443, "method": "GET", "path": "/user",
-     *  "rule": "name"?, "operation": "op_..."?, "request": "<ULID of the request's record lines>"}.
-     * Answered by CREDENTIAL or REFUSED, after the record line was written. */
-    MESSAGE_CREDENTIAL_ASK = 65,
-    /* 1 to MESSAGE_LINES_MAX lines for the record, in order, each ended by a newline:
-     * {"event": "<word of the event table>", ...its fields}; session is added by the monitor. Not answered. */
-    MESSAGE_RECORD = 66,
+    /* What one round of the worker's loop gave rise to: 1 to MESSAGE_ROUND_MAX flat objects, in order. Each is a line for
+     * the record (core/data/audit.h; the monitor adds the session), or a question for a credential, of the kind
+     * MESSAGE_FLAT_ASK, with an id of its own: answered by CREDENTIAL or REFUSED, after its own line and all before it
+     * were written. id 0. */
+    MESSAGE_ROUND = 66,
     /* POST /v1/connector-operations/run: {"connector_fqn"?: "...", "tool": "github", "operation": "get-repo",
      *  "args": {...}, "idempotency_key"?: "..."}. Answered by OP_START, OP_STATE or REFUSED. */
     MESSAGE_OP_RUN = 67,
@@ -98,7 +96,15 @@ enum {
     MESSAGE_CHUNK_BYTES = 64 * 1024,   /* of OP_RESULT and OP_BODY */
     MESSAGE_RESULT_BYTES = 1024 * 1024, /* of a result that is kept */
     MESSAGE_ERROR_BYTES = 8 * 1024,     /* of OP_DONE's error: holds every denial, however much of it is escaped */
-    MESSAGE_LINES_MAX = 64             /* in one RECORD: the monitor looks at other workers between them */
+    MESSAGE_ROUND_MAX = 64             /* objects in one ROUND: the monitor looks at other workers between them */
 };
+
+/* Kinds of flat objects beside the record's events. */
+enum { MESSAGE_FLAT_ANSWER = 254, MESSAGE_FLAT_ASK = 255 };
+/* "id", "binding", "host", "port", "method", "path"; maybe "rule", "operation" and "request" (the ULID of the request's
+ * lines on the record). */
+extern const char *const message_ask_names[];
+/* "id", "secret" (bytes); maybe "binding" and "username". */
+extern const char *const message_answer_names[];
 
 #endif

@@ -48,7 +48,6 @@ struct ipc {
     size_t queued_bytes, queued_fds;
     uint8_t *input; /* IPC_PAYLOAD_MAX + 2: one more to see what is too long, one for the NUL */
     bool ended, freed;
-    bool yielded;    /* no further message in this round */
     bool peer_gone;  /* sending failed; what it sent before is still to be received, then its end */
     struct err *why; /* NULL: the peer closed */
 };
@@ -293,8 +292,7 @@ static void close_fds(struct ipc_message *message)
             close(message->fds[i]);
 }
 
-/* False: nothing more for now. */
-static bool receive_one(struct ipc *ipc)
+static void receive_one(struct ipc *ipc)
 {
     struct header header;
     struct iovec iov[2] = {{&header, sizeof(header)}, {ipc->input, IPC_PAYLOAD_MAX + 1}};
@@ -311,15 +309,15 @@ static bool receive_one(struct ipc *ipc)
             break;
     }
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        return false;
+        return;
     if (n < 0) {
         err_errno(&err, ERR_INTERNAL, errno, "cannot receive a message from the other process");
         end(ipc, &err);
-        return false;
+        return;
     }
     if (n == 0) {
         end(ipc, NULL);
-        return false;
+        return;
     }
     struct ipc_message message = {.data = ipc->input};
     bool fits = take_fds(&msg, &message);
@@ -329,7 +327,7 @@ static bool receive_one(struct ipc *ipc)
         secret_wipe(ipc->input, len);
         err_set(&err, ERR_DATA, "the other process sent what is not a message");
         end(ipc, &err);
-        return false;
+        return;
     }
     ipc->input[len] = '\0';
     message.type = header.type;
@@ -340,7 +338,6 @@ static bool receive_one(struct ipc *ipc)
     close_fds(&message);
     if (header.flags & IPC_SECRET)
         secret_wipe(ipc->input, len);
-    return !ipc->ended;
 }
 
 static void on_watch(void *arg, unsigned ready)
@@ -353,14 +350,7 @@ static void on_watch(void *arg, unsigned ready)
     }
     if (!ipc->input)
         ipc->input = mem_resize(NULL, IPC_PAYLOAD_MAX + 2, 1);
-    ipc->yielded = false;
-    for (int count = 0; count < IPC_BATCH && !ipc->yielded && receive_one(ipc); count++)
-        ;
-}
-
-void ipc_yield(struct ipc *ipc)
-{
-    ipc->yielded = true;
+    receive_one(ipc); /* one: to look for a second is a system call that finds nothing, as a rule */
 }
 
 struct ipc *ipc_new(struct loop *loop, int fd, const struct ipc_handler *handler, void *arg)

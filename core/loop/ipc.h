@@ -13,8 +13,7 @@ enum {
     IPC_PAYLOAD_MAX = 192 * 1024,
     IPC_FDS_MAX = 4,
     IPC_QUEUE_BYTES = 8 * 1024 * 1024, /* not yet taken by the kernel; above it the channel ends */
-    IPC_QUEUE_FDS = 64,                /* descriptors in that queue */
-    IPC_BATCH = 32                     /* messages received before others get their turn */
+    IPC_QUEUE_FDS = 64                 /* descriptors in that queue */
 };
 /* The flag of messages that carry a credential: every copy that this module makes is wiped after
  * use. Equals MESSAGE_SECRET of core/data/message.h. */
@@ -30,6 +29,7 @@ struct ipc_message {
     size_t fd_count;
 };
 struct ipc_handler {
+    /* One a round of the loop, so that other channels get their turn between two messages. */
     void (*message)(struct ipc *ipc, struct ipc_message *message, void *arg);
     /* The channel has ended: err NULL where the peer closed it, else why. Called once, from the
      * loop, and nothing after it; ipc_free is still the owner's. */
@@ -48,9 +48,6 @@ void ipc_free(struct ipc *ipc);
  */
 bool ipc_send(struct ipc *ipc, uint16_t type, uint16_t flags, uint32_t id, const void *payload,
               size_t len, const int *fds, size_t fd_count) NONNULL_AT(1);
-/* From within the message callback, after one that took long: what else has come waits for the loop's next round, so
- * that other channels get their turn between two such messages. */
-void ipc_yield(struct ipc *ipc) NONNULL;
 /* Bytes in the queue. A sender of much holds back above IPC_QUEUE_BYTES / 8, say, and looks again
  * later. */
 size_t ipc_queued(const struct ipc *ipc) NONNULL;

@@ -150,10 +150,9 @@ bool denial_answer(const struct denial *denial, enum denial_form form, bool clos
 
 void denial_record(const struct denial *denial, struct plane *plane)
 {
-    json_t *event = json_object();
-    json_put(event, "event", "session.denied");
-    json_put(event, "request", denial->id.text);
-    json_put(event, "code", denial->code);
-    json_put(event, "message", denial->message);
-    lines_add(&plane->lines, event, false);
+    struct flat_out *event = lines_event(&plane->lines, "session.denied");
+    flat_put(event, "request", denial->id.text);
+    flat_put(event, "code", denial->code);
+    flat_put(event, "message", denial->message);
+    lines_add(&plane->lines, false);
 }

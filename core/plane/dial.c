@@ -144,8 +144,12 @@ enum { PLACE_BYTES = sizeof(((struct target_host *)NULL)->name) + sizeof(":65535
 
 static struct span place_of(const struct target_host *host, uint16_t port, char text[PLACE_BYTES])
 {
-    int len = snprintf(text, PLACE_BYTES, "%s:%u", host->name, port);
-    return (struct span){text, (size_t)len};
+    char digits[21];
+    size_t len = strlen(host->name), count = text_decimal(port, digits);
+    memcpy(text, host->name, len);
+    text[len] = ':';
+    memcpy(text + len + 1, digits, count + 1);
+    return (struct span){text, len + 1 + count};
 }
 
 static const struct config *config_of(const struct dial *dial)
@@ -186,11 +190,10 @@ static void secure(struct dial *dial, struct span pem)
 static bool on_certificate(void *arg, const struct ipc_message *message)
 {
     struct dial *dial = arg;
-    struct doc doc CLEANUP(doc_clear) = {0};
-    struct span pem;
+    struct plane_credential pem;
     dial->ask = NULL;
-    if (plane_credential(message, &doc, &pem, &dial->err)) {
-        secure(dial, pem);
+    if (plane_credential(message, &pem, &dial->err)) {
+        secure(dial, pem.secret);
         return false;
     }
     err_wrap(&dial->err, "the client certificate for %s", dial->host.name);

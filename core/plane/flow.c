@@ -22,62 +22,61 @@ const char *flow_mode(const struct flow *flow)
     return flow->target->scheme == TARGET_HTTPS ? "intercept" : "plain";
 }
 
-static json_t *event_new(const struct flow *flow, const char *word)
+static struct flat_out *event_new(const struct flow *flow, const char *word)
 {
-    json_t *event = json_object();
-    json_put(event, "event", word);
-    json_put(event, "request", flow->id.text);
-    json_put(event, "host", flow->target->host.name);
-    json_put_int(event, "port", flow->target->port);
-    json_put_span(event, "method", flow->request->method);
-    json_put(event, "operation", flow->operation);
+    struct flat_out *event = lines_event(&flow->plane->lines, word);
+    flat_put(event, "request", flow->id.text);
+    flat_put(event, "host", flow->target->host.name);
+    flat_put_int(event, "port", flow->target->port);
+    flat_put_span(event, "method", flow->request->method);
+    flat_put(event, "operation", flow->operation);
     return event;
 }
 
 void flow_record_decision(struct flow *flow, const char *decision, const struct err *err)
 {
-    json_t *event = event_new(flow, "network");
-    json_put(event, "decision", decision);
-    json_put(event, "rule", flow->decision.rule);
-    json_put(event, "reason", flow->decision.reason);
-    json_put(event, "mode", flow_mode(flow));
-    json_put(event, "approval", flow->approval[0] ? flow->approval : NULL);
-    json_put(event, "path", flow->target->path);
+    struct flat_out *event = event_new(flow, "network");
+    flat_put(event, "decision", decision);
+    flat_put(event, "rule", flow->decision.rule);
+    flat_put(event, "reason", flow->decision.reason);
+    flat_put(event, "mode", flow_mode(flow));
+    flat_put(event, "approval", flow->approval[0] ? flow->approval : NULL);
+    flat_put(event, "path", flow->target->path);
     if (flow->decision.binding)
-        json_put(event, "binding", flow->decision.binding->name);
+        flat_put(event, "binding", flow->decision.binding->name);
     if (flow->captured)
-        json_put_bool(event, "captured", true);
+        flat_put_bool(event, "captured", true);
     if (err) {
-        json_put(event, "code", err_word(err->code));
-        json_put(event, "message", err->message);
+        flat_put(event, "code", err_word(err->code));
+        flat_put(event, "message", err->message);
     }
-    lines_add(&flow->plane->lines, event, false);
+    lines_add(&flow->plane->lines, false);
 }
 
 /* C06: a credential that came back is on the record, and did not reach the sandbox. */
 static void record_reflection(struct flow *flow)
 {
-    json_t *event = event_new(flow, "credential.reflected");
-    json_put(event, "binding", flow->decision.binding->name);
-    json_put(event, "place", flow->inbound.found ? "body" : "head");
-    json_put_int(event, "count", (int64_t)(flow->inbound.found + flow->reflected));
-    lines_add(&flow->plane->lines, event, false);
+    struct flat_out *event = event_new(flow, "credential.reflected");
+    flat_put(event, "binding", flow->decision.binding->name);
+    flat_put(event, "place", flow->inbound.found ? "body" : "head");
+    flat_put_int(event, "count", (int64_t)(flow->inbound.found + flow->reflected));
+    lines_add(&flow->plane->lines, false);
 }
 
 void flow_release(struct flow *flow, int status, const struct err *err)
 {
     if (flow->secrets && flow->decision.binding && flow->inbound.found + flow->reflected > 0)
         record_reflection(flow);
-    json_t *event = event_new(flow, "network.end");
-    json_put_int(event, "status", status);
-    json_put_int(event, "bytes_out", (int64_t)flow->sent_bytes);
-    json_put_int(event, "bytes_in", (int64_t)flow->received_bytes);
-    json_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - flow->began_ms));
+    struct flat_out *event = event_new(flow, "network.end");
+    flat_put_int(event, "status", status);
+    flat_put_int(event, "bytes_out", (int64_t)flow->sent_bytes);
+    flat_put_int(event, "bytes_in", (int64_t)flow->received_bytes);
+    flat_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - flow->began_ms));
     if (err) {
-        json_put(event, "code", err_word(err->code));
-        json_put(event, "message", err->message);
+        flat_put(event, "code", err_word(err->code));
+        flat_put(event, "message", err->message);
     }
-    lines_add(&flow->plane->lines, event, true);
+    lines_add(&flow->plane->lines, true);
     if (flow->state == FLOW_WAITING && flow->ask)
         ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
     flow_set_state(flow, FLOW_OVER);
@@ -122,18 +121,13 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
 static bool inject(struct flow *flow, const struct ipc_message *message, struct buf *value,
                    struct err *err)
 {
-    struct doc doc CLEANUP(doc_clear) = {0};
-    const char *username = "";
-    struct span secret;
-    if (!plane_credential(message, &doc, &secret, err))
-        return false;
-    struct json_at at = json_root(&doc);
-    if (!json_get_text(&at, "username", JSON_MAY, 1024, &username, err))
+    struct plane_credential given;
+    if (!plane_credential(message, &given, err))
         return false;
     secrets_give(flow->secrets); /* of a try that failed */
-    flow->secrets = secrets_take(flow->plane, secret);
+    flow->secrets = secrets_take(flow->plane, given.secret);
     needle_scan_init(&flow->inbound, secrets_needles(flow->secrets));
-    return scheme_apply(flow->decision.binding, username, secret, flow->request, value, err);
+    return scheme_apply(flow->decision.binding, given.username, given.secret, flow->request, value, err);
 }
 
 /* What is wrong with an entry is the host's affair: 400 would blame the client, 404 and 409 would read as the
@@ -160,17 +154,19 @@ static bool on_credential(void *arg, const struct ipc_message *message)
 
 static void ask_credential(struct flow *flow)
 {
-    json_t *question JSON_AUTO = json_object();
-    json_put(question, "binding", flow->decision.binding->name);
-    json_put(question, "host", flow->target->host.name);
-    json_put_int(question, "port", flow->target->port);
-    json_put_span(question, "method", flow->request->method);
-    json_put(question, "path", flow->target->path);
-    json_put(question, "rule", flow->decision.rule);
-    json_put(question, "operation", flow->operation);
-    json_put(question, "request", flow->id.text);
     flow_set_state(flow, FLOW_ASKING);
-    flow->ask = plane_ask(flow->plane, MESSAGE_CREDENTIAL_ASK, question, on_credential, flow);
+    flow->ask = plane_ask_later(flow->plane, on_credential, flow);
+    struct flat_out *question = lines_ask(&flow->plane->lines);
+    flat_put_int(question, "id", ask_id(flow->ask));
+    flat_put(question, "binding", flow->decision.binding->name);
+    flat_put(question, "host", flow->target->host.name);
+    flat_put_int(question, "port", flow->target->port);
+    flat_put_span(question, "method", flow->request->method);
+    flat_put(question, "path", flow->target->path);
+    flat_put(question, "rule", flow->decision.rule);
+    flat_put(question, "operation", flow->operation);
+    flat_put(question, "request", flow->id.text);
+    lines_add(&flow->plane->lines, false);
 }
 
 /* ---- the upstream ---- */
@@ -341,13 +337,13 @@ void flow_refuse_leak(struct flow *flow, unsigned tag, const char *place)
 {
     const struct snapshot *snapshot = flow->epoch->snapshot;
     const char *binding = snapshot->sentinels[tag].binding;
-    json_t *event = event_new(flow, "sentinel");
+    struct flat_out *event = event_new(flow, "sentinel");
     struct err err;
-    json_put(event, "decision", "deny");
-    json_put(event, "binding", binding);
-    json_put(event, "path", flow->target->path);
-    json_put(event, "place", place);
-    lines_add(&flow->plane->lines, event, false);
+    flat_put(event, "decision", "deny");
+    flat_put(event, "binding", binding);
+    flat_put(event, "path", flow->target->path);
+    flat_put(event, "place", place);
+    lines_add(&flow->plane->lines, false);
     err_set(&err, ERR_DENIED, "the stand-in for %s does not belong in this request (%s)", binding, place);
     err_hint(&err, "It is exchanged for the credential at its own hosts alone, in its own field. Send it nowhere else");
     flow_refuse(flow, &err, 403, "sentinel", NULL);
@@ -362,10 +358,10 @@ static bool guarded(struct flow *flow)
     unsigned tag;
     if (own && own->env && guard_slot(snapshot, own, flow->request) == GUARD_OTHER) {
         /* A token of the agent's own, where the stand-in could have been: it is passed on as it is. */
-        json_t *event = event_new(flow, "credential.own");
-        json_put(event, "binding", own->name);
-        json_put(event, "field", own->header);
-        lines_add(&flow->plane->lines, event, false);
+        struct flat_out *event = event_new(flow, "credential.own");
+        flat_put(event, "binding", own->name);
+        flat_put(event, "field", own->header);
+        lines_add(&flow->plane->lines, false);
         flow->decision.binding = own = NULL;
     }
     if (guard_leak(flow->epoch->sentinels, flow->target, flow->request, own, place, &tag)) {

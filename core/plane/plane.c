@@ -1,10 +1,13 @@
 /* The shared parts of a worker: rules in force, questions to the monitor. */
 #include "core/plane/plane.h"
+#include "core/base/log.h"
 #include "core/plane/guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { USERNAME_BYTES = 1024 };
 
 static struct stream_config *client_of(const struct snapshot *snapshot, struct trust *trust, bool http1,
                                        struct span identity, struct err *err)
@@ -167,12 +170,18 @@ bool plane_fits(const json_t *payload, struct err *err)
            err_set(err, ERR_LIMIT, "the request is longer than %d KiB", IPC_PAYLOAD_MAX / 1024);
 }
 
-struct ask *plane_ask_bytes(struct plane *plane, enum message_type type, const void *payload, size_t len, ask_fn fn,
-                            void *arg)
+struct ask *plane_ask_later(struct plane *plane, ask_fn fn, void *arg)
 {
     struct ask *ask = mem_alloc(sizeof(*ask));
     *ask = (struct ask){.plane = plane, .next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
     plane->asks = ask;
+    return ask;
+}
+
+struct ask *plane_ask_bytes(struct plane *plane, enum message_type type, const void *payload, size_t len, ask_fn fn,
+                            void *arg)
+{
+    struct ask *ask = plane_ask_later(plane, fn, arg);
     lines_flush(&plane->lines);
     ipc_send(plane->ipc, (uint16_t)type, 0, ask->id, payload, len, NULL, 0);
     return ask;
@@ -205,7 +214,7 @@ void ask_cancel(struct ask *ask)
         forget(ask); /* at once: the monitor answers no question that it was told to drop */
 }
 
-void plane_answer(struct plane *plane, const struct ipc_message *message)
+static void answer_one(struct plane *plane, const struct ipc_message *message)
 {
     struct ask *ask = plane->asks;
     while (ask && ask->id != message->id)
@@ -217,6 +226,30 @@ void plane_answer(struct plane *plane, const struct ipc_message *message)
     ask->answering = false;
     if (!more || !ask->fn)
         forget(ask);
+}
+
+void plane_answer(struct plane *plane, const struct ipc_message *message)
+{
+    struct span rest = {(const char *)message->data, message->len};
+    struct err err;
+    if (message->type != MESSAGE_CREDENTIAL) {
+        answer_one(plane, message);
+        return;
+    }
+    while (rest.len > 0) {
+        struct ipc_message one = *message;
+        struct flat flat;
+        int64_t id;
+        one.data = (const uint8_t *)rest.p;
+        if (!flat_take(&rest, &flat, &err) || !flat_check(&flat, message_answer_names, &err) ||
+            !flat_get_int(&flat, "id", 1, MESSAGE_UNASKED - 1, &id, &err)) {
+            log_error("the monitor's credentials cannot be read: %s", err.message);
+            return;
+        }
+        one.id = (uint32_t)id;
+        one.len = (size_t)(rest.p - (const char *)one.data);
+        answer_one(plane, &one);
+    }
 }
 
 void plane_refusal(const struct ipc_message *message, struct err *err)
@@ -235,21 +268,25 @@ void plane_refusal(const struct ipc_message *message, struct err *err)
     err_hint(err, "%s", hint);
 }
 
-/* The payload: a JSON object, one NUL byte, the secret (message.h). */
-bool plane_credential(const struct ipc_message *message, struct doc *doc, struct span *secret, struct err *err)
+bool plane_credential(const struct ipc_message *message, struct plane_credential *out, struct err *err)
 {
+    struct span rest = {(const char *)message->data, message->len};
+    struct flat_field secret;
+    struct flat flat;
+    *out = (struct plane_credential){.username = ""};
     if (message->type == MESSAGE_REFUSED) {
         plane_refusal(message, err);
         return false;
     }
     if (message->type != MESSAGE_CREDENTIAL)
         return err_set(err, ERR_INTERNAL, "the monitor's answer is of an unknown type");
-    const uint8_t *end = memchr(message->data, '\0', message->len);
-    if (!end)
+    if (!flat_take(&rest, &flat, err) || !flat_check(&flat, message_answer_names, err) ||
+        !flat_get_text(&flat, "username", FLAT_MAY, USERNAME_BYTES, &out->username, err))
+        return false;
+    if (!flat_find(&flat, "secret", &secret) || secret.type != FLAT_BYTES)
         return err_set(err, ERR_INTERNAL, "the monitor's credential cannot be read");
-    size_t head = (size_t)(end - message->data);
-    *secret = (struct span){(const char *)end + 1, message->len - head - 1};
-    return json_parse(message->data, head, IPC_PAYLOAD_MAX, "monitor", ERR_INTERNAL, doc, err);
+    out->secret = secret.text;
+    return true;
 }
 
 void plane_halt(struct plane *plane, const struct ipc_message *message)

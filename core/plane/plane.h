@@ -97,9 +97,12 @@ struct ask *plane_ask_bytes(struct plane *plane, enum message_type type, const v
                             void *arg) MUSTUSE NONNULL_AT(1, 5);
 struct ask *plane_ask(struct plane *plane, enum message_type type, const json_t *payload, ask_fn fn,
                       void *arg) MUSTUSE NONNULL;
+/* A question for a credential goes with the round's lines: its id is to be put into it by the caller. */
+struct ask *plane_ask_later(struct plane *plane, ask_fn fn, void *arg) MUSTUSE NONNULL_AT(1, 2);
 uint32_t ask_id(const struct ask *ask) NONNULL;
 void ask_cancel(struct ask *ask); /* the answer, should it come, is dropped; NULL is fine */
-void plane_answer(struct plane *plane, const struct ipc_message *message) NONNULL; /* for the worker */
+/* For the worker. A message with several credentials answers several questions. */
+void plane_answer(struct plane *plane, const struct ipc_message *message) NONNULL;
 void plane_halt(struct plane *plane, const struct ipc_message *message) NONNULL; /* MESSAGE_HALT, for the worker */
 /* What adds to the channel without the monitor's asking looks here first: the channel ends where too much waits in
  * it, and the worker with it. False: too much waits now; task is posted when it is less. Once at a time. */
@@ -111,9 +114,13 @@ bool plane_calm(struct plane *plane, struct calm *calm, struct task *task) MUSTU
 void calm_cancel(struct calm *calm) NONNULL;
 /* An error of the monitor's REFUSED payload. */
 void plane_refusal(const struct ipc_message *message, struct err *err) NONNULL;
-/* The answer to a question for a credential. True: doc holds its object, *secret the bytes, borrowed from message.
- * False: what the monitor says against it, or that it is malformed. doc is the caller's to clear. */
-bool plane_credential(const struct ipc_message *message, struct doc *doc, struct span *secret, struct err *err) MUSTUSE
+/* The answer to a question for a credential, borrowed from message. False: what the monitor says against it, or that it
+ * is malformed. */
+struct plane_credential {
+    const char *username; /* "": none */
+    struct span secret;
+};
+bool plane_credential(const struct ipc_message *message, struct plane_credential *out, struct err *err) MUSTUSE
     NONNULL;
 
 #endif

@@ -178,15 +178,13 @@ static void ask_proxy(struct proxy_visit *visit, struct span credential)
 
 static bool read_credential(const struct ipc_message *message, struct buf *value, struct err *err)
 {
-    struct doc doc CLEANUP(doc_clear) = {0};
-    const char *username = NULL;
-    struct span password;
-    if (!plane_credential(message, &doc, &password, err))
+    struct plane_credential given;
+    if (!plane_credential(message, &given, err))
         return false;
-    struct json_at at = json_root(&doc);
-    return json_get_text(&at, "username", JSON_NEED, 1024, &username, err) &&
-           (scheme_write_basic(username, password, value) ||
-            err_set(err, ERR_DATA, "its credential cannot be written: it is too long, or its user name holds a colon"));
+    if (given.username[0] == 0)
+        return err_set(err, ERR_DATA, "its credential has no user name");
+    return scheme_write_basic(given.username, given.secret, value) ||
+           err_set(err, ERR_DATA, "its credential cannot be written: it is too long, or its user name holds a colon");
 }
 
 static bool on_credential(void *arg, const struct ipc_message *message)

@@ -61,22 +61,21 @@ static void tunnel_close(struct tunnel *tunnel)
 static void record(struct tunnel *tunnel, const char *decision, const char *mode,
                    const struct decision *by, const struct err *err)
 {
-    json_t *event = json_object();
-    json_put(event, "event", "network");
-    json_put(event, "request", tunnel->id.text);
-    json_put(event, "decision", decision);
-    json_put(event, "mode", mode);
-    json_put(event, "host", tunnel->host.name);
-    json_put_int(event, "port", tunnel->port);
-    json_put(event, "rule", by ? by->rule : NULL);
-    json_put(event, "reason", by ? by->reason : NULL);
+    struct flat_out *event = lines_event(&tunnel->plane->lines, "network");
+    flat_put(event, "request", tunnel->id.text);
+    flat_put(event, "decision", decision);
+    flat_put(event, "mode", mode);
+    flat_put(event, "host", tunnel->host.name);
+    flat_put_int(event, "port", tunnel->port);
+    flat_put(event, "rule", by ? by->rule : NULL);
+    flat_put(event, "reason", by ? by->reason : NULL);
     if (tunnel->way == TUNNEL_CAPTURED)
-        json_put_bool(event, "captured", true);
+        flat_put_bool(event, "captured", true);
     if (err) {
-        json_put(event, "code", err_word(err->code));
-        json_put(event, "message", err->message);
+        flat_put(event, "code", err_word(err->code));
+        flat_put(event, "message", err->message);
     }
-    lines_add(&tunnel->plane->lines, event, false);
+    lines_add(&tunnel->plane->lines, false);
 }
 
 static void make_denial(struct tunnel *tunnel, const struct decision *by, const struct err *err, int status)
@@ -179,15 +178,14 @@ static enum relay_gate check_first(void *arg, struct span first)
 static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
 {
     struct tunnel *tunnel = arg;
-    json_t *event = json_object();
-    json_put(event, "event", "network.end");
-    json_put(event, "request", tunnel->id.text);
-    json_put(event, "host", tunnel->host.name);
-    json_put_int(event, "port", tunnel->port);
-    json_put_int(event, "bytes_out", (int64_t)sent_bytes);
-    json_put_int(event, "bytes_in", (int64_t)received_bytes);
-    json_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - tunnel->began_ms));
-    lines_add(&tunnel->plane->lines, event, true);
+    struct flat_out *event = lines_event(&tunnel->plane->lines, "network.end");
+    flat_put(event, "request", tunnel->id.text);
+    flat_put(event, "host", tunnel->host.name);
+    flat_put_int(event, "port", tunnel->port);
+    flat_put_int(event, "bytes_out", (int64_t)sent_bytes);
+    flat_put_int(event, "bytes_in", (int64_t)received_bytes);
+    flat_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - tunnel->began_ms));
+    lines_add(&tunnel->plane->lines, true);
     tunnel_free(tunnel);
 }
 

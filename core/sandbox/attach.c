@@ -260,7 +260,7 @@ int attach_run(int fd, const struct attach_keys *keys, struct err *err)
     while (state.status == GOES_ON)
         turn(&state, err);
     if (state.terminal)
-        tcsetattr(STDIN_FILENO, TCSADRAIN, &state.modes);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &state.modes); /* as tty_restore does */
     guard_stop(&guard);
     close(state.signal_fd);
     return state.status;

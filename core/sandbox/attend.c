@@ -94,6 +94,17 @@ static void stop_job(void)
     sigprocmask(SIG_BLOCK, &stop, NULL);
 }
 
+/* What the agent told of its stops until now is over: it is about to be resumed. One that stops and goes on by itself
+ * a thousand times would stop the person's job as often. */
+static void forget_stops(const struct state *state)
+{
+    int fd = state->attend->control_fd;
+    uint8_t byte;
+
+    while (fd >= 0 && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && byte == SUPERVISOR_STOPPED)
+        (void)!recv(fd, &byte, 1, MSG_DONTWAIT);
+}
+
 /* Suspends the launcher as a shell expects it, and goes on where it was when the shell resumes it. */
 static void suspend(struct state *state)
 {
@@ -105,6 +116,7 @@ static void suspend(struct state *state)
     guard_rest(state->attend->guard, true);
     stop_job();
     guard_rest(state->attend->guard, false);
+    forget_stops(state);
     if (tty != NULL && tty_raw(tty, &err))
         resize(state);
     tell(state, SIGCONT);
@@ -261,11 +273,14 @@ static void last_words(struct state *state)
 
 static void ask_daemon(struct state *state)
 {
+    static const uint8_t look = SUPERVISOR_LOOK;
     int fd = state->attend->daemon_gone(state->attend->arg);
 
     state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
     if (fd >= 0)
         state->attend->hold_fd = fd;
+    else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0)
+        (void)!send(state->attend->control_fd, &look, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* it was ended, or is not held */
 }
 
 static void on_hold(struct state *state)

@@ -27,7 +27,8 @@ struct attend {
     const char *control_path; /* of that; removed when it has connected */
     int hold_fd;        /* readable with end of file when the daemon died; -1: none */
     /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so
-     * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up. */
+     * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up, and the supervisor
+     * looks whether the session goes on. */
     int (*daemon_gone)(void *arg);
     /* --detach: the process that waits for the start; it gets SUPERVISOR_RUNNING, and when it knows that the sandbox
      * runs it sends a byte, and alone is called. Where it ends before, so does the sandbox. -1: none. */

@@ -117,7 +117,8 @@ bool devcontainer_find(const char *workspace, const char *name, char **out, stru
 
 /* ---- what is built ---- */
 
-/* A path of the file, resolved: in the workspace, or refused. NULL and err. */
+/* A path of the file, resolved: in the workspace, or refused. NULL and err. ".." is taken from the text, as the
+ * devcontainer program does: behind a symlink it would lead elsewhere. */
 static char *resolve(const struct devcontainer *self, const char *key, const char *path, mode_t type, struct err *err)
 {
     const char *why;
@@ -128,7 +129,7 @@ static char *resolve(const struct devcontainer *self, const char *key, const cha
         err_set(err, ERR_CONFIG, "%s: %s: %s", self->file, key, why);
         return NULL;
     }
-    AUTOFREE char *full = text[0] == '/' ? mem_strdup(text) : file_join(self->dir, text);
+    AUTOFREE char *full = devcontainer_path(self->dir, text);
     char *real = realpath(full, NULL);
     if (real == NULL || stat(real, &st) != 0) {
         err_errno(err, ERR_CONFIG, errno, "%s: %s: cannot use %s", self->file, key, text);
@@ -357,8 +358,14 @@ static void note_rest(struct devcontainer *self, const struct json_at *root)
  * contexts from anywhere on the host), variables of the host in texts. */
 static const char *find_on_host(const struct json_at *root)
 {
+    static const char *const sources[] = {"image", "build", "dockerFile", "dockerComposeFile"};
     AUTOFREE char *text = json_canonical(root->node);
+    size_t count = 0;
 
+    for (size_t i = 0; i < COUNT(sources); i++)
+        count += json_object_get(root->node, sources[i]) != NULL;
+    if (count > 1) /* it takes them in another order, and what was not taken was not checked */
+        return "build what stands beside its image or build, from any place of this host";
     if (json_object_get(root->node, "initializeCommand") != NULL)
         return "run its initializeCommand on this host";
     if (json_object_get(json_object_get(root->node, "build"), "options") != NULL)

@@ -11,6 +11,8 @@ void devcontainer_note(struct devcontainer *self, const char *key, const char *f
 /* The text with its ${variables} put in; NULL where one is refused, and why (a constant) says why. Caller frees. */
 char *devcontainer_expand(const struct devcontainer *self, const char *text, bool host_paths, const char **why)
     MUSTUSE NONNULL;
+/* A path, from dir where it is relative, without "." and "..", whatever links there are on it. Caller frees. */
+char *devcontainer_path(const char *dir, const char *path) MUSTUSE NONNULL;
 /* One NAME=VALUE for the sandbox; key is where it stands. */
 void devcontainer_set_env(struct devcontainer *self, struct plan *plan, const char *key, const char *name,
                           const char *value) NONNULL;

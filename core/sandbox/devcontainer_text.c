@@ -101,6 +101,29 @@ char *devcontainer_expand(const struct devcontainer *self, const char *text, boo
     return mem_strdup(buf_cstr(&out));
 }
 
+char *devcontainer_path(const char *dir, const char *path)
+{
+    AUTOFREE char *full = path[0] == '/' ? mem_strdup(path) : mem_printf("%s/%s", dir, path);
+    char *out = mem_alloc(strlen(full) + 2);
+    struct span rest = span_of(full), name;
+    size_t len = 0;
+
+    while (span_cut(&rest, '/', &name)) {
+        if (span_eqs(name, "..")) {
+            while (len > 0 && out[--len] != '/')
+                ;
+        } else if (name.len > 0 && !span_eqs(name, ".")) {
+            out[len++] = '/';
+            memcpy(out + len, name.p, name.len);
+            len += name.len;
+        }
+    }
+    if (len == 0)
+        out[len++] = '/';
+    out[len] = '\0';
+    return out;
+}
+
 void devcontainer_set_env(struct devcontainer *self, struct plan *plan, const char *key, const char *name,
                           const char *value)
 {

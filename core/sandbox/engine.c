@@ -162,8 +162,8 @@ static void add_why(char *why, size_t why_len, const char *name, const char *tex
     snprintf(why + used, why_len - used, "%s%s: %s", used > 0 ? "; " : "", name, text);
 }
 
-const struct engine *engine_choose(const char *name, bool have_image, const char *home, struct engine_facts *facts,
-                                   char *why, size_t why_len, struct err *err)
+const struct engine *engine_choose(const char *name, bool have_image, const struct engine *has_it, const char *home,
+                                   struct engine_facts *facts, char *why, size_t why_len, struct err *err)
 {
     const struct engine *engine = NULL;
 
@@ -176,7 +176,9 @@ const struct engine *engine_choose(const char *name, bool have_image, const char
         struct err reason = {0};
         if (engine_table[i]->needs_image && !have_image)
             continue;
-        if (engine_probe(engine_table[i], home, ENGINE_TRUST_ALL, facts, &reason))
+        if (engine_table[i]->needs_image && has_it != NULL && engine_table[i] != has_it)
+            add_why(why, why_len, engine_table[i]->name, "it has not the usual image");
+        else if (engine_probe(engine_table[i], home, ENGINE_TRUST_ALL, facts, &reason))
             engine = engine_table[i];
         else
             add_why(why, why_len, engine_table[i]->name, reason.message);

@@ -79,9 +79,10 @@ bool engine_probe(const struct engine *engine, const char *home, enum engine_tru
                   struct err *err) MUSTUSE NONNULL;
 
 /* name: "auto" or an engine's. For auto the first that works and has what it needs (docker: an image) is
- * taken. why (at most 512 bytes) says what was passed over and what it cannot do here, "" where there is nothing.
+ * taken; has_it is the only one that has that image, NULL: any has it or can fetch it. why (at most 512 bytes) says what was passed over and what it cannot do here, "" where there is nothing.
  * NULL and err (ERR_UNAVAILABLE, with what to install) where none can be used. */
-const struct engine *engine_choose(const char *name, bool have_image, const char *home, struct engine_facts *facts,
-                                   char *why, size_t why_len, struct err *err) MUSTUSE NONNULL;
+const struct engine *engine_choose(const char *name, bool have_image, const struct engine *has_it, const char *home,
+                                   struct engine_facts *facts, char *why, size_t why_len, struct err *err)
+    MUSTUSE NONNULL_AT(1, 4, 5, 6, 8);
 
 #endif

@@ -28,12 +28,13 @@ char *container_find(const struct container *engine, struct err *err)
     return found;
 }
 
+/* No ":/" either: to podman dir:/path, oci-archive:/path and their like are files of this host. */
 bool container_check_name(const char *image, struct err *err)
 {
     size_t len = strlen(image);
 
     if (len > 0 && len <= REFERENCE_MAX && image[0] != '-' && image[0] != '/' && image[0] != '.' &&
-        strstr(image, "..") == NULL &&
+        strstr(image, "..") == NULL && strstr(image, ":/") == NULL &&
         strspn(image, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@") == len)
         return true;
     err_set(err, ERR_USAGE, "%s is not an image's name", image);

@@ -23,25 +23,8 @@
 
 enum { NAMES_BYTES = 32 << 20, CLOCK_EVERY = 256 };
 
-/* A directory that waits for its turn. */
-struct folder {
-    struct folder *next;
-    const char *path;    /* "" is the workspace itself */
-    uint64_t rows[2];    /* those that a directory above it handed down */
-    const char *runs;    /* everything in it is run by that; NULL */
-    bool git;            /* in a git directory */
-};
-struct look {
-    struct planted *out;
-    int root;
-    struct folder *first, **last;
-    size_t seen, hashed;
-    uint64_t until_ms;
-    const struct timespec *since; /* set-user-id files since then; NULL: none are looked for */
-};
-
 /* The first reason is the one that is told. */
-static void say_partial(struct look *look, const char *why, const char *path)
+void planted_say_partial(struct planted_look *look, const char *why, const char *path)
 {
     char shown[160];
 
@@ -51,16 +34,16 @@ static void say_partial(struct look *look, const char *why, const char *path)
     snprintf(look->out->partial, sizeof look->out->partial, "%s %s", why, shown);
 }
 
-static bool in_time(struct look *look, const char *path)
+bool planted_in_time(struct planted_look *look, const char *path)
 {
     if (clock_mono_ms() < look->until_ms)
         return true;
-    say_partial(look, "the time for it was over at", path);
+    planted_say_partial(look, "the time for it was over at", path);
     return false;
 }
 
 /* Beneath the workspace, whatever links there are; -1 with errno. */
-static int open_beneath(const struct look *look, const char *path, int flags)
+int planted_open_beneath(const struct planted_look *look, const char *path, int flags)
 {
     struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC | O_NOCTTY),
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
@@ -78,32 +61,16 @@ static void add_stat(struct sha256 *sum, const struct stat *st)
     sha256_add(sum, &st->st_ctim, sizeof st->st_ctim);
 }
 
-static void add_folder(struct look *look, const char *path, const struct folder *from, const uint64_t rows[2],
-                       const char *runs, bool git);
-
-/* The hooks are elsewhere in the workspace: there they are watched. */
-static void follow_hooks(struct look *look, const char *path, const char *text, size_t len)
-{
-    char hooks[256], worktree[PATH_MAX];
-    size_t dir = strlen(path) > strlen(".git/config") ? strlen(path) - strlen(".git/config") : 0;
-
-    planted_hooks_path(text, len, hooks, sizeof hooks);
-    if (hooks[0] == '\0' || !span_ends(span_of(path), ".git/config"))
-        return;
-    if ((size_t)snprintf(worktree, sizeof worktree, "%.*s%s", (int)dir, path, hooks) < sizeof worktree)
-        add_folder(look, worktree, NULL, NULL, "git (core.hooksPath)", false);
-}
-
 /* The contents of a regular file, or of the one that a link leads to. What cannot be read counts by its inode. */
-static void add_contents(struct look *look, const char *path, enum planted_how how, struct sha256 *sum)
+static void add_contents(struct planted_look *look, const char *path, enum planted_how how, struct sha256 *sum)
 {
-    CLEANUP(file_close_ptr) int fd = open_beneath(look, path, O_RDONLY | O_NONBLOCK);
+    CLEANUP(file_close_ptr) int fd = planted_open_beneath(look, path, O_RDONLY | O_NONBLOCK);
     struct err err = {0};
     struct stat st;
     struct buf text;
 
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        CLEANUP(file_close_ptr) int handle = fd < 0 ? open_beneath(look, path, O_PATH) : -1;
+        CLEANUP(file_close_ptr) int handle = fd < 0 ? planted_open_beneath(look, path, O_PATH) : -1;
         if (handle >= 0 && fstat(handle, &st) == 0 && S_ISREG(st.st_mode))
             add_stat(sum, &st);
         return;
@@ -116,15 +83,13 @@ static void add_contents(struct look *look, const char *path, enum planted_how h
         return;
     }
     look->hashed += text.len;
-    const char *data = text.len > 0 ? (const char *)text.data : "";
-    planted_digest(how, data, text.len, sum);
-    if (how == PLANTED_GIT_CONFIG)
-        follow_hooks(look, path, data, text.len);
+    planted_digest(how, text.len > 0 ? (const char *)text.data : "", text.len, sum);
     buf_clear(&text);
 }
 
 /* What is at a path of the table; false: nothing. */
-static bool digest_of(struct look *look, const char *path, enum planted_how how, uint8_t digest[CRYPTO_HASH_LEN])
+static bool digest_of(struct planted_look *look, const char *path, enum planted_how how,
+                      uint8_t digest[CRYPTO_HASH_LEN])
 {
     char target[PATH_MAX];
     struct sha256 sum;
@@ -144,41 +109,43 @@ static bool digest_of(struct look *look, const char *path, enum planted_how how,
     return true;
 }
 
-static void add_entry(struct look *look, const char *path, const char *runs, enum planted_how how)
+void planted_add_entry(struct planted_look *look, const char *path, const char *runs, enum planted_how how)
 {
     struct planted *out = look->out;
     struct planted_entry *entry = &out->entries[out->count];
 
     if (out->count == PLANTED_FILES_MAX) {
-        say_partial(look, "too many such files: not looked at from", path);
+        planted_say_partial(look, "too many such files: not looked at from", path);
         return;
     }
     entry->path = arena_strndup(out->names, path, strlen(path));
     entry->runs = runs;
     entry->how = how;
     if (entry->path == NULL)
-        say_partial(look, "names too long: not looked at from", path);
+        planted_say_partial(look, "names too long: not looked at from", path);
     else if (digest_of(look, path, how, entry->digest))
         out->count++;
 }
 
 /* ---- directories ---- */
 
-static void add_folder(struct look *look, const char *path, const struct folder *from, const uint64_t rows[2],
-                       const char *runs, bool git)
+struct planted_folder *planted_add_folder(struct planted_look *look, const char *path,
+                                          const struct planted_folder *from, const uint64_t rows[PLANTED_ROW_WORDS],
+                                          const char *runs, bool git)
 {
-    struct folder *folder = arena_alloc(look->out->names, sizeof *folder);
+    struct planted_folder *folder = arena_alloc(look->out->names, sizeof *folder);
     const char *copy = folder != NULL ? arena_strndup(look->out->names, path, strlen(path)) : NULL;
 
     if (copy == NULL) {
-        say_partial(look, "names too long: not looked at from", path);
-        return;
+        planted_say_partial(look, "names too long: not looked at from", path);
+        return NULL;
     }
-    *folder = (struct folder){.path = copy, .runs = runs, .git = git || (from != NULL && from->git)};
+    *folder = (struct planted_folder){.path = copy, .runs = runs, .git = git || (from != NULL && from->git)};
     if (rows != NULL)
         memcpy(folder->rows, rows, sizeof folder->rows);
     *look->last = folder;
     look->last = &folder->next;
+    return folder;
 }
 
 /* Whether the row's directory is the end of this path. */
@@ -189,16 +156,17 @@ static bool ends_with(const char *path, const char *dir)
     return len >= end && strcmp(path + len - end, dir) == 0 && (len == end || path[len - end - 1] == '/');
 }
 
-static bool has_row(const uint64_t rows[2], size_t i)
+static bool has_row(const uint64_t rows[PLANTED_ROW_WORDS], size_t i)
 {
     return (rows[i / 64] >> (i % 64) & 1) != 0;
 }
 
 /* The rows that apply to names in this directory, and those that it hands down. */
-static void rows_of(const struct folder *folder, uint64_t here[2], uint64_t down[2])
+static void rows_of(const struct planted_folder *folder, uint64_t here[PLANTED_ROW_WORDS],
+                    uint64_t down[PLANTED_ROW_WORDS])
 {
-    memcpy(here, folder->rows, 2 * sizeof *here);
-    memcpy(down, folder->rows, 2 * sizeof *down);
+    memcpy(here, folder->rows, PLANTED_ROW_WORDS * sizeof *here);
+    memcpy(down, folder->rows, PLANTED_ROW_WORDS * sizeof *down);
     for (size_t i = 0; i < planted_row_count; i++) {
         const struct planted_row *row = &planted_rows[i];
         bool elsewhere = row->dir != NULL && !ends_with(folder->path, row->dir);
@@ -210,7 +178,7 @@ static void rows_of(const struct folder *folder, uint64_t here[2], uint64_t down
     }
 }
 
-static const struct planted_row *row_of(const uint64_t rows[2], const char *name)
+static const struct planted_row *row_of(const uint64_t rows[PLANTED_ROW_WORDS], const char *name)
 {
     for (size_t i = 0; i < planted_row_count; i++) {
         const char *want = planted_rows[i].name;
@@ -238,7 +206,7 @@ static bool at_start(const char *name)
 }
 
 /* Too many files, none of which the host runs by itself. */
-static bool passed_over(const struct folder *folder, const char *name)
+static bool passed_over(const struct planted_folder *folder, const char *name)
 {
     static const char *const stores[] = {"objects", "refs", "logs", "lfs", "annex"};
 
@@ -248,9 +216,37 @@ static bool passed_over(const struct folder *folder, const char *name)
     return strcmp(name, "node_modules") == 0;
 }
 
+/* Where the name is one of git's own: what it leads to. */
+static void follow_git(struct planted_look *look, const struct planted_folder *folder, const char *path,
+                       const char *name)
+{
+    if (folder->worktree != NULL && (strcmp(name, "index") == 0 || strncmp(name, "sharedindex.", 12) == 0))
+        planted_git_index(look, path, folder->worktree);
+    if (strcmp(name, ".git") == 0)
+        planted_git_file(look, path, folder->path);
+}
+
+static void add_named(struct planted_look *look, const struct planted_folder *folder, const char *path,
+                      const struct planted_row *row)
+{
+    if (row != NULL && row->how == PLANTED_GIT_CONFIG)
+        planted_git_config(look, path, row->runs, folder->worktree);
+    else
+        planted_add_entry(look, path, row != NULL ? row->runs : folder->runs, row != NULL ? row->how : PLANTED_WHOLE);
+}
+
+static void add_git(struct planted_look *look, const struct planted_folder *folder, const char *path,
+                    const uint64_t down[PLANTED_ROW_WORDS])
+{
+    struct planted_folder *git = planted_add_folder(look, path, folder, down, NULL, true);
+
+    if (git != NULL)
+        git->worktree = folder->path;
+}
+
 /* A link is followed where a directory of the table is one, and is itself told where it leads out. */
-static void visit_link(struct look *look, const struct folder *folder, const char *path, const char *name,
-                       const struct planted_row *row, const uint64_t down[2])
+static void visit_link(struct planted_look *look, const struct planted_folder *folder, const char *path,
+                       const char *name, const struct planted_row *row, const uint64_t down[PLANTED_ROW_WORDS])
 {
     char target[PATH_MAX];
     ssize_t len = readlinkat(look->root, path, target, sizeof target - 1);
@@ -258,39 +254,40 @@ static void visit_link(struct look *look, const struct folder *folder, const cha
     if (len < 0)
         return;
     target[len] = '\0';
+    follow_git(look, folder, path, name);
     if (planted_leads_out(folder->path, target)) {
-        add_entry(look, path, "a link that leads out of the workspace", PLANTED_WHOLE);
+        planted_add_entry(look, path, "a link that leads out of the workspace", PLANTED_WHOLE);
         return;
     }
     bool git = strcmp(name, ".git") == 0;
     if (git || at_start(name) || (folder->git && strcmp(name, "hooks") == 0)) {
-        add_entry(look, path, "a link to what is run", PLANTED_WHOLE);
-        add_folder(look, path, folder, down, NULL, git);
+        planted_add_entry(look, path, "a link to what is run", PLANTED_WHOLE);
+        if (git)
+            add_git(look, folder, path, down);
+        else
+            planted_add_folder(look, path, folder, down, NULL, false);
     } else if (row != NULL || folder->runs != NULL) {
-        add_entry(look, path, row != NULL ? row->runs : folder->runs, row != NULL ? row->how : PLANTED_WHOLE);
+        add_named(look, folder, path, row);
     }
 }
 
-static void visit_file(struct look *look, const struct folder *folder, const char *path, const struct planted_row *row)
+static void visit_file(struct planted_look *look, const struct planted_folder *folder, const char *path,
+                       const char *name, const struct planted_row *row)
 {
     struct stat st;
 
+    follow_git(look, folder, path, name);
     if (row != NULL || folder->runs != NULL) {
-        add_entry(look, path, row != NULL ? row->runs : folder->runs, row != NULL ? row->how : PLANTED_WHOLE);
+        add_named(look, folder, path, row);
     } else if (look->since != NULL && fstatat(look->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
                S_ISREG(st.st_mode) && (st.st_mode & (S_ISUID | S_ISGID)) != 0 &&
                st.st_ctim.tv_sec >= look->since->tv_sec) {
-        add_entry(look, path, "anybody, with the owner's rights (set-user-id)", PLANTED_WHOLE);
+        planted_add_entry(look, path, "anybody, with the owner's rights (set-user-id)", PLANTED_WHOLE);
     }
 }
 
-/* A directory with these is a repository to git, whatever its name is. */
-struct bare {
-    bool head, objects, refs;
-};
-
-static void visit_name(struct look *look, struct folder *folder, const struct dirent *name, const uint64_t here[2],
-                       const uint64_t down[2])
+static void visit_name(struct planted_look *look, struct planted_folder *folder, const struct dirent *name,
+                       const uint64_t here[PLANTED_ROW_WORDS], const uint64_t down[PLANTED_ROW_WORDS])
 {
     const struct planted_row *row = row_of(here, name->d_name);
     char path[PATH_MAX];
@@ -299,7 +296,7 @@ static void visit_name(struct look *look, struct folder *folder, const struct di
 
     if ((size_t)snprintf(path, sizeof path, "%s%s%s", folder->path, folder->path[0] != '\0' ? "/" : "",
                          name->d_name) >= sizeof path) {
-        say_partial(look, "names too long: not looked at below", folder->path);
+        planted_say_partial(look, "names too long: not looked at below", folder->path);
         return;
     }
     if (type == DT_UNKNOWN && fstatat(look->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -309,31 +306,44 @@ static void visit_name(struct look *look, struct folder *folder, const struct di
     if (type == DT_LNK)
         visit_link(look, folder, path, name->d_name, row, down);
     else if (type != DT_DIR)
-        visit_file(look, folder, path, row);
-    else if (!passed_over(folder, name->d_name) && (folder->path[0] != '\0' || !at_start(name->d_name)))
-        add_folder(look, path, folder, down, NULL, strcmp(name->d_name, ".git") == 0);
+        visit_file(look, folder, path, name->d_name, row);
+    else if (passed_over(folder, name->d_name) || (folder->path[0] == '\0' && at_start(name->d_name)))
+        return;
+    else if (strcmp(name->d_name, ".git") == 0)
+        add_git(look, folder, path, down);
+    else
+        planted_add_folder(look, path, folder, down, NULL, false);
 }
+
+/* A directory with these is a repository to git, whatever its name is: HEAD, and objects and refs, or a file that says
+ * where those are. */
+struct bare {
+    bool head, objects, refs, elsewhere;
+};
 
 static bool names_bare(struct bare *bare, const struct dirent *name)
 {
     bare->head = bare->head || strcmp(name->d_name, "HEAD") == 0;
     bare->objects = bare->objects || strcmp(name->d_name, "objects") == 0;
     bare->refs = bare->refs || strcmp(name->d_name, "refs") == 0;
-    return bare->head && bare->objects && bare->refs;
+    bare->elsewhere = bare->elsewhere || strcmp(name->d_name, "commondir") == 0;
+    return bare->head && ((bare->objects && bare->refs) || bare->elsewhere);
 }
 
-static void visit(struct look *look, struct folder *folder)
+static void visit(struct planted_look *look, struct planted_folder *folder)
 {
-    int fd = open_beneath(look, folder->path[0] != '\0' ? folder->path : ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+    const char *path = folder->path[0] != '\0' ? folder->path : ".";
+    int fd = planted_open_beneath(look, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     struct bare bare = {0};
-    uint64_t here[2], down[2];
+    uint64_t here[PLANTED_ROW_WORDS], down[PLANTED_ROW_WORDS];
     size_t count = 0;
+    bool is_bare = false;
 
     if (dir == NULL) {
         bool enters = errno != EACCES || faccessat(look->root, folder->path, X_OK, AT_EACCESS) == 0;
         if (enters && errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != EXDEV)
-            say_partial(look, "cannot be read:", folder->path);
+            planted_say_partial(look, "cannot be read:", folder->path);
         if (fd >= 0)
             close(fd);
         return;
@@ -343,17 +353,16 @@ static void visit(struct look *look, struct folder *folder)
         if (strcmp(name->d_name, ".") == 0 || strcmp(name->d_name, "..") == 0)
             continue;
         if (count++ == PLANTED_FOLDER_MAX || look->seen++ == PLANTED_ENTRIES_MAX) {
-            say_partial(look, "too many names: not all are known of", folder->path);
+            planted_say_partial(look, "too many names: not all are known of", folder->path);
             break;
         }
-        if (count % CLOCK_EVERY == 0 && !in_time(look, folder->path))
+        if (count % CLOCK_EVERY == 0 && !planted_in_time(look, folder->path))
             break;
         visit_name(look, folder, name, here, down);
-        if (!folder->git && names_bare(&bare, name)) { /* once more, as what it is */
-            add_folder(look, folder->path, folder, folder->rows, NULL, true);
-            break;
-        }
+        is_bare = names_bare(&bare, name) || is_bare;
     }
+    if (is_bare && !folder->git) /* once more, as a repository; it is a directory like others, too */
+        planted_add_folder(look, folder->path, folder, folder->rows, NULL, true);
     closedir(dir);
 }
 
@@ -379,27 +388,29 @@ static void sort(struct planted *planted)
     planted->count = kept;
 }
 
-static void start(struct look *look)
+static void start(struct planted_look *look)
 {
     const struct planted *out = look->out;
 
-    add_folder(look, ".git", NULL, NULL, NULL, true);
-    add_folder(look, ".git/hooks", NULL, NULL, NULL, true);
+    struct planted_folder *top = planted_add_folder(look, ".git", NULL, NULL, NULL, true);
+    if (top != NULL)
+        top->worktree = "";
+    planted_add_folder(look, ".git/hooks", NULL, NULL, NULL, true);
     for (size_t i = 0; i < planted_row_count; i++) {
         const struct planted_row *row = &planted_rows[i];
         if (row->dir == NULL && (row->flags & PLANTED_GIT) == 0 && strchr(row->name, '*') == NULL)
-            add_entry(look, row->name, row->runs, row->how);
+            planted_add_entry(look, row->name, row->runs, row->how);
         if (row->dir != NULL && (row->flags & PLANTED_GIT) == 0)
-            add_folder(look, row->dir, NULL, NULL, NULL, false);
+            planted_add_folder(look, row->dir, NULL, NULL, NULL, false);
     }
     for (size_t i = 0; i < out->extra_count; i++)
-        add_folder(look, out->extra[i], NULL, NULL, "whoever types its name (PATH)", false);
-    add_folder(look, "", NULL, NULL, NULL, false);
+        planted_add_folder(look, out->extra[i], NULL, NULL, "whoever types its name (PATH)", false);
+    planted_add_folder(look, "", NULL, NULL, NULL, false);
 }
 
 bool planted_walk(struct planted *out, const struct timespec *since, struct err *err)
 {
-    struct look look = {.out = out, .since = since, .until_ms = clock_mono_ms() + PLANTED_MS};
+    struct planted_look look = {.out = out, .since = since, .until_ms = clock_mono_ms() + PLANTED_MS};
 
     look.last = &look.first;
     out->names = arena_new(NAMES_BYTES);
@@ -408,8 +419,8 @@ bool planted_walk(struct planted *out, const struct timespec *since, struct err 
     if (look.root < 0)
         return err_errno(err, ERR_IO, errno, "cannot look at the workspace %s", out->workspace);
     start(&look);
-    for (struct folder *folder = look.first; folder != NULL; folder = folder->next) {
-        if (!in_time(&look, folder->path))
+    for (struct planted_folder *folder = look.first; folder != NULL; folder = folder->next) {
+        if (!planted_in_time(&look, folder->path))
             break;
         if (look.seen > PLANTED_ENTRIES_MAX)
             break;
@@ -423,7 +434,7 @@ bool planted_walk(struct planted *out, const struct timespec *since, struct err 
 bool planted_still(const struct planted *planted, const struct planted_entry *entry, uint8_t digest[CRYPTO_HASH_LEN])
 {
     struct planted nothing = {.names = arena_new(NAMES_BYTES)}; /* for the hooks of a configuration */
-    struct look look = {.out = &nothing};
+    struct planted_look look = {.out = &nothing};
 
     look.last = &look.first;
     look.root = open(planted->workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -63,6 +63,8 @@ static bool runs_nothing(struct span word, struct span line)
 
     if (!plain_entry(line, &key, &value))
         return false;
+    if (memmem(value.p, value.len, "::", 2) != NULL) /* a remote helper's address: a command */
+        return false;
     for (size_t i = 0; i < COUNT(harmless); i++)
         if (span_eqis(word, harmless[i].section) && span_eqis(key, harmless[i].key))
             return true;
@@ -110,31 +112,76 @@ static void git_config(const char *text, size_t len, struct sha256 *sum)
     }
 }
 
-void planted_hooks_path(const char *text, size_t len, char *out, size_t cap)
+/* The words of a command that may be files of the workspace. */
+static void tell_words(struct span value, planted_named_fn *fn, void *arg)
+{
+    struct span word;
+
+    while (span_cut(&value, ' ', &word)) {
+        while (word.len > 0 && strchr("!\"'", word.p[0]) != NULL)
+            word = (struct span){word.p + 1, word.len - 1};
+        while (word.len > 0 && strchr("\"';", word.p[word.len - 1]) != NULL)
+            word.len--;
+        if (word.len == 0 || word.len >= PATH_MAX || memchr(word.p, '/', word.len) == NULL)
+            continue;
+        AUTOFREE char *name = mem_strndup(word.p, word.len);
+        fn(PLANTED_NAMED_PROGRAM, name, arg);
+    }
+}
+
+void planted_config_paths(const char *text, size_t len, planted_named_fn *fn, void *arg)
 {
     struct lines lines = {.rest = {text, len}};
     struct span line, key, value;
     bool whole;
 
-    out[0] = '\0';
     while (next_line(&lines, &line, &whole)) {
-        if (!whole || lines.goes_on || !lines.plain || !span_eqis(lines.word, "core") ||
-            !plain_entry(line, &key, &value) || !span_eqis(key, "hookspath"))
+        if (!whole || !lines.plain || runs_nothing(lines.word, line) || !span_cut(&line, '=', &key))
             continue;
-        if (value.p[0] == '/' || value.p[0] == '~' || value.len >= cap || memmem(value.p, value.len, "..", 2) != NULL)
+        key = span_trim(key);
+        value = span_trim(line);
+        bool hooks = span_eqis(lines.word, "core") && span_eqis(key, "hookspath");
+        bool include = (span_eqis(lines.word, "include") || span_eqis(lines.word, "includeif")) &&
+                       span_eqis(key, "path");
+        if (!hooks && !include) {
+            tell_words(value, fn, arg);
             continue;
-        memcpy(out, value.p, value.len);
-        out[value.len] = '\0';
+        }
+        if (value.len > 2 && value.p[0] == '"' && value.p[value.len - 1] == '"')
+            value = (struct span){value.p + 1, value.len - 2};
+        AUTOFREE char *name = mem_strndup(value.p, value.len);
+        if (name[0] != '\0')
+            fn(hooks ? PLANTED_NAMED_HOOKS : PLANTED_NAMED_INCLUDE, name, arg);
     }
 }
 
 /* ---- package.json ---- */
 
+/* A dependency from elsewhere than the registry: a directory, an archive, a repository, whose own scripts an
+ * installation runs. */
+static void add_sources(json_t *map, struct sha256 *sum)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(map, name, value)
+    {
+        const char *text = json_string_value(value);
+        if (text == NULL || strpbrk(text, ":/") == NULL)
+            continue;
+        sha256_add(sum, name, strlen(name) + 1);
+        sha256_add(sum, text, strlen(text) + 1);
+    }
+}
+
 static bool package(const char *text, size_t len, struct sha256 *sum)
 {
     static const char *const members[] = {"scripts",          "husky",       "gitHooks", "simple-git-hooks",
                                           "lint-staged",      "pre-commit",  "bin",      "packageManager",
-                                          "trustedDependencies"};
+                                          "trustedDependencies", "pnpm",     "volta",    "eslintConfig",
+                                          "prettier"};
+    static const char *const dependencies[] = {"dependencies", "devDependencies", "optionalDependencies",
+                                               "peerDependencies", "overrides", "resolutions"};
     CLEANUP(doc_clear) struct doc doc = {0};
     struct err err = {0};
 
@@ -149,6 +196,8 @@ static bool package(const char *text, size_t len, struct sha256 *sum)
         AUTOFREE char *canonical = json_canonical(alone);
         sha256_add(sum, canonical, strlen(canonical));
     }
+    for (size_t i = 0; i < COUNT(dependencies); i++)
+        add_sources(json_object_get(root.node, dependencies[i]), sum);
     return true;
 }
 

@@ -200,6 +200,21 @@ static void on_signal(int signo, void *arg)
         signal_agent(self, signo);
 }
 
+/* The session's directory is emptied when the session ends; a daemon that is down leaves it as it is. */
+static void on_poll(void *arg)
+{
+    struct supervisor *self = arg;
+
+    if (access(self->token_path, F_OK) == 0 || errno != ENOENT) {
+        timer_start(&self->poll, SUPERVISOR_POLL_MS);
+        return;
+    }
+    if (self->state != RUNNING)
+        return; /* it has been asked already */
+    fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\n");
+    end_agent(self, SIGTERM, SUPERVISOR_GRACE_MS);
+}
+
 static void on_control(void *arg, unsigned ready)
 {
     struct supervisor *self = arg;
@@ -211,24 +226,13 @@ static void on_control(void *arg, unsigned ready)
         if (signo == SIGCONT && self->terminal >= 0)
             tcsetpgrp(self->terminal, self->agent);
         on_signal(signo, self);
+    } else if (n == 1 && signo == SUPERVISOR_LOOK) {
+        on_poll(self);
     } else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         /* The launcher, or whatever stood in for it: an engine that was killed, too, does not take us with it. */
         watch_stop(&self->control);
         end_agent(self, self->terminal >= 0 ? SIGHUP : SIGTERM, SUPERVISOR_GRACE_MS);
     }
-}
-
-/* The session's directory is emptied when the session ends; a daemon that is down leaves it as it is. */
-static void on_poll(void *arg)
-{
-    struct supervisor *self = arg;
-
-    if (access(self->token_path, F_OK) == 0 || errno != ENOENT) {
-        timer_start(&self->poll, SUPERVISOR_POLL_MS);
-        return;
-    }
-    fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\n");
-    end_agent(self, SIGTERM, SUPERVISOR_GRACE_MS);
 }
 
 static void on_grace(void *arg)

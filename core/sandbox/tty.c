@@ -48,7 +48,8 @@ void tty_restore(struct tty *tty)
     if (!tty->raw)
         return;
     tty->raw = false;
-    tcsetattr(tty->fd, TCSADRAIN, &tty->saved);
+    /* What was typed for the sandbox, or answered to it, is no command of the shell's. */
+    tcsetattr(tty->fd, TCSAFLUSH, &tty->saved);
 }
 
 void tty_resize(struct tty *tty)

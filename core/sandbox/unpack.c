@@ -42,18 +42,21 @@ static int open_below(int root, const char *path, int flags)
     return (int)syscall(SYS_openat2, root, *path != '\0' ? path : ".", &how, sizeof(how));
 }
 
-/* The directory that `name` is in, made where it is missing. */
-static int open_parent(int root, const char *name, bool make)
+/* The directory that `name` is in; where it is missing it is made, as an entry of its own, unless left is NULL. */
+static int open_parent(int root, const char *name, struct unpack_left *left)
 {
     const char *slash = strrchr(name, '/');
     AUTOFREE char *path = mem_strndup(name, slash != NULL ? (size_t)(slash - name) : 0);
     int fd = open_below(root, path, O_PATH | O_DIRECTORY);
 
-    if (fd >= 0 || !make || errno != ENOENT || slash == NULL)
+    if (fd >= 0 || left == NULL || errno != ENOENT || slash == NULL)
         return fd;
-    CLEANUP(file_close_ptr) int above = open_parent(root, path, true);
+    CLEANUP(file_close_ptr) int above = open_parent(root, path, left);
     const char *last = strrchr(path, '/');
-    if (above < 0 || mkdirat(above, last != NULL ? last + 1 : path, 0755) != 0)
+    if (above < 0 || left->entries == 0)
+        return -1;
+    left->entries--;
+    if (mkdirat(above, last != NULL ? last + 1 : path, 0755) != 0)
         return -1; /* a link that leads nowhere is in its place */
     return open_below(root, path, O_PATH | O_DIRECTORY);
 }
@@ -91,7 +94,7 @@ static bool empty(int parent, struct err *err)
 static bool take_away(const struct unpack *self, const char *name, struct err *err)
 {
     const char *base = base_of(name), *gone = base + sizeof(WHITEOUT) - 1;
-    CLEANUP(file_close_ptr) int parent = open_parent(self->root, name, false);
+    CLEANUP(file_close_ptr) int parent = open_parent(self->root, name, NULL);
 
     if (parent < 0)
         return true; /* there was nothing */
@@ -110,6 +113,13 @@ static bool failed(const struct unpack *self, struct err *err)
 
     err_errno(err, why == ENOSPC || why == EDQUOT ? ERR_IO : ERR_DATA, why, "cannot unpack %s", self->entry.name);
     return err_hint(err, "Is the archive whole, and is there room below $AILERON_HOME?");
+}
+
+static bool too_large(struct err *err)
+{
+    err_set(err, ERR_LIMIT, "the image has more than %llu entries or %llu GiB", (unsigned long long)UNPACK_ENTRIES_MAX,
+            (unsigned long long)(UNPACK_BYTES_MAX >> 30));
+    return err_hint(err, "Unpack it yourself and name the directory, if you trust it");
 }
 
 static bool make_directory(const struct unpack *self, int parent, const char *base, struct err *err)
@@ -132,7 +142,7 @@ static bool make_directory(const struct unpack *self, int parent, const char *ba
 static bool make_hard_link(const struct unpack *self, int parent, const char *base, struct err *err)
 {
     const char *target = base_of(self->entry.target);
-    CLEANUP(file_close_ptr) int from = open_parent(self->root, self->entry.target, false);
+    CLEANUP(file_close_ptr) int from = open_parent(self->root, self->entry.target, NULL);
     struct stat st, old;
 
     if (from < 0 || fstatat(from, target, &st, AT_SYMLINK_NOFOLLOW) != 0)
@@ -150,8 +160,10 @@ static bool make(struct unpack *self, struct err *err)
 {
     const struct tar_entry *entry = &self->entry;
     const char *base = base_of(entry->name);
-    CLEANUP(file_close_ptr) int parent = open_parent(self->root, entry->name, true);
+    CLEANUP(file_close_ptr) int parent = open_parent(self->root, entry->name, self->left);
 
+    if (parent < 0 && self->left->entries == 0)
+        return too_large(err);
     if (parent < 0)
         return failed(self, err);
     if (entry->type == TAR_DIRECTORY)
@@ -184,11 +196,8 @@ static bool on_entry(struct unpack *self, struct err *err)
     bool whiteout = self->layer && strncmp(base_of(entry->name), WHITEOUT, sizeof(WHITEOUT) - 1) == 0;
     bool dev = strncmp(entry->name, "dev/", 4) == 0; /* the sandbox has its own */
 
-    if (self->left->entries == 0 || entry->size > self->left->bytes) {
-        err_set(err, ERR_LIMIT, "the image has more than %llu entries or %llu GiB",
-                (unsigned long long)UNPACK_ENTRIES_MAX, (unsigned long long)(UNPACK_BYTES_MAX >> 30));
-        return err_hint(err, "Unpack it yourself and name the directory, if you trust it");
-    }
+    if (self->left->entries == 0 || entry->size > self->left->bytes)
+        return too_large(err);
     self->left->entries--;
     self->left->bytes -= entry->size;
     if (self->whiteouts)

@@ -32,21 +32,23 @@ static bool write_connection(const struct msg *msg, struct buf *out, struct err 
     bool upgrade = msg->upgrade && msg_count(msg, "upgrade");
     bool te = msg_count(msg, "te") > 0;
     char value[40];
+    if (!upgrade && !te && (msg->keep_alive || msg->upgrade))
+        return true;
     snprintf(value, sizeof(value), "%s%s%s", upgrade ? ", upgrade" : "", te ? ", te" : "",
              msg->keep_alive || msg->upgrade ? "" : ", close");
-    return !*value || write_field(SPAN("Connection"), span_of(value + 2), out, err);
+    return write_field(SPAN("Connection"), span_of(value + 2), out, err);
 }
 
 static bool write_framing(const struct msg *msg, struct buf *out, struct err *err)
 {
-    char digits[24];
+    char digits[21];
     bool length = msg->framing == MSG_LENGTH || (msg->framing == MSG_NONE && msg->has_length);
     if (msg->framing == MSG_CHUNKED)
         return write_field(SPAN("Transfer-Encoding"), SPAN("chunked"), out, err);
     if (!length)
         return true;
-    snprintf(digits, sizeof(digits), "%llu", (unsigned long long)msg->content_length);
-    return write_field(SPAN("Content-Length"), span_of(digits), out, err);
+    size_t len = text_decimal(msg->content_length, digits);
+    return write_field(SPAN("Content-Length"), (struct span){digits, len}, out, err);
 }
 
 static bool write_fields(const struct msg *msg, struct buf *out, struct err *err)
@@ -91,8 +93,9 @@ bool http1_write_response(const struct msg *msg, struct buf *out, struct err *er
         return err_set(err, ERR_DATA, "a status line that cannot be written");
     if ((msg->status < 200 || msg->status == 204 || msg->status == 304) && msg->framing != MSG_NONE)
         return err_set(err, ERR_DATA, "a response with status %u has no body", msg->status);
-    bool ok = buf_printf(out, "HTTP/1.1 %u ", msg->status) &&
-              buf_add(out, reason.p, reason.len) && buf_add(out, "\r\n", 2);
+    char status[21];
+    bool ok = buf_adds(out, "HTTP/1.1 ") && buf_add(out, status, text_decimal(msg->status, status)) &&
+              buf_adds(out, " ") && buf_add(out, reason.p, reason.len) && buf_add(out, "\r\n", 2);
     if (!ok)
         too_large(err);
     if (ok && write_fields(msg, out, err))

@@ -174,11 +174,20 @@ uint16_t target_scheme_port(enum target_scheme scheme)
 void target_authority(const struct target *target, char out[TARGET_AUTHORITY_BYTES])
 {
     bool v6 = target->host.is_ip && target->host.addr.family == ADDR_V6;
-    char port[8] = "";
-    if (target->port != target_scheme_port(target->scheme))
-        snprintf(port, sizeof(port), ":%u", target->port);
-    snprintf(out, TARGET_AUTHORITY_BYTES, "%s%s%s%s", v6 ? "[" : "", target->host.name, v6 ? "]" : "",
-             port);
+    size_t len = strlen(target->host.name);
+    char *to = out;
+    if (v6)
+        *to++ = '[';
+    to = (char *)memcpy(to, target->host.name, len) + len;
+    if (v6)
+        *to++ = ']';
+    if (target->port != target_scheme_port(target->scheme)) {
+        char digits[21];
+        len = text_decimal(target->port, digits);
+        *to++ = ':';
+        to = (char *)memcpy(to, digits, len) + len;
+    }
+    *to = '\0';
 }
 
 /* ---- request targets ---- */

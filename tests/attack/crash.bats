@@ -33,3 +33,26 @@ teardown() { world_stop; }
     wait "$launcher"
     aileron audit verify
 }
+
+# Between the line and state.db nothing tells that it was written, but the record.
+@test "F01 kill -9 of the daemon as it ends a session: the end is on the record, and once" {
+    told() { aileron audit list --event="$1" --json | jq -r .session | sort; }
+    each_has_one_end() { [ "$(told session.start)" = "$(told session.end)" ]; }
+    local point launcher
+    for point in $(seq 5); do
+        rm -f "$WORLD/ws/first" "$WORLD/ws/go"
+        inside sh -c 'touch first; while [ ! -e go ]; do sleep 0.02; done' > "$WORLD/launch" 2>&1 3>&- &
+        launcher=$!
+        wait_for test -e "$WORLD/ws/first"
+        echo "$point" > "$AILERON_HOME/crash-at"
+        touch "$WORLD/ws/go"
+        wait "$launcher"
+        rm -f "$AILERON_HOME/crash-at"
+    done
+    # Starts a daemon where the last one died, or is what it dies of.
+    aileron vault unlock > /dev/null 2>&1 || aileron vault unlock > /dev/null
+    [ "$(aileron audit list --event=daemon.start --json | wc -l)" -ge 4 ]
+    wait_for each_has_one_end
+    [ "$(told session.end | wc -l)" -eq 5 ]
+    aileron audit verify
+}

@@ -209,7 +209,7 @@ SH
     there audit verify
 }
 
-daemon_is_gone() { ! kill -0 "$daemon" 2> /dev/null; }
+daemon_is_gone() { ! alive "$daemon"; }
 
 @test "F03 kill -9 while it writes: what was acknowledged is there, nothing is half-written" {
     : > "$WORLD/acknowledged"

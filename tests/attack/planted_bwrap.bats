@@ -1,20 +1,11 @@
 # F11: what an agent leaves in the workspace for the host to run is shown to the person when the session ends, and is on
 # the record. The file's name says the engine: planted_docker.bats is a link to this one.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
+world_by_engine
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
-    [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
-    export WORLD
-}
-
-teardown_file() { world_stop; }
 setup() {
-    world_skip
-    world_clean_environment
+    world_enter
     rm -rf "$WORLD/ws"
     mkdir "$WORLD/ws"
     cd "$WORLD/ws"
@@ -55,6 +46,38 @@ recorded() {
     [ "$(recorded | wc -l)" -eq 6 ]
     recorded | grep '"path":".git/hooks/pre-commit"' | grep '"change":"new"' | grep -q '"runs":"git"'
     aileron audit verify
+}
+
+# What runs is git's own doing: each of these is `git status`, as a prompt or an editor calls it.
+@test "F11: repositories where nobody looks, halves of one, and what a configuration includes" {
+    mkdir conf sub
+    printf '[user]\n\tname = A Person\n' > conf/git
+    git config include.path ../conf/git
+    give
+    run --separate-stderr inside sh -c '
+        export HOME=/tmp GIT_CONFIG_NOSYSTEM=1; git config --global --add safe.directory "*"
+        git config --global user.email a@b; git config --global user.name a
+        marks() { printf "[core]\n\tfsmonitor = \"touch \$HOME/%s; false\"\n" "$1"; }
+        marks included >> conf/git
+        mkdir -p node_modules/a evil/objects evil/refs
+        (cd node_modules/a; git init -q; echo x > x; git add x; git commit -qm x)
+        git update-index --add --cacheinfo "160000,$(git -C node_modules/a rev-parse HEAD),node_modules/a"
+        marks submodule >> node_modules/a/.git/config
+        echo "ref: refs/heads/x" > sub/HEAD; echo ../evil > sub/commondir; cp .git/index sub/index
+        { printf "[core]\n\trepositoryformatversion = 1\n"; marks half; printf "[extensions]\n\tworktreeConfig = true\n"; } > evil/config
+        printf "[core]\n\tbare = false\n\tworktree = ..\n" > sub/config.worktree'
+    [ "$status" -eq 0 ]
+    for line in 'changed  conf/git  (git, whose configuration includes it)' 'new      node_modules/a/.git/config  (git)' \
+        'new      sub/commondir  (git)'; do
+        grep -qxF "aileron:   $line" <<< "$stderr" || { echo "$line"; echo "$stderr"; false; }
+    done
+    # So it would have been: what is told is what runs.
+    if [ "$ENGINE" = bwrap ]; then
+        mkdir "$WORLD/person"
+        HOME=$WORLD/person git status > /dev/null 2>&1 || true
+        (cd sub && HOME=$WORLD/person git status > /dev/null 2>&1) || true
+        [ "$(ls "$WORLD/person" | tr '\n' ' ')" = 'half included submodule ' ]
+    fi
 }
 
 @test "F11: a session that plants nothing says nothing" {

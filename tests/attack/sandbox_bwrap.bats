@@ -1,23 +1,15 @@
 # Attacks from inside a sandbox on its walls: the network (E01 to E04), the host (C01, E04). The file's name says the
 # engine: sandbox_docker.bats and sandbox_podman.bats are links to this one.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
+world_by_engine
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-    [ "$ENGINE" = bwrap ] || world_image debian
+    world_share
     [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
-    export WORLD SECRET UP_PORT UP_PLAIN_PORT HOST_MARKER="marker-of-the-host-$RANDOM$RANDOM"
+    export HOST_MARKER="marker-of-the-host-$RANDOM$RANDOM"
     # In a container the agent is whoever owns the workspace; bwrap cannot become another for root.
     [ "$ENGINE" = bwrap ] || chown 1234:1234 "$WORLD/ws"
-}
-
-teardown_file() { world_stop; }
-setup() {
-    world_skip
-    world_clean_environment
-    cd "$WORLD/ws"
 }
 
 @test "E01: without proxy variables, and by address, there is no route and no waiting" {

@@ -193,7 +193,7 @@ sandboxed() {
     another_worker() { pgrep -P "$daemon" -f 'aileron worker' | grep -qvx "$worker"; }
     wait_for another_worker
     kill -$signal "$daemon"
-    ended() { ! kill -0 "$daemon"; }
+    ended() { ! alive "$daemon"; }
     wait_for ended
     [ -z "$where" ] || [ -z "$(find "$where" -maxdepth 1 -newer "$WORLD/before" -name '*core*')" ]
     [ -z "$(find "$AILERON_HOME" "$WORLD/ws" -newer "$WORLD/before" -name '*core*')" ]

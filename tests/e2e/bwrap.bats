@@ -176,3 +176,20 @@ YAML
     grep -q '"login": "octo"' <<< "$output"
     grep -q '"rule":"no api any more"' <<< "$output"
 }
+
+@test "the usual image is found in podman where no engine is named, once podman is known to have it" {
+    [ "$ENGINE" = podman ] || skip "of docker it is shown in plan.bats; bwrap has no images"
+    cd "$WORLD/ws"
+    export DOCKER_HOST=unix://$WORLD/none
+    chosen() { aileron sandbox plan --json | jq -r '"\(.engine) \(.image)"'; }
+    podman tag "$IMAGE" aileron-base
+    [ "$(chosen)" = 'bwrap host' ] # podman is not even asked, which costs a tenth of a second
+    aileron launch --sandbox=podman -- true
+    [ "$(chosen)" = 'podman aileron-base' ]
+    run aileron launch -- sh -c 'echo "$AILERON_SANDBOX_IMAGE $AILERON_SANDBOX_RUNTIME"'
+    [ "$status" -eq 0 ]
+    grep -qx 'aileron-base podman' <<< "$output"
+    grep -q '^aileron: sandbox podman aileron-base (docker: it has not the usual image' <<< "$output"
+    podman untag "$IMAGE" aileron-base
+    [ "$(chosen)" = 'bwrap host' ]
+}

@@ -1,22 +1,14 @@
 # sandbox.cache under either engine: what one session leaves in it the next one finds, at the agent's own place, and
-# nothing else is mounted by it. The file's name says the engine: cache_docker.bats is a link to this one.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
+# nothing else is mounted by it. The file's name says the engine: cache_docker.bats and cache_podman.bats are
+# links to this one.
 load ../lib/world.bash
+world_by_engine
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
+    world_share
     [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
     cp "$AILERON_HOME/config.yaml" "$WORLD/config.yaml"
-    export WORLD SECRET UP_PORT UP_PLAIN_PORT
-}
-
-teardown_file() { world_stop; }
-setup() {
-    world_skip
-    world_clean_environment
-    cd "$WORLD/ws"
 }
 
 config() { { cat "$WORLD/config.yaml"; printf 'sandbox:\n  cache: %s\n' "$1"; } > "$AILERON_HOME/config.yaml"; }
@@ -34,7 +26,7 @@ config() { { cat "$WORLD/config.yaml"; printf 'sandbox:\n  cache: %s\n' "$1"; } 
 }
 
 @test "a workspace of another user than root has caches that its user can write to" {
-    [ "$ENGINE" = docker ] || skip "bwrap runs as the workspace's owner"
+    [ "$ENGINE" != bwrap ] || skip "bwrap runs as the workspace's owner"
     [ "$(id -u)" -eq 0 ] || skip "only root launches for another"
     mkdir "$WORLD/theirs"
     chown 1234:1234 "$WORLD/theirs"

@@ -1,22 +1,12 @@
 # The life of a sandbox under either engine: its streams, its terminal, its signals, and what becomes of it when
 # one of those that it needs is killed. The file's name says the engine: life_docker.bats and life_podman.bats are links to
 # this one.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
 load ../lib/world.bash
+world_by_engine
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    [ "$ENGINE" = bwrap ] || world_image debian
-    [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
-    export WORLD SECRET UP_PORT UP_PLAIN_PORT
-}
-
-teardown_file() { world_stop; }
 setup() {
-    world_skip
-    world_clean_environment
-    cd "$WORLD/ws"
+    world_enter
     rm -f first go
     # Nothing that the tests look for in the list of processes is anybody else's.
     LAUNCHER= MARK=4$BATS_ROOT_PID.$BATS_TEST_NUMBER
@@ -25,7 +15,7 @@ setup() {
 # A test that failed leaves nothing to the next one.
 teardown() { [ -z "${LAUNCHER:-}" ] || kill -9 "$LAUNCHER" || true; }
 
-launch() { exec aileron launch --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- "$@"; }
+launch() { exec ${WITH:-} aileron launch --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- "$@"; }
 # In a terminal, with the steps of terminal.py before the --.
 terminal() {
     local steps=()
@@ -148,6 +138,67 @@ while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
     kill -USR1 "$LAUNCHER"
     launcher_ends 5
     grep -qx got out
+}
+
+@test "nohup's SIGHUP stays ignored; without it SIGHUP is the command's" {
+    [ "$ENGINE" = bwrap ] || skip "the launcher is the same under any engine: see life_bwrap.bats"
+    # The lower number goes first, here and in the shell.
+    local command='trap "echo got hup" HUP; trap "echo got usr1; exit 6" USR1; while :; do sleep 0.05; done'
+    WITH="env --default-signal=HUP nohup" start "$command"
+    kill -HUP "$LAUNCHER"
+    kill -USR1 "$LAUNCHER"
+    launcher_ends 6
+    grep -qx 'got usr1' out
+    absent 'got hup' out
+    rm first
+    WITH="env --default-signal=HUP" start "$command"
+    kill -HUP "$LAUNCHER"
+    kill -USR1 "$LAUNCHER"
+    launcher_ends 6
+    grep -qx 'got hup' out
+}
+
+# ---- time to stop, memory
+
+@test "a session that is ended on the host gives its command time to stop" {
+    start 'trap "sleep 0.5; touch stopped; exit 3" TERM; while :; do sleep 0.05; done'
+    rm -f stopped
+    aileron session stop "$SESSION"
+    launcher_ends 3
+    [ -e stopped ]
+    grep -q 'the session was ended on the host' out
+    nothing_is_left "ended on request"
+}
+
+@test "a command that goes on after SIGTERM is killed after 10 seconds" {
+    [ "$ENGINE" = bwrap ] || skip "it is the supervisor that does it: see life_bwrap.bats"
+    start 'trap "" TERM; while :; do sleep 0.05; done'
+    began=$(date +%s%3N)
+    kill -TERM "$LAUNCHER"
+    launcher_ends 137
+    [ $(($(date +%s%3N) - began)) -ge 10000 ]
+    grep -q 'did not stop when it was asked to, and is killed' out
+    nothing_is_left exit 137
+}
+
+@test "the kernel takes the command before the supervisor where memory ends" {
+    own=$(cat /proc/self/oom_score_adj)
+    [ "$own" -lt 500 ] || skip "whatever is started here goes first anyway: oom_score_adj is $own"
+    run -0 --separate-stderr inside sh -c 'cat /proc/1/oom_score_adj /proc/self/oom_score_adj'
+    [ "${lines[0]}" -le "$own" ]
+    [ "${lines[1]}" -eq 500 ]
+}
+
+@test "a command that takes more memory than it may is told so: message, status and record" {
+    [ "$ENGINE" != bwrap ] || skip "bwrap cannot limit memory"
+    sed -i '$a sandbox: { memory: 64m }' "$AILERON_HOME/config.yaml"
+    start 'exec python3 -c "bytearray(b\"x\" * (1 << 29))"'
+    sed -i '/^sandbox: { memory/d' "$AILERON_HOME/config.yaml"
+    [ "$(aileron audit list --session="$SESSION" --event=session.start --json | jq .memory)" -gt 0 ] ||
+        skip "$ENGINE cannot limit memory here"
+    launcher_ends 137
+    grep -q 'the command was killed: out of memory. Raise sandbox.memory' out
+    nothing_is_left "out of memory" 137
 }
 
 # ---- what dies

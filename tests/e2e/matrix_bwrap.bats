@@ -1,21 +1,17 @@
 # Any image, under each engine: it starts, a name resolves in it, the API is called with a credential that it never sees,
 # and the exit status is the program's. The file's name is the engine: matrix_docker.bats and matrix_podman.bats are
 # links to this one. tests/lib/images makes the images, and says what is in each.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats)
-ENGINE=${ENGINE#matrix_}
 load ../lib/world.bash
+world_by_engine scratch
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-    if [ "$ENGINE" != bwrap ]; then world_image scratch; fi
+    world_share
     [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
-    export WORLD SECRET UP_PORT UP_PLAIN_PORT
     # The workspace is somebody's where the engine can be him, so that the agent is no root inside.
     [ "$ENGINE" = bwrap ] || chown 1234:2345 "$WORLD/ws"
     chmod 755 "$WORLD"
 }
-teardown_file() { world_stop; }
 setup() { world_skip; world_clean_environment; : > "$WORLD/up/requests.log"; }
 
 # Runs a command in the image; bwrap gets it in one of the three forms that it takes.

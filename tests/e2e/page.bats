@@ -107,7 +107,7 @@ wait_count() { [ "$(waiting | wc -l)" -eq "$1" ]; }
         curl -s -o out --data-binary @body https://api.test/open/x'
     wait_for wait_count 1
     page markup
-    while kill -0 "$SANDBOX" 2> /dev/null; do # one after the other
+    while alive "$SANDBOX"; do # one after the other
         for id in $(waiting); do aileron approvals deny "$id"; done
         sleep 0.1
     done

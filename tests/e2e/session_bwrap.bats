@@ -1,21 +1,11 @@
 # `aileron session` under either engine: what is listed and shown, stopping, and what becomes of what is left behind. The
-# file's name says the engine: session_docker.bats is a link to this one.
-ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
+# file's name says the engine: session_docker.bats and session_podman.bats are links to this one.
 load ../lib/world.bash
+world_by_engine
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-    if [ "$ENGINE" = docker ]; then world_image debian; fi
-    [ -z "${WORLD_SKIP:-}" ] || return 0
-    world_start api.test || return 1
-    export WORLD SECRET UP_PORT UP_PLAIN_PORT
-}
-
-teardown_file() { world_stop; }
 setup() {
-    world_skip
-    world_clean_environment
-    cd "$WORLD/ws"
+    world_enter
     rm -f first go
     SESSION=
 }
@@ -24,8 +14,8 @@ teardown() { [ -z "${SESSION:-}" ] || aileron session stop "$SESSION" > /dev/nul
 start() { # SHELL-COMMAND
     SESSION=$(aileron launch --detach --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- sh -c "$1" 2> err) || { cat err; return 1; }
 }
-containers() { docker ps -aq --filter "label=dev.aileron.home=$(cat "$AILERON_HOME/id")" "$@"; }
-no_containers() { [ "$ENGINE" != docker ] || [ -z "$(containers)" ]; }
+containers() { "$ENGINE" ps -aq --filter "label=dev.aileron.home=$(cat "$AILERON_HOME/id")" "$@"; }
+no_containers() { [ "$ENGINE" = bwrap ] || [ -z "$(containers)" ]; }
 no_folders() { [ -z "$(ls "$AILERON_HOME/run/sessions" "$AILERON_HOME/run/private" | grep -v ':$')" ]; }
 nothing_runs() { [ -z "$(aileron session list)" ]; }
 
@@ -56,9 +46,10 @@ YAML
     start 'sleep 1000'
     event=$(aileron audit list --session="$SESSION" --event=session.start --json)
     [ "$(jq .pids <<< "$event")" = 512 ]
-    if [ "$ENGINE" = docker ]; then
-        [ "$(jq .memory <<< "$event")" = 4294967296 ]
-        [ "$(docker inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' "aileron-$SESSION")" = '4294967296 512' ]
+    if [ "$ENGINE" != bwrap ]; then
+        [ "$(jq .memory <<< "$event")" = "$("$ENGINE" inspect -f '{{.HostConfig.Memory}}' "aileron-$SESSION")" ]
+        [ "$ENGINE" != docker ] ||
+            [ "$(docker inspect -f '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' "aileron-$SESSION")" = '4294967296 512' ]
     else
         [ "$(jq .memory <<< "$event")" = 0 ]
         aileron session show "$SESSION" | grep -q '^limits  *memory none'
@@ -83,7 +74,7 @@ YAML
     run -0 aileron session prune
     [ "$output" = 'nothing was left behind' ]
     [ -n "$(aileron session list)" ]
-    if [ "$ENGINE" = docker ]; then [ -n "$(containers --filter status=running)" ]; fi
+    [ "$ENGINE" = bwrap ] || [ -n "$(containers --filter status=running)" ]
 }
 
 @test "prune removes directories of no session" {
@@ -96,18 +87,18 @@ YAML
 # Containers that a session left behind as it ended, that were made after it had, and that are somebody else's.
 some_id() { printf '0%025d' "$BATS_ROOT_PID$1"; }
 @test "prune, and the daemon as it starts, remove containers of sessions that are over, and no one else's" {
-    [ "$ENGINE" = docker ] || skip "bwrap has no containers"
+    [ "$ENGINE" != bwrap ] || skip "bwrap has no containers"
     ours=$(cat "$AILERON_HOME/id")
     ONE=$(some_id 1) TWO=$(some_id 2) THREE=$(some_id 3)
     make() { # SESSION HOME
-        docker create --name "aileron-$1" --label "dev.aileron.session=$1" --label "dev.aileron.home=$2" "$IMAGE" true > /dev/null
+        "$ENGINE" create --name "aileron-$1" --label "dev.aileron.session=$1" --label "dev.aileron.home=$2" "$IMAGE" true > /dev/null
     }
-    left() { docker ps -aq --filter "name=aileron-$1"; }
+    left() { "$ENGINE" ps -aq --filter "name=aileron-$1"; }
     start 'touch first; sleep 1000'
     wait_for test -e first
     make "$ONE" "$ours"
     make "$TWO" 01ARZ3NDEKTSV4RRFFQ69G5FAV
-    docker create --name "aileron-$THREE" --label "dev.aileron.session=$THREE" "$IMAGE" true > /dev/null
+    "$ENGINE" create --name "aileron-$THREE" --label "dev.aileron.session=$THREE" "$IMAGE" true > /dev/null
     run -0 aileron session prune
     [ "$output" = 'removed 1 containers' ]
     [ -z "$(left "$ONE")" ]
@@ -122,7 +113,7 @@ some_id() { printf '0%025d' "$BATS_ROOT_PID$1"; }
     [ -n "$(left "$TWO")" ]
     [ -n "$(left "$THREE")" ]
     [ -n "$(left "$SESSION")" ]
-    docker rm "aileron-$TWO" "aileron-$THREE" > /dev/null
+    "$ENGINE" rm "aileron-$TWO" "aileron-$THREE" > /dev/null
 }
 
 # Wherever the launch is when its launcher dies: there is a row in state.db before there is anything else.
@@ -164,6 +155,15 @@ some_id() { printf '0%025d' "$BATS_ROOT_PID$1"; }
     grep -q '1 sessions are running already. End one, or raise limits.sessions in config.yaml' <<< "$output"
     run -125 aileron launch --detach --sandbox="$ENGINE" ${IMAGE:+--image="$IMAGE"} -- true
     grep -q '1 sessions are running already' <<< "$output"
+    # One that has ended takes no place while its worker drains, which has a request to finish.
+    aileron session stop "$SESSION"
+    start 'trap "" TERM; curl -sSN https://api.test/held > stream & touch first; wait'
+    wait_for test -s stream
+    aileron session stop "$SESSION"
+    only_ending() { [[ "$(aileron session list)" =~ ^$SESSION\ +ending\ [^$'\n']*$ ]]; }
+    wait_for only_ending
+    run -0 inside true
+    aileron session list | grep -q "^$SESSION  *ending"
     cp config.yaml "$AILERON_HOME/config.yaml"
     aileron policy reload
 }

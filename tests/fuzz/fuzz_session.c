@@ -42,7 +42,7 @@ static void to_monitor(struct ipc *ipc, struct ipc_message *message, void *arg)
     struct doc doc = {0};
     struct err err = {0};
     struct json_at at = {0};
-    bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL || message->type == MESSAGE_RECORD;
+    bool raw = message->type == MESSAGE_OP_BODY || message->type == MESSAGE_CANCEL || message->type == MESSAGE_ROUND;
     (void)ipc;
     (void)arg;
     bool good = raw || json_parse(message->data, message->len, WORKER_JSON_BYTES, "message", ERR_DATA, &doc, &err);

@@ -65,6 +65,23 @@ world_podman() {
 }
 world_skip() { [ -z "${WORLD_SKIP:-}" ] || skip "$WORLD_SKIP"; }
 
+# For a file that holds under any engine, and whose name ends in one (life_bwrap.bats): ENGINE, IMAGE, a world that its
+# tests share, and what each of them begins with.
+world_by_engine() { # [IMAGE]
+    ENGINE=$(basename "$BATS_TEST_FILENAME" .bats | cut -d_ -f2)
+    WORLD_IMAGE=${1:-debian}
+    setup_file() { world_share; }
+    teardown_file() { world_stop; }
+    setup() { world_enter; }
+}
+world_share() {
+    [ "$ENGINE" = bwrap ] || world_image "$WORLD_IMAGE"
+    [ -z "${WORLD_SKIP:-}" ] || return 0
+    world_start api.test || return 1
+    export WORLD SECRET UP_PORT UP_PLAIN_PORT
+}
+world_enter() { world_skip; world_clean_environment; cd "$WORLD/ws"; }
+
 world_start() { # NAME...: names that the upstream has certificates for
     world_clean_environment
     WORLD=$(mktemp -d "${TMPDIR:-/tmp}/aileron-test.XXXXXX")
@@ -155,6 +172,12 @@ world_stop() {
     WORLD=
 }
 
+# A process that has ended and waits for its parent is not: who inherits a daemon may take seconds to look.
+alive() { # PID
+    local state=
+    read -r _ _ state _ 2> /dev/null < "/proc/$1/stat" && [ "$state" != Z ]
+}
+
 # Its lock is free before its process ends, and a sanitizer looks for leaks last of all: in the workers of sessions
 # that have just ended, then in the daemon.
 world_stop_daemon() {
@@ -162,7 +185,7 @@ world_stop_daemon() {
     daemon=$(cat "$AILERON_HOME/run/daemon.pid" 2> /dev/null)
     for i in $(seq 500); do [ -n "$daemon" ] && pgrep -P "$daemon" > /dev/null || break; sleep 0.02; done
     aileron daemon stop > /dev/null 2>&1 || aileron daemon stop --force > /dev/null 2>&1 || true
-    for i in $(seq 500); do [ -n "$daemon" ] && kill -0 "$daemon" 2> /dev/null || break; sleep 0.02; done
+    for i in $(seq 500); do [ -n "$daemon" ] && alive "$daemon" || break; sleep 0.02; done
 }
 
 # What a sanitizer wrote inside a sandbox (lib/sanitizer.c), for lib/run.

@@ -23,6 +23,7 @@
 #include "core/base/proc.h"
 #include "core/client/client.h"
 #include "core/data/message.h"
+#include "tests/unit/flat_words.h"
 #ifndef __SANITIZE_ADDRESS__ /* which knows how many arguments a call has, and valgrind is not under it */
 #include "tests/unit/valgrind_world.h"
 #endif
@@ -276,6 +277,26 @@ static inline void tell_json(struct world *world, enum message_type type, uint32
     tell(world, type, id, text, strlen(text));
     free(text);
     json_decref(payload);
+}
+
+/* As a worker says it: a question for a credential, and lines for the record (JSON, one a line). */
+static inline void tell_ask(struct world *world, uint32_t id, json_t *fields)
+{
+    struct buf flat CLEANUP(buf_clear);
+
+    buf_init(&flat, FRAME_BYTES);
+    flat_question(&flat, id, fields);
+    tell(world, MESSAGE_ROUND, 0, flat.data, flat.len);
+    json_decref(fields);
+}
+
+static inline void tell_lines(struct world *world, const void *text, size_t len)
+{
+    struct buf flat CLEANUP(buf_clear);
+
+    buf_init(&flat, FRAME_BYTES);
+    flat_lines(&flat, text, len);
+    tell(world, MESSAGE_ROUND, 0, flat.data, flat.len);
 }
 
 /* The next message from the monitor; a NUL stands behind the payload. Fails the test after ANSWER_MS. */

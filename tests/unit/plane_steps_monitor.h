@@ -10,7 +10,7 @@ static const struct {
     const char *word;
     enum message_type type;
 } step_types[] = {
-    {"credential", MESSAGE_CREDENTIAL_ASK}, {"run", MESSAGE_OP_RUN},  {"done", MESSAGE_OP_DONE},
+    {"credential", MESSAGE_ROUND}         , {"run", MESSAGE_OP_RUN},  {"done", MESSAGE_OP_DONE},
     {"get", MESSAGE_OP_GET},                {"list", MESSAGE_OP_LIST}, {"ack", MESSAGE_OP_ACK},
     {"cancel", MESSAGE_CANCEL},             {"approval", MESSAGE_APPROVAL_ASK},
     {"upstream", MESSAGE_UPSTREAM_ASK},
@@ -101,10 +101,10 @@ static inline void step_result(struct script *script, const struct step *step)
 /* give "secret": the credential. */
 static inline void step_give(struct script *script, const struct step *step)
 {
-    char payload[4096];
-    int head = snprintf(payload, sizeof(payload), "{\"binding\":\"user/api\",\"username\":\"corp\"}");
-    memcpy(payload + head + 1, step->text, step->len);
-    monitor_say(script, MESSAGE_CREDENTIAL, payload, (size_t)head + 1 + step->len);
+    struct buf flat CLEANUP(buf_clear);
+    buf_init(&flat, IPC_PAYLOAD_MAX);
+    flat_answer(&flat, step_asked, "corp", (struct span){step->text, step->len});
+    monitor_say(script, MESSAGE_CREDENTIAL, flat.data, flat.len);
 }
 
 /* refuse CODE [ID] "message" */

@@ -4,6 +4,7 @@
 #ifndef AILERON_TESTS_PLANE_WORLD_H
 #define AILERON_TESTS_PLANE_WORLD_H
 
+#include "flat_words.h"
 #include "plane_http2.h"
 
 #include "core/base/file.h"
@@ -97,6 +98,44 @@ static inline void assert_recorded(struct world *world, const json_t *question)
     fail_msg("a credential is asked for a request that is not on the record");
 }
 
+static inline void keep_question(struct world *world, uint16_t type, uint32_t id, json_t *payload, size_t len)
+{
+    struct question *question = mem_alloc(sizeof(*question)), **end = &world->questions;
+    *question = (struct question){.type = type, .id = id, .payload = payload, .len = len};
+    while (*end)
+        end = &(*end)->next;
+    *end = question;
+}
+
+/* Lines and questions for credentials; the latter are shown to the test as MESSAGE_ROUND. */
+static inline void monitor_round(struct world *world, const struct ipc_message *message)
+{
+    struct span rest = {(const char *)message->data, message->len};
+    while (rest.len > 0) {
+        struct span ahead = rest;
+        struct audit_entry entry;
+        struct flat flat;
+        struct err err;
+        bool good = flat_take(&ahead, &flat, &err);
+        if (good && flat.kind == MESSAGE_FLAT_ASK) {
+            rest = ahead;
+            assert_true(flat_check(&flat, message_ask_names, &err));
+            json_t *fields = flat_json(&flat);
+            uint32_t id = (uint32_t)json_integer_value(json_object_get(fields, "id"));
+            json_object_del(fields, "id");
+            if (!json_object_get(fields, "operation"))
+                assert_recorded(world, fields);
+            keep_question(world, MESSAGE_ROUND, id, fields, flat.fields.len);
+            continue;
+        }
+        if (!good || !audit_entry_take(&rest, true, &entry, &err))
+            fail_msg("a line that the monitor would not take: %s", err.message);
+        json_t *event = flat_json(&entry.flat);
+        json_put(event, "event", audit_entry_word(&entry));
+        json_array_append_new(world->records, event);
+    }
+}
+
 static inline void monitor_message(struct ipc *ipc, struct ipc_message *message, void *arg)
 {
     struct world *world = arg;
@@ -105,16 +144,8 @@ static inline void monitor_message(struct ipc *ipc, struct ipc_message *message,
         world->body_bytes += message->len;
         return;
     }
-    if (message->type == MESSAGE_RECORD) {
-        struct span rest = {(const char *)message->data, message->len}, line;
-        struct err err;
-        while (span_cut(&rest, '\n', &line)) {
-            json_t *event = json_loadb(line.p, line.len, 0, NULL);
-            assert_non_null(event);
-            if (!audit_event_check(event, true, &err))
-                fail_msg("a line that the monitor would not take: %s", err.message);
-            json_array_append_new(world->records, event);
-        }
+    if (message->type == MESSAGE_ROUND) {
+        monitor_round(world, message);
         return;
     }
     const char *nul = message->type == MESSAGE_APPROVAL_ASK ? memchr(message->data, 0, message->len) : NULL;
@@ -124,13 +155,7 @@ static inline void monitor_message(struct ipc *ipc, struct ipc_message *message,
         json_object_set_new(payload, "body", json_stringn(nul + 1, message->len - head - 1));
         json_put_int(payload, "bytes", (int64_t)(message->len - head - 1));
     }
-    if (message->type == MESSAGE_CREDENTIAL_ASK && !json_object_get(payload, "operation"))
-        assert_recorded(world, payload);
-    struct question *question = mem_alloc(sizeof(*question)), **end = &world->questions;
-    *question = (struct question){.type = message->type, .id = message->id, .payload = payload, .len = message->len};
-    while (*end)
-        end = &(*end)->next;
-    *end = question;
+    keep_question(world, message->type, message->id, payload, message->len);
 }
 
 static inline void monitor_ended(struct ipc *ipc, const struct err *err, void *arg)

@@ -39,19 +39,19 @@ static void a_yes_gives_the_credential_to_that_request_alone(void **state)
     static char payload[FRAME_BYTES];
     size_t len;
 
-    tell_json(world, MESSAGE_CREDENTIAL_ASK, 1, credential("POST", "/new", one)); /* before anybody said yes */
+    tell_ask(world, 1, credential("POST", "/new", one)); /* before anybody said yes */
     expect_refusal(world, 1, "denied");
     ask_request(world, 2, request("POST", "/new", one), "");
     AUTOFREE char *approval = the_pending(world);
     decide(world, approval, "approve", "once");
     json_decref(hear_json(world, MESSAGE_APPROVED, 2));
-    tell_json(world, MESSAGE_CREDENTIAL_ASK, 3, credential("POST", "/new", two));
+    tell_ask(world, 3, credential("POST", "/new", two));
     expect_refusal(world, 3, "denied");
-    tell_json(world, MESSAGE_CREDENTIAL_ASK, 4, credential("POST", "/other", one));
+    tell_ask(world, 4, credential("POST", "/other", one));
     expect_refusal(world, 4, "denied");
-    tell_json(world, MESSAGE_CREDENTIAL_ASK, 5, credential("PATCH", "/new", one));
+    tell_ask(world, 5, credential("PATCH", "/new", one));
     expect_refusal(world, 5, "denied");
-    tell_json(world, MESSAGE_CREDENTIAL_ASK, 6, credential("POST", "/new", one));
+    tell_ask(world, 6, credential("POST", "/new", one));
     assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_CREDENTIAL);
     assert_false(record_holds(world, "MARKER"));
 }

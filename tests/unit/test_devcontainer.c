@@ -158,6 +158,33 @@ static void test_build(void **state)
     clear();
 }
 
+/* The devcontainer program reads the file itself: it takes a Dockerfile before an image, dockerFile before build, and
+ * ".." from the text. An image of what lies beside the workspace would hand it to the agent (F10). */
+static void test_features_build_what_was_checked(void **state)
+{
+    static const char *const both[] = {
+        "\"image\": \"i\", \"build\": { \"dockerfile\": \"Dockerfile\", \"context\": \"../../user\" }",
+        "\"image\": \"i\", \"dockerFile\": \"Dockerfile\", \"context\": \"../../user\"",
+        "\"image\": \"i\", \"dockerComposeFile\": \"x.yml\"",
+        "\"build\": { \"dockerfile\": \"Dockerfile\" }, \"dockerFile\": \"../../user/x\""};
+    AUTOFREE char *deep = place("ws/a/b/c"), *link = place("ws/.devcontainer/link");
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(both); i++) {
+        AUTOFREE char *text = mem_printf("{ \"features\": { \"f\": {} }, %s }", both[i]);
+        takes(text);
+        if (dev->on_host == NULL || strstr(dev->on_host, "beside") == NULL)
+            fail_msg("%s: would be built", text);
+    }
+    takes("{ \"features\": { \"f\": {} }, \"build\": { \"dockerfile\": \"Dockerfile\", \"context\": \"..\" } }");
+    assert_null(dev->on_host);
+    assert_true(file_mkdirs(deep, 0755, &err));
+    assert_int_equal(symlink("../a/b/c", link), 0);
+    refuses("{ \"build\": { \"dockerfile\": \"Dockerfile\", \"context\": \"link/../../..\" } }", ERR_LAUNCH,
+            "leads out");
+    clear();
+}
+
 static void test_env(void **state)
 {
     (void)state;
@@ -437,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_image),
         cmocka_unit_test(test_build),
+        cmocka_unit_test(test_features_build_what_was_checked),
         cmocka_unit_test(test_env),
         cmocka_unit_test(test_mounts),
         cmocka_unit_test(test_mounts_of_the_host),

@@ -331,17 +331,19 @@ static void test_choice(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_ptr_equal(engine_choose("auto", false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(engine_choose("auto", false, NULL, root, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker and podman: no image named"));
-    assert_ptr_equal(engine_choose("auto", true, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(engine_choose("auto", true, NULL, root, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: "));
-    assert_null(engine_choose("docker", true, root, &facts, why, sizeof(why), &err));
+    assert_ptr_equal(engine_choose("auto", true, &engine_podman, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_non_null(strstr(why, "docker: it has not the usual image; podman: no podman"));
+    assert_null(engine_choose("docker", true, NULL, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
-    assert_null(engine_choose("podman", true, root, &facts, why, sizeof(why), &err));
+    assert_null(engine_choose("podman", true, NULL, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE); /* none on this PATH */
-    assert_null(engine_choose("kata", true, root, &facts, why, sizeof(why), &err));
+    assert_null(engine_choose("kata", true, NULL, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_USAGE);
-    assert_ptr_equal(engine_choose("bwrap", false, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(engine_choose("bwrap", false, NULL, root, &facts, why, sizeof(why), &err), &engine_bwrap);
 }
 
 static void test_no_engine_at_all(void **state)
@@ -353,7 +355,7 @@ static void test_no_engine_at_all(void **state)
 
     (void)state;
     setenv("PATH", "/nonexistent", 1);
-    assert_null(engine_choose("auto", false, root, &facts, why, sizeof(why), &err));
+    assert_null(engine_choose("auto", false, NULL, root, &facts, why, sizeof(why), &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.hint, "bubblewrap"));
     setenv("PATH", path, 1);
@@ -361,7 +363,8 @@ static void test_no_engine_at_all(void **state)
 
 static void test_bad_images(void **state)
 {
-    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb"};
+    static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb", "dir:/home/me/x",
+                                      "docker-archive:/home/me/x.tar"};
     struct err err = {0};
     char name[257] = "";
 

@@ -13,19 +13,39 @@
 static struct loop *loop;
 static struct ipc *here, *there;
 static struct lines lines;
-static char heard[65536]; /* the payloads, "|" behind each */
+static char heard[65536]; /* the hosts of lines, "?" and the id of questions; "|" behind each message */
 static unsigned messages;
+
+static void hear(const char *text)
+{
+    if (strlen(heard) + strlen(text) + 2 < sizeof heard)
+        strcat(heard, text);
+}
 
 static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
 {
+    struct span rest = {(const char *)message->data, message->len};
     (void)ipc;
     (void)arg;
-    assert_int_equal(message->type, MESSAGE_RECORD);
+    assert_int_equal(message->type, MESSAGE_ROUND);
     messages++;
-    if (strlen(heard) + message->len + 2 < sizeof heard) {
-        strncat(heard, (const char *)message->data, message->len);
-        strcat(heard, "|");
+    while (rest.len > 0) {
+        struct audit_entry entry;
+        struct span ahead = rest;
+        struct flat flat;
+        struct err err;
+        int64_t id;
+        assert_true(flat_take(&ahead, &flat, &err));
+        if (flat.kind == MESSAGE_FLAT_ASK) {
+            assert_true(flat_check(&flat, message_ask_names, &err) && flat_get_int(&flat, "id", 1, 9, &id, &err));
+            rest = ahead;
+            hear((char[]){'?', (char)('0' + id), 0});
+        } else {
+            assert_true(audit_entry_take(&rest, true, &entry, &err));
+            hear(audit_entry_text(&entry, "host"));
+        }
     }
+    hear("|");
 }
 
 static void on_gone(struct ipc *ipc, const struct err *err, void *arg)
@@ -63,9 +83,14 @@ static int teardown(void **state)
 
 static void add(const char *word, bool late)
 {
-    json_t *event = json_object();
-    json_put(event, "event", word);
-    lines_add(&lines, event, late);
+    flat_put(lines_event(&lines, "network"), "host", word);
+    lines_add(&lines, late);
+}
+
+static void ask(int id)
+{
+    flat_put_int(lines_ask(&lines), "id", id);
+    lines_add(&lines, false);
 }
 
 /* For so long, and on a machine that was away meanwhile for as many rounds as a message takes. */
@@ -84,9 +109,43 @@ static void test_one_message_a_round(void **state)
     add("c", true);
     assert_string_equal(heard, "");
     turns(1);
-    assert_string_equal(heard, "{\"event\":\"a\"}\n{\"event\":\"b\"}\n{\"event\":\"c\"}\n|");
+    assert_string_equal(heard, "abc|");
     turns(2 * LINES_LATE_MS);
     assert_int_equal(messages, 1);
+}
+
+/* A question goes with what came before it, in its place, and with those of other requests. */
+static void test_questions_in_their_order(void **state)
+{
+    (void)state;
+    add("a", true);
+    ask(1);
+    add("b", false);
+    ask(2);
+    turns(1);
+    assert_string_equal(heard, "a?1b?2|");
+    ask(3);
+    lines_flush(&lines);
+    turns(1);
+    assert_string_equal(heard, "a?1b?2|?3|");
+}
+
+static void ask_now(void *arg)
+{
+    (void)arg;
+    ask(1);
+}
+
+/* What the next step of the same work asks goes with the line that led to it. */
+static void test_a_question_of_the_next_step(void **state)
+{
+    (void)state;
+    struct task next;
+    task_init(&next, loop, ask_now, NULL);
+    add("a", false);
+    task_post(&next);
+    turns(1);
+    assert_string_equal(heard, "a?1|");
 }
 
 static void test_what_is_over_waits_a_little(void **state)
@@ -101,7 +160,7 @@ static void test_what_is_over_waits_a_little(void **state)
         assert_false(early);
     for (uint64_t end = clock_mono_ms() + 5000; messages == 0 && clock_mono_ms() < end;)
         loop_turn(loop, false);
-    assert_string_equal(heard, "{\"event\":\"a\"}\n|");
+    assert_string_equal(heard, "a|");
 }
 
 static void test_flushed_before_others(void **state)
@@ -113,13 +172,13 @@ static void test_flushed_before_others(void **state)
     add("b", true);
     lines_flush(&lines);
     turns(2 * LINES_LATE_MS);
-    assert_string_equal(heard, "{\"event\":\"a\"}\n|{\"event\":\"b\"}\n|");
+    assert_string_equal(heard, "a|b|");
 }
 
 static void test_bounds(void **state)
 {
     (void)state;
-    for (int i = 0; i < MESSAGE_LINES_MAX + 1; i++)
+    for (int i = 0; i < MESSAGE_ROUND_MAX + 1; i++)
         add("x", false);
     turns(1);
     assert_int_equal(messages, 2);
@@ -137,13 +196,14 @@ static void test_bounds(void **state)
     add("after", false);
     turns(1);
     assert_int_equal(messages, 1);
-    assert_non_null(strstr(heard, "{\"event\":\"after\"}\n|"));
+    assert_non_null(strstr(heard, "after|"));
 }
 
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {T(test_one_message_a_round), T(test_what_is_over_waits_a_little),
-                                       T(test_flushed_before_others), T(test_bounds)};
+                                       T(test_flushed_before_others), T(test_bounds),
+                                       T(test_questions_in_their_order), T(test_a_question_of_the_next_step)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

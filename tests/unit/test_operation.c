@@ -273,12 +273,12 @@ static void c13_a_credential_is_for_its_own_request(void **state)
     AUTOFREE char *op_id = begin(world, 1, "x", NULL);
     size_t len;
 
-    tell_json(world, MESSAGE_CREDENTIAL_ASK, 2, credential_of(op_id, "/items/x"));
+    tell_ask(world, 2, credential_of(op_id, "/items/x"));
     assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_CREDENTIAL);
-    tell_json(world, MESSAGE_CREDENTIAL_ASK, 3, credential_of(op_id, "/items/y"));
+    tell_ask(world, 3, credential_of(op_id, "/items/y"));
     json_decref(hear_json(world, MESSAGE_REFUSED, 3));
     finish(world, 1, op_id, "succeeded", 200);
-    tell_json(world, MESSAGE_CREDENTIAL_ASK, 4, credential_of(op_id, "/items/x")); /* it is over */
+    tell_ask(world, 4, credential_of(op_id, "/items/x")); /* it is over */
     json_decref(hear_json(world, MESSAGE_REFUSED, 4));
 }
 

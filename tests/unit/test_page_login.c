@@ -145,15 +145,22 @@ static void write_line(struct recent *recent, uint64_t seq, const char *session,
     json_t *line JSON_AUTO = json_object();
     struct buf text CLEANUP(buf_clear);
 
-    json_put_int(line, "seq", (int64_t)seq);
     json_put(line, "event", event);
     json_put(line, "session", session);
     json_put(line, "host", host);
     json_put(line, "decision", decision);
     json_put(line, "message", message);
+    struct buf flat CLEANUP(buf_clear);
+    struct audit_entry entry;
+    struct err err;
+    buf_init(&flat, 1 << 20);
+    assert_true(audit_event_flat(line, &flat, &err));
+    struct span rest = {(const char *)flat.data, flat.len};
+    assert_true(audit_entry_take(&rest, false, &entry, &err));
+    json_put_int(line, "seq", (int64_t)seq);
     buf_init(&text, 1 << 20);
     assert_true(json_write(line, &text));
-    recent_line(recent, seq, (struct span){(const char *)text.data, text.len}, line);
+    recent_line(recent, seq, (struct span){(const char *)text.data, text.len}, &entry);
 }
 
 /* The lines after `after`, as a document; *after goes on. */

@@ -227,8 +227,11 @@ static void deaf_hears(void)
     while ((n = recv(deaf_fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
         uint16_t type;
         memcpy(&type, bytes, sizeof(type));
-        for (ssize_t i = 8; type == MESSAGE_RECORD && i < n; i++)
-            heard_lines += bytes[i] == '\n';
+        struct span rest = {bytes + 8, (size_t)n - 8};
+        struct flat flat;
+        struct err err;
+        while (type == MESSAGE_ROUND && rest.len > 0 && flat_take(&rest, &flat, &err))
+            heard_lines++;
         if (type == MESSAGE_OP_BODY)
             heard_body_bytes += (size_t)n - 8;
     }

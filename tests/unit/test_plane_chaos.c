@@ -103,7 +103,6 @@ static void tell(uint16_t type, uint32_t id, const char *text)
 
 static void answer_one(const struct question *question)
 {
-    static const char given[] = "{\"binding\":\"user/api\"}\0s3cretsecret";
     static const struct {
         uint16_t asked, answer;
     } rows[] = {{MESSAGE_OP_RUN, MESSAGE_OP_START}, {MESSAGE_OP_GET, MESSAGE_OP_STATE},
@@ -111,8 +110,12 @@ static void answer_one(const struct question *question)
     bool refused = chance(8) == 0;
     if (question->type == MESSAGE_CANCEL || question->type == MESSAGE_OP_DONE)
         return;
-    if (question->type == MESSAGE_CREDENTIAL_ASK && !refused)
-        assert_true(ipc_send(world.monitor, MESSAGE_CREDENTIAL, 0, question->id, given, sizeof(given) - 1, NULL, 0));
+    if (question->type == MESSAGE_ROUND && !refused) {
+        struct buf given CLEANUP(buf_clear);
+        buf_init(&given, 4096);
+        flat_answer(&given, question->id, NULL, SPAN("s3cretsecret"));
+        assert_true(ipc_send(world.monitor, MESSAGE_CREDENTIAL, 0, 0, given.data, given.len, NULL, 0));
+    }
     for (size_t i = 0; i < COUNT(rows) && !refused; i++)
         if (question->type == rows[i].asked)
             tell(rows[i].answer, question->id, ANY(told));

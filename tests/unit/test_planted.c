@@ -1,109 +1,5 @@
 /* What an agent leaves for the host to run (threat F11): which files count, what of them, and hostile trees. */
-#include "core/sandbox/planted_private.h"
-
-#include "core/base/file.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-static char root[4096];
-
-static char *place(const char *below)
-{
-    return mem_printf("%s/%s", root, below);
-}
-
-static void folder(const char *below)
-{
-    AUTOFREE char *path = place(below);
-    struct err err = {0};
-
-    assert_true(file_mkdirs(path, 0755, &err));
-}
-
-static void put(const char *below, const char *text)
-{
-    AUTOFREE char *path = place(below);
-    AUTOFREE char *dir = mem_strdup(path);
-    struct err err = {0};
-
-    *strrchr(dir, '/') = '\0';
-    assert_true(file_mkdirs(dir, 0755, &err));
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void put_link(const char *target, const char *below)
-{
-    AUTOFREE char *path = place(below);
-
-    assert_int_equal(symlink(target, path), 0);
-}
-
-static int set_up(void **state)
-{
-    const char *tmp = getenv("TMPDIR");
-    AUTOFREE char *template = mem_printf("%s/planted.XXXXXX", tmp != NULL ? tmp : "/tmp");
-    struct err err = {0};
-
-    (void)state;
-    return tls_init(&err) && mkdtemp(template) != NULL && realpath(template, root) != NULL ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    struct err err = {0};
-
-    (void)state;
-    return file_remove_tree(root, &err) ? 0 : -1;
-}
-
-static struct planted *take(const char *path)
-{
-    struct err err = {0};
-    struct planted *taken = planted_take(root, path, &err);
-
-    assert_non_null(taken);
-    return taken;
-}
-
-/* The report as text: a line a change, then why it is partial. */
-static char *changes(struct planted *before)
-{
-    struct planted_report report;
-    struct err err = {0};
-    struct buf text;
-
-    buf_init(&text, 1 << 20);
-    assert_true(planted_compare(before, &report, &err));
-    for (size_t i = 0; i < report.count; i++)
-        assert_true(buf_printf(&text, "%s %s\n", planted_word(report.changes[i].kind), report.changes[i].path));
-    if (report.total > report.count)
-        assert_true(buf_printf(&text, "of %zu\n", report.total));
-    if (report.partial[0] != '\0')
-        assert_true(buf_printf(&text, "partial: %s\n", report.partial));
-    planted_report_clear(&report);
-    planted_free(before);
-    char *copy = mem_strdup(buf_cstr(&text));
-    buf_clear(&text);
-    return copy;
-}
-
-static void expect(struct planted *before, const char *want)
-{
-    AUTOFREE char *got = changes(before);
-
-    assert_string_equal(got, want);
-}
+#include "tests/unit/planted_world.h"
 
 /* One change alone: what it is told as. */
 static void alone(const char *below, const char *want)
@@ -125,7 +21,12 @@ static void each_kind_is_told(void **state)
         ".husky/_/husky.sh", ".githooks/pre-push", ".pre-commit-config.yaml", "lefthook.yml", "mise.toml",
         ".claude/settings.json", ".claude/hooks/x.sh", ".mcp.json", ".cursor/mcp.json", ".codex/config.toml",
         ".gemini/settings.json", ".aileron.yaml", "package.json", "web/package.json", ".npmrc",
-        ".yarn/releases/yarn-4.cjs", ".cargo/config.toml", "rust-toolchain.toml", ".venv/bin/python3", ".exrc"};
+        ".yarn/releases/yarn-4.cjs", ".cargo/config.toml", "rust-toolchain.toml", ".venv/bin/python3", ".exrc",
+        "lefthook.toml", ".config/lefthook.yml", ".config/mise/conf.d/x.toml", "flake.nix", ".vscode/x/extension.js",
+        ".vim/coc-settings.json", ".bsp/sbt.json", "build.rs", "eslint.config.mjs", ".codex/hooks/x.py",
+        ".gemini/extensions/x/run.sh", ".pi/extensions/x.ts", ".github/hooks/x.json", ".pnpmfile.mjs", "binding.gyp",
+        "gradle/wrapper/gradle-wrapper.properties", ".venv/lib/python3.11/site-packages/x.pth",
+        "venv/lib/python3.11/site-packages/sitecustomize.py", ".ghci", ".pdbrc", ".jj/repo/config.toml"};
 
     (void)state;
     for (size_t i = 0; i < COUNT(files); i++) {
@@ -243,6 +144,13 @@ static void package_json_tells_scripts(void **state)
     expect(before, "changed package.json\n");
     before = take(NULL);
     put("package.json", "{\"scripts\": {\"test\": \"x\", \"postinstall\": \"evil\"}} // no JSON");
+    expect(before, "changed package.json\n");
+    put("package.json", "{\"dependencies\": {\"a\": \"^1.2\"}}");
+    before = take(NULL);
+    put("package.json", "{\"dependencies\": {\"a\": \"^1.3\", \"b\": \"2.x || 3\"}}");
+    expect(before, "");
+    before = take(NULL);
+    put("package.json", "{\"dependencies\": {\"a\": \"file:./evil\"}}");
     expect(before, "changed package.json\n");
 }
 
@@ -473,7 +381,6 @@ static void limit_planted_files(void **state)
 
 int main(void)
 {
-#define PLANTED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
         PLANTED(each_kind_is_told),
         PLANTED(the_manual_has_the_table),

@@ -90,6 +90,29 @@ static void test_bounds(void **state)
     }
 }
 
+/* Directories that the archive does not have and its names need are entries, too: one of 4096 bytes makes 2000. */
+static void test_implied_directories(void **state)
+{
+    struct unpack_left left = {UNPACK_BYTES_MAX, 12};
+    struct buf bytes;
+    struct err err = {0};
+
+    (void)state;
+    buf_init(&bytes, 64 * 1024);
+    add(&bytes, "a/b/c/d/e/f", 0644, 0);
+    add(&bytes, "1/2/3/4/5/6", 0644, 0);
+    AUTOFREE char *end = mem_alloc(2 * TAR_BLOCK);
+    assert_true(buf_add(&bytes, end, 2 * TAR_BLOCK));
+    write_archive(&bytes);
+    if (!unpack_archive(archive, root, false, &left, &err))
+        fail_msg("%s", err.message);
+    left.entries = 11;
+    assert_true(file_remove_tree(root, &err));
+    assert_int_equal(mkdir(root, 0755), 0);
+    assert_false(unpack_archive(archive, root, false, &left, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+}
+
 static void test_modes(void **state)
 {
     AUTOFREE char *tool = mem_printf("%s/usr/bin/tool", root), *locked = mem_printf("%s/locked", root);
@@ -119,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_implied_directories, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_modes, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

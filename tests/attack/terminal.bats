@@ -1,0 +1,28 @@
+# The person's terminal and shell, with a hostile program in the sandbox (F02).
+load ../lib/world.bash
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    world_start api.test || return 1
+    export WORLD
+}
+teardown_file() { world_stop; }
+setup() {
+    world_clean_environment
+    cd "$WORLD/ws"
+    rm -f agent done
+}
+
+@test "F02: a program that stops itself again and again stops the launcher once" {
+    cat > agent <<'END'
+( for i in 1 2 3 4 5 6 7 8 9 10; do kill -STOP $$; sleep 0.05; kill -CONT $$; sleep 0.05; done; touch done ) &
+wait
+exit 7
+END
+    run "$TESTS_LIB/terminal.py" 'expect:$ ' 'send:aileron launch --sandbox=bwrap -- sh agent\n' 'expect:Stopped' \
+        'expect:$ ' 'send:until [ -e done ]; do sleep 0.1; done; fg; echo "status"=$?\n' 'expect:status=' 'expect:$ ' \
+        'send:exit 0\n' -- env PS1='$ ' bash --norc --noprofile
+    echo "$output"
+    [ "$status" -eq 0 ]
+    grep -q 'status=7' <<< "$output"
+}
