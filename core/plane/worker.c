@@ -103,8 +103,8 @@ static void on_accept(void *arg, int fd)
 static void become_ready(struct worker *worker)
 {
     struct plane *plane = &worker->plane;
-    struct err err;
-    struct buf text CLEANUP(buf_clear);
+    struct err err = {0};
+    struct buf text CLEANUP(buf_clear) = {0};
     timer_stop(&worker->timer);
     if (!jail_enter(JAIL_WORKER, &err)) {
         fatal(worker, &err, "cannot confine the worker");

@@ -14,11 +14,15 @@ setup_file() {
 teardown_file() { world_stop; }
 setup() {
     world_clean_environment
-    BUSYBOX=$(command -v busybox)
+    PROGRAMS=("exec:busybox:$(command -v busybox)")
+    # A program under test that is not static itself, as one with sanitizers cannot be, needs its loader and libraries.
+    for library in $(ldd "$BIN/aileron" 2> /dev/null | grep -o '/[^ ]*'); do
+        PROGRAMS+=("exec:${library#/}:$library")
+    done
     IMAGES=$AILERON_HOME/images
 }
 
-archive() { "$TESTS_LIB/archive.py" tar "$WORLD/image.tar" "exec:busybox:$BUSYBOX" "$@"; }
+archive() { "$TESTS_LIB/archive.py" tar "$WORLD/image.tar" "${PROGRAMS[@]}" "$@"; }
 layer() { "$TESTS_LIB/archive.py" tar "$WORLD/layer$1.tar" "${@:2}"; }
 oci() { rm -rf "$WORLD/oci" && "$TESTS_LIB/archive.py" oci "$WORLD/oci" "${CONFIG:-"{}"}" "$@"; }
 bb() { (cd "$WORLD/ws" && aileron launch --rootfs="${ROOTFS:-$WORLD/image.tar}" -- /busybox "$@" 2>&1); }
@@ -88,7 +92,7 @@ nothing_outside() {
 }
 
 @test "F10: a layout whose blobs are not what their names say is refused" {
-    layer 1 "exec:busybox:$BUSYBOX"
+    layer 1 "${PROGRAMS[@]}"
     for part in layer1.tar manifest config; do
         oci "$WORLD/layer1.tar"
         case $part in
@@ -108,7 +112,7 @@ nothing_outside() {
 }
 
 @test "F10: whiteouts take away what layers below have, and nothing else" {
-    layer 1 "exec:busybox:$BUSYBOX" "file:gone:x" "file:kept/below:x" "file:emptied/old:x" "link:out:$WORLD/outside"
+    layer 1 "${PROGRAMS[@]}" "file:gone:x" "file:kept/below:x" "file:emptied/old:x" "link:out:$WORLD/outside"
     layer 2 "file:.wh.gone:" "file:emptied/new:x" "file:emptied/.wh..wh..opq:" "file:kept/.wh.none:" "file:out/.wh.file:"
     oci "$WORLD/layer1.tar" "$WORLD/layer2.tar"
     ROOTFS=$WORLD/oci run bb sh -c 'cd /; /busybox find gone kept emptied -type f; echo end'
@@ -124,7 +128,7 @@ nothing_outside() {
 }
 
 @test "F10: an image of more layers, larger documents or more indexes than are read is refused" {
-    layer 1 "exec:busybox:$BUSYBOX"
+    layer 1 "${PROGRAMS[@]}"
     layer 2 "file:x:x"
     more=()
     for _ in $(seq 127); do more+=("$WORLD/layer2.tar"); done
@@ -159,7 +163,7 @@ nothing_outside() {
 }
 
 @test "F10: an image's variables reach its programs and none that runs on the host" {
-    layer 1 "exec:busybox:$BUSYBOX"
+    layer 1 "${PROGRAMS[@]}"
     cat > "$WORLD/evil.c" <<'C'
 #include <fcntl.h>
 #include <stdlib.h>

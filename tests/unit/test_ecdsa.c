@@ -19,7 +19,7 @@
 #include "core/base/id.h"
 #include "tests/lib/ecdsa_reference.h"
 
-static size_t rounds(void) { return getenv("UNDER_VALGRIND") != NULL ? 10 : 40; } /* each length of a hash at least once */
+static size_t rounds(void) { return getenv("UNDER_VALGRIND") != NULL ? 10 : 40; } /* each length of a hash once */
 static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_SECP384R1,
                                               MBEDTLS_ECP_DP_SECP521R1};
 static const size_t hash_lens[] = {32, 20, 28, 48, 64, 1, 0, 66, 67, 100};
