@@ -198,10 +198,10 @@ static int run_reload(int argc, char **argv)
 /* reap ENGINE SESSION */
 static int run_reap(int argc, char **argv)
 {
-    for (size_t i = 0; argc == 3 && engine_table[i] != NULL; i++)
-        if (strcmp(engine_table[i]->name, argv[1]) == 0 && engine_table[i]->reap != NULL &&
+    for (size_t i = 0; argc == 3 && engine_at(i) != NULL; i++)
+        if (strcmp(engine_at(i)->name, argv[1]) == 0 && engine_at(i)->reap != NULL &&
             id_valid(argv[2], ""))
-            engine_table[i]->reap(argv[2]);
+            engine_at(i)->reap(argv[2]);
     return 0;
 }
 

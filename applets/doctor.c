@@ -252,22 +252,22 @@ static bool check_engines(void)
     AUTOFREE char *home = client_home(&err);
     bool any = false;
 
-    for (size_t i = 0; engine_table[i] != NULL; i++) {
+    for (size_t i = 0; engine_at(i) != NULL; i++) {
         struct finding finding;
         struct engine_facts facts;
-        if (home != NULL && engine_probe(engine_table[i], home, ENGINE_TRUST_NOTHING, &facts, &err)) {
+        if (home != NULL && engine_probe(engine_at(i), home, ENGINE_TRUST_NOTHING, &facts, &err)) {
             any = true;
             found(&finding, GOOD, "works", "");
             if (facts.runtime[0] != '\0')
                 snprintf(finding.note, sizeof finding.note, "works with %s", facts.runtime);
-            if (engine_table[i]->no_memory_limit)
+            if (engine_at(i)->no_memory_limit)
                 found(&finding, GOOD, "works; it cannot limit the memory of a sandbox", "");
             if (facts.note[0] != '\0')
                 found(&finding, WARNING, facts.note, "");
         } else {
             from_err(&finding, WARNING, &err);
         }
-        print_finding(engine_table[i]->name, &finding);
+        print_finding(engine_at(i)->name, &finding);
     }
     return any;
 }

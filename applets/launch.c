@@ -195,10 +195,12 @@ static bool choose_engine(struct launch *launch, struct err *err)
         err_set(err, ERR_USAGE, "--rootfs is for the engine bwrap, and takes the place of an image");
         return err_hint(err, "Give --image to docker and podman, --rootfs to bwrap");
     }
-    launch->engine = engine_choose(name, plan->image != NULL, launch->image.base_in, launch->home, &plan->facts, launch->why,
-                                   sizeof(launch->why), err);
+    struct engine_wish wish = {.name = name, .have_image = plan->image != NULL, .has_it = launch->image.base_in,
+                               .far = launch->config->sandbox.remote_listen.family != ADDR_NONE, .home = launch->home};
+    launch->engine = engine_choose(&wish, &plan->facts, launch->why, sizeof(launch->why), err);
     if (launch->engine == NULL)
         return false;
+    plan->far = launch->engine->far;
     if (rootfs != NULL && launch->engine == &engine_bwrap && !plan_set_rootfs(plan, rootfs, err))
         return false;
     if (plan->network == PLAN_OPEN && !launch->engine->can_open) {
@@ -276,6 +278,40 @@ static void tell_end(struct launch *launch, enum attend_end end, int status)
         fprintf(stderr, "aileron: %s.\n", ends[end].said);
 }
 
+/* What the sandbox was made of goes, and what it made comes back, where it was not made here. Its status. */
+static int clear_up(struct launch *launch, bool started, struct attend *attend, int status)
+{
+    const struct engine *engine = launch->engine;
+    struct engine_end end;
+    struct err err = {0};
+
+    if (engine->fetch == NULL) {
+        if (engine->reap != NULL)
+            engine->reap(launch->plan.session_id);
+        return status;
+    }
+    if (!engine->fetch(&launch->plan, started, &end, &err))
+        err_print(&err, "aileron");
+    if (end.status >= 0)
+        status = end.status;
+    else if (started)
+        status = err_exit(ERR_LAUNCH);
+    bool failed = status == err_exit(ERR_LAUNCH) || status == err_exit(ERR_NOT_EXECUTABLE) ||
+                  status == err_exit(ERR_NOT_FOUND_COMMAND);
+    attend->end = end.memory           ? ATTEND_MEMORY
+                  : end.running        ? ATTEND_ENGINE_GONE
+                  : !started || failed ? ATTEND_NOT_STARTED
+                                       : ATTEND_EXIT;
+    return status;
+}
+
+static void send_signal(void *arg, int signo)
+{
+    struct launch *launch = arg;
+
+    launch->engine->signal(&launch->plan, signo);
+}
+
 static int start_and_attend(struct launch *launch, struct err *err)
 {
     struct engine_run run = {0};
@@ -286,7 +322,8 @@ static int start_and_attend(struct launch *launch, struct err *err)
                             .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
-                            .starter = &launch->detach};
+                            .starter = &launch->detach, .end_with_session = launch->engine->far,
+                            .signal = launch->engine->signal != NULL ? send_signal : NULL, .signal_arg = launch};
     int status = -1;
     bool detach = launch->options.detach, with_tty = launch->plan.tty;
 
@@ -311,8 +348,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
     guard_stop(&guard);
     launch_control_close(&control, &launch->plan, &attend);
     engine_run_clear(&run);
-    if (launch->engine->reap != NULL)
-        launch->engine->reap(launch->plan.session_id);
+    status = clear_up(launch, attend.child > 0, &attend, status);
     tell_end(launch, attend.end, status);
     return status;
 }

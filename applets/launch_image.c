@@ -20,9 +20,9 @@ void launch_image_clear(struct launch_image *self)
 
 static const struct engine *engine_of(const char *name)
 {
-    for (size_t i = 0; engine_table[i] != NULL; i++)
-        if (strcmp(engine_table[i]->name, name) == 0)
-            return engine_table[i];
+    for (size_t i = 0; engine_at(i) != NULL; i++)
+        if (strcmp(engine_at(i)->name, name) == 0)
+            return engine_at(i);
     return NULL;
 }
 
@@ -62,8 +62,8 @@ static const struct engine *base_is_in(const struct plan *plan, const char *name
     struct err ignored = {0};
 
     if (engine == NULL) {
-        if (has_base(plan, engine_table[0]))
-            return engine_table[0];
+        if (has_base(plan, engine_at(0)))
+            return engine_at(0);
         engine = file_read(path, MARK_BYTES, &mark, &ignored) ? engine_of(buf_cstr(&mark)) : NULL;
         return engine != NULL && has_base(plan, engine) ? engine : NULL;
     }

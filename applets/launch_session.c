@@ -22,6 +22,17 @@ void launch_session_init(struct launch_session *session)
     *session = (struct launch_session){0};
 }
 
+/* Where an engine on another machine is: for the daemon, should it have to end what we leave behind. */
+static json_t *engine_env(void)
+{
+    static const char *const names[] = {"DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"};
+    json_t *env = json_object();
+
+    for (size_t i = 0; i < COUNT(names); i++)
+        json_put(env, names[i], getenv(names[i]));
+    return env;
+}
+
 static json_t *request_of(const struct plan *plan, const char *agent, const char *engine)
 {
     json_t *request = json_object(), *command = json_array();
@@ -43,6 +54,8 @@ static json_t *request_of(const struct plan *plan, const char *agent, const char
     json_put_int(request, "memory", (int64_t)plan->memory_bytes);
     json_put_int(request, "pids", plan->pids);
     json_put_bool(request, "detached", plan->detached);
+    if (plan->far)
+        json_object_set_new(request, "engine_env", engine_env());
     return request;
 }
 
@@ -71,7 +84,7 @@ static bool take_env(const struct json_at *root, struct plan *plan, struct err *
 static bool take_answer(struct launch_session *session, json_t *answer, struct plan *plan, struct err *err)
 {
     CLEANUP(doc_clear) struct doc doc = {0};
-    const char *id, *dir, *home_id;
+    const char *id, *dir, *home_id, *remote = NULL;
     struct stat st;
 
     doc_wrap(&doc, answer, "the daemon's answer", ERR_UNAVAILABLE);
@@ -87,6 +100,9 @@ static bool take_answer(struct launch_session *session, json_t *answer, struct p
     plan->session_id = mem_strdup(id);
     plan->session_dir = mem_strdup(dir);
     plan->home_id = mem_strdup(home_id);
+    if (!json_get_text(&root, "remote", plan->far ? JSON_NEED : JSON_MAY, ADDR_TEXT_BYTES, &remote, err))
+        return false;
+    plan->remote = remote != NULL ? mem_strdup(remote) : NULL;
     return true;
 }
 

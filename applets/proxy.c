@@ -15,7 +15,7 @@
 enum { TRY_ID = 1000 };
 
 struct options {
-    const char *uid, *gid, *cwd, *workspace, *capture, *control;
+    const char *uid, *gid, *cwd, *workspace, *capture, *control, *remote;
     struct opt_list directories, volumes;
     const char *agent_user;
     uint64_t pids;
@@ -46,6 +46,8 @@ static const struct opt_row rows[] = {
     {0, "control", OPT_STRING, "FD|SOCKET",
      "The launcher's control channel: a descriptor, or a socket to connect to.", NULL,
      offsetof(struct options, control)},
+    {0, "remote", OPT_STRING, "ADDRESS:PORT", "Where the session's TLS listener is, on another machine.", NULL,
+     offsetof(struct options, remote)},
     {0, "open", OPT_FLAG, NULL, "The network is the engine's: no capture, no names, no fence.", NULL,
      offsetof(struct options, open)},
 };
@@ -101,6 +103,9 @@ static bool fill(const struct options *options, struct supervisor_spec *spec, st
             return false;
         spec->control_fd = (int)value;
     }
+    spec->have_remote = options->remote != NULL;
+    if (spec->have_remote && (!addr_parse_port(span_of(options->remote), &spec->remote) || spec->remote.port == 0))
+        return err_set(err, ERR_USAGE, "--remote takes an address and a port");
     if (options->capture != NULL &&
         !capture_parse_ports(options->capture, spec->ports, COUNT(spec->ports), &spec->port_count))
         return err_set(err, ERR_USAGE, "--capture takes 1 to %zu ports, and not 53 or 3128", COUNT(spec->ports));

@@ -251,8 +251,9 @@ static int run_plan(int argc, char **argv)
 static const struct engine *builder(const char *name, struct plan *plan, struct err *err)
 {
     char why[512];
-    const struct engine *engine = engine_choose(name != NULL ? name : "auto", true, NULL, plan->aileron_home, &plan->facts,
-                                                why, sizeof(why), err);
+    struct engine_wish wish = {.name = name != NULL ? name : "auto", .have_image = true, .far = true,
+                               .home = plan->aileron_home};
+    const struct engine *engine = engine_choose(&wish, &plan->facts, why, sizeof(why), err);
 
     if (engine != NULL && engine->image_command == NULL) {
         err_set(err, ERR_UNAVAILABLE, "no engine that builds images can be used%s%s", why[0] != '\0' ? ": " : "", why);

@@ -132,9 +132,9 @@ static bool prune(struct client *client, const struct options *options, char **n
 {
     size_t removed = 0;
 
-    for (size_t i = 0; engine_table[i] != NULL; i++)
-        if (engine_table[i]->left != NULL && wanted(engine_table[i], names, count))
-            removed += prune_engine(engine_table[i], client, err);
+    for (size_t i = 0; engine_at(i) != NULL; i++)
+        if (engine_at(i)->left != NULL && wanted(engine_at(i), names, count))
+            removed += prune_engine(engine_at(i), client, err);
     if (err->code != ERR_NONE || options->engines_only)
         return err->code == ERR_NONE;
     JSON_AUTO json_t *answer = NULL;

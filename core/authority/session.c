@@ -7,6 +7,7 @@
 #include "core/authority/operation.h"
 #include "core/authority/session_folder.h"
 #include "core/authority/session_prune.h"
+#include "core/authority/session_remote.h"
 #include "core/authority/worker.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
@@ -43,6 +44,9 @@ static void close_listener(struct session *session)
     if (session->listen_fd >= 0)
         close(session->listen_fd);
     session->listen_fd = -1;
+    if (session->remote_fd >= 0)
+        close(session->remote_fd);
+    session->remote_fd = -1;
 }
 
 void session_set_state(struct session *session, enum session_state state)
@@ -89,7 +93,7 @@ struct session *session_new(struct monitor *monitor, const char *id, json_t *met
     session->dir = mem_printf("%s/run/sessions/%s", monitor->home, id);
     session->private_dir = mem_printf("%s/run/private/%s", monitor->home, id);
     session->meta = json_incref(meta);
-    session->listen_fd = session->launcher_fd = session->end_status = -1;
+    session->listen_fd = session->remote_fd = session->launcher_fd = session->end_status = -1;
     session->quota.since_ms = clock_mono_ms();
     return session;
 }
@@ -109,6 +113,7 @@ void session_free(struct session *session)
     free(session->id);
     free(session->dir);
     free(session->private_dir);
+    free(session->remote);
     free(session);
 }
 
@@ -171,7 +176,7 @@ bool session_start(struct session *session, const char *token, struct err *err)
     if (!session_folder_make(&folder, err))
         return false;
     session->listen_fd = proc_unix_listen(socket_path, 0666, err);
-    if (session->listen_fd < 0 || !worker_start(session, err))
+    if (session->listen_fd < 0 || !session_remote_open(session, err) || !worker_start(session, err))
         return false;
     if (!watch_set(&session->launcher, WATCH_READ))
         return err_set(err, ERR_INTERNAL, "cannot watch the launcher's process");
@@ -200,7 +205,8 @@ static json_t *read_request(const struct json_at *at, struct err *err)
 {
     static const char *const texts[] = {"agent", "engine", "network", "image", "workspace"};
     static const char *const keys[] = {"command", "agent", "engine", "network", "image",
-                                       "workspace", "uid", "gid", "pid", "project", "detached", "memory", "pids", NULL};
+                                       "workspace", "uid", "gid", "pid", "project", "detached", "memory", "pids",
+                                       "engine_env", NULL};
     static const char *const limits[] = {"memory", "pids"}; /* 0: the engine holds none */
     json_t *meta = json_object();
     struct json_at command, project;
@@ -232,7 +238,8 @@ static json_t *read_request(const struct json_at *at, struct err *err)
     json_put_int(meta, "pid", number);
     good = good && json_get_bool(at, "detached", JSON_MAY, &detached, err);
     json_put_bool(meta, "detached", detached);
-    good = good && json_get_object(at, "project", JSON_MAY, &project, &has_project, err);
+    good = good && session_remote_request(at, meta, err) &&
+           json_get_object(at, "project", JSON_MAY, &project, &has_project, err);
     if (good && has_project) {
         struct policy *policy = policy_project_from(&project, err);
         good = policy != NULL;
@@ -260,6 +267,12 @@ static void put_sentinels(struct session *session, json_t *env)
     json_object_set_new(session->meta, "sentinels", list);
 }
 
+/* NULL: the engine is on this machine. */
+static const char *engine_host(const struct session *session)
+{
+    return json_string_value(json_object_get(json_object_get(session->meta, "engine_env"), "DOCKER_HOST"));
+}
+
 /* The first words of the command, for the record: what comes after may hold anything. */
 static void record_start(struct session *session)
 {
@@ -281,6 +294,8 @@ static void record_start(struct session *session)
     json_put_int(event, "memory", json_integer_value(json_object_get(session->meta, "memory")));
     json_put_int(event, "pids", json_integer_value(json_object_get(session->meta, "pids")));
     json_put_bool(event, "detached", json_is_true(json_object_get(session->meta, "detached")));
+    json_put(event, "engine_host", engine_host(session));
+    json_put(event, "remote", session->remote);
     record_note(session->monitor->record, event);
 }
 
@@ -356,6 +371,7 @@ struct session *session_create(struct monitor *monitor, const struct json_at *re
     AUTOFREE char *token_file = file_join(session->dir, "token");
     *answer = json_pack("{s:s, s:s, s:s, s:O, s:s}", "id", session->id, "dir", session->dir, "token_file",
                         token_file, "env", env, "home_id", monitor->home_id);
+    json_put(*answer, "remote", session->remote);
     return session;
 }
 
@@ -406,20 +422,6 @@ void session_store_end(struct monitor *monitor, const char *id)
         log_error("session %s: %s", id, err.message);
 }
 
-/* The engine's leftovers need the engine's own words, which are not ours: a helper process knows them. */
-void session_reap_engine(const char *engine, const char *id)
-{
-    static char name[] = "aileron", applet[] = "daemon", verb[] = "reap";
-    AUTOFREE char *engine_copy = mem_strdup(engine);
-    AUTOFREE char *id_copy = mem_strdup(id);
-    char *argv[] = {name, applet, verb, engine_copy, id_copy, NULL};
-    struct err err = {0};
-
-    if (engine[0] != 0 &&
-        proc_spawn(&(struct proc_spec){.argv = argv, .cwd = "/", .new_session = true}, &err) < 0)
-        log_warn("session %s: %s", id, err.message);
-}
-
 void session_end(struct session *session, const char *reason, bool reap)
 {
     if (session->state == SESSION_ENDING)
@@ -433,7 +435,7 @@ void session_end(struct session *session, const char *reason, bool reap)
     session_record_end(session->monitor, session->id, reason, session->end_status, session->created_ms);
     control_session_over(session);
     if (reap) {
-        session_reap_engine(session_meta_text(session, "engine"), session->id);
+        session_reap_engine(session->meta, session->id);
         session_prune_later(session->monitor);
     }
     if (session->worker != NULL && worker_pid(session->worker) > 0)
@@ -494,6 +496,8 @@ json_t *session_json(const struct session *session)
         json_put_bool(shown, "halted", true);
     for (size_t i = 0; i < COUNT(fields); i++)
         json_object_set(shown, fields[i], json_object_get(session->meta, fields[i]));
+    json_put(shown, "engine_host", engine_host(session));
+    json_put(shown, "remote", session->remote);
     if (session->worker != NULL)
         json_put_int(shown, "worker_pid", worker_pid(session->worker));
     return shown;

@@ -29,6 +29,8 @@ struct session {
     char basis[65];            /* approval.c's digest of what the snapshot lets and asks; "": not made yet */
     struct ca *ca;
     int listen_fd;     /* session.sock; -1 once it is closed */
+    int remote_fd;     /* the TLS listener of a sandbox on another machine (session_remote.h); -1: none */
+    char *remote;      /* where it listens, "10.1.2.3:4567"; NULL */
     int launcher_fd;   /* pidfd; -1 */
     struct watch launcher;
     struct worker *worker;
@@ -40,8 +42,9 @@ struct session {
 };
 
 /* {"command": [..], "agent"?, "engine"?, "network"?, "image"?, "workspace"?, "uid"?, "gid"?, "pid", "memory"?, "pids"?,
- * "detached"?} -> a running session; *answer gets {"id", "dir", "token_file", "env": {..}, "home_id"} (caller's
- * reference). */
+ * "detached"?, "engine_env"?} -> a running session; *answer gets {"id", "dir", "token_file", "env": {..}, "home_id",
+ * "remote"?} (caller's reference). engine_env: where an engine on another machine is, by the variables of its own
+ * program; the session gets a TLS listener then, and "remote" says where. */
 struct session *session_create(struct monitor *monitor, const struct json_at *request, json_t **answer,
                                struct err *err) MUSTUSE NONNULL;
 /* Whether the process that meta names as the launcher is still that one. */

@@ -17,7 +17,8 @@ void session_record_end(struct monitor *monitor, const char *id, const char *rea
     NONNULL; /* status -1: nobody knows it */
 /* The part of it that comes last: from then on state.db says that it is over. */
 void session_store_end(struct monitor *monitor, const char *id) NONNULL;
-void session_reap_engine(const char *engine, const char *id) NONNULL;
+/* meta: as in state.db; says which engine, and where. */
+void session_reap_engine(const json_t *meta, const char *id) NONNULL;
 /* Removes the directories of no session; how many. */
 size_t session_sweep(struct monitor *monitor) NONNULL;
 /* Field 22 of /proc/<pid>/stat, which tells a process from a later one of the same number; 0: there is none. */

@@ -96,7 +96,7 @@ static void restore(struct monitor *monitor, const struct row *row)
         session_record_end(monitor, row->id, reason, -1, row->created_ms);
     session_folder_remove(session->dir, session->private_dir);
     if (!launcher)
-        session_reap_engine(engine != NULL ? engine : "", row->id);
+        session_reap_engine(doc.root, row->id);
     session_prune_later(monitor);
     session_free(session);
     doc_clear(&doc);

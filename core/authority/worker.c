@@ -66,7 +66,8 @@ static bool send_snapshot(struct worker *worker, struct err *err)
     buf_wipe(&document);
     if (fd < 0)
         return false;
-    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, 0, 0, NULL, 0, &fd, 1))
+    int fds[] = {fd, worker->session->remote_fd};
+    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, 0, 0, NULL, 0, fds, fds[1] >= 0 ? 2 : 1))
         return err_set(err, ERR_UNAVAILABLE, "the session's worker does not take its snapshot");
     return true;
 }

@@ -19,7 +19,7 @@ static const struct audit_event events[] = {
     /* Sessions and their workers. */
     {"session.start", FIELDS("agent", "command", "engine", "network", "enforced", "image",
                              "workspace", "uid", "pid", "tools", "project_rules", "memory", "pids",
-                             "detached"), false},
+                             "detached", "engine_host", "remote"), false},
     {"session.restore", FIELDS("agent", "engine", "message"), false},
     {"session.end", FIELDS("reason", "status", "duration_ms", "message"), false},
     /* A file of the workspace that the host would run, as the launcher found it when the agent had ended (F11); or how

@@ -86,10 +86,28 @@ static bool file_from(const struct json_at *at, const char *key, const char *dir
     return true;
 }
 
+/* What a sandbox on another machine can be told: an address of this host, and no name, which would have to be looked up
+ * where the agent may have a say. */
+static bool remote_from(struct config *config, const struct json_at *sandbox, struct err *err)
+{
+    const char *text = "";
+    struct json_at at;
+    if (!json_get_text(sandbox, "remote_listen", JSON_MAY, ADDR_TEXT_BYTES, &text, err))
+        return false;
+    if (!*text)
+        return true;
+    struct addr *addr = &config->sandbox.remote_listen;
+    if (addr_parse_port(span_of(text), addr) && addr_class(addr) != ADDR_UNSPECIFIED &&
+        addr_class(addr) != ADDR_MULTICAST && addr_class(addr) != ADDR_BROADCAST)
+        return true;
+    return json_member(sandbox, "remote_listen", &at) &&
+           json_fail(&at, err, "must be an address of this host, or one with a port: 10.1.2.3, 10.1.2.3:7400");
+}
+
 static bool sandbox_from(struct config *config, const struct json_at *root, const char *dir, struct err *err)
 {
     static const char *const keys[] = {"runtime", "network", "image", "rootfs", "memory", "pids", "read_only", "cache",
-                                       NULL};
+                                       "remote_listen", NULL};
     static const char *const runtimes[] = {"auto", "docker", "podman", "bwrap", "off"};
     static const char *const networks[] = {"sealed", "open"};
     const char *image = "";
@@ -107,7 +125,7 @@ static bool sandbox_from(struct config *config, const struct json_at *root, cons
         !json_get_bytes(&at, "memory", JSON_MAY, &config->sandbox.memory_bytes, err) ||
         !json_get_int(&at, "pids", JSON_MAY, 8, 4194304, &config->sandbox.pids, err) ||
         !json_get_bool(&at, "read_only", JSON_MAY, &config->sandbox.read_only, err) ||
-        !config_caches_from(&config->sandbox.caches, &at, err))
+        !remote_from(config, &at, err) || !config_caches_from(&config->sandbox.caches, &at, err))
         return false;
     replace(&config->sandbox.runtime, runtimes[runtime]);
     replace(&config->sandbox.network, networks[network]);

@@ -57,6 +57,8 @@ struct config {
         char *network; /* sealed, open */
         char *image;   /* "" : the default */
         char *rootfs;  /* absolute; NULL: none */
+        /* Where sandboxes of an engine on another machine reach us; family ADDR_NONE: nowhere; port 0: any. */
+        struct addr remote_listen;
         uint64_t memory_bytes;
         int64_t pids;
         bool read_only;

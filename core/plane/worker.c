@@ -7,6 +7,7 @@
 #include "core/plane/api.h"
 #include "core/plane/front.h"
 #include "core/plane/inlet.h"
+#include "core/plane/remote.h"
 #include "tls/crypto.h"
 
 #include <signal.h>
@@ -17,6 +18,7 @@
 struct worker {
     struct plane plane;
     struct listener *listener;
+    struct remote *remote; /* NULL: the sandbox is on this machine */
     struct timer timer; /* the first snapshot, then the drain */
     struct task drained;
     bool ready;
@@ -100,7 +102,7 @@ static void on_accept(void *arg, int fd)
     front_accept(&worker->plane, fd);
 }
 
-static void become_ready(struct worker *worker)
+static void become_ready(struct worker *worker, int remote_fd)
 {
     struct plane *plane = &worker->plane;
     struct err err = {0};
@@ -111,7 +113,12 @@ static void become_ready(struct worker *worker)
         return;
     }
     worker->listener = listener_new(plane->loop, WORKER_LISTEN_FD, on_accept, worker, &err);
-    if (!worker->listener) {
+    bool good = worker->listener != NULL;
+    if (good && remote_fd >= 0) {
+        worker->remote = remote_open(plane, remote_fd, &err);
+        good = worker->remote != NULL;
+    }
+    if (!good) {
         fatal(worker, &err, "cannot listen");
         return;
     }
@@ -143,6 +150,8 @@ static void drain(struct worker *worker)
     struct plane *plane = &worker->plane;
     listener_free(worker->listener);
     worker->listener = NULL;
+    remote_close(worker->remote);
+    worker->remote = NULL;
     inlet_close(plane->inlet);
     task_init(&worker->drained, plane->loop, on_drained, worker);
     plane_drain(plane, &worker->drained);
@@ -155,14 +164,16 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     struct worker *worker = arg;
     struct err err;
     (void)ipc;
-    if (message->type == MESSAGE_SNAPSHOT && message->fd_count == 1) {
+    if (message->type == MESSAGE_SNAPSHOT && message->fd_count >= 1) {
         if (!take_snapshot(worker, message->fds[0], &err)) {
             if (!worker->ready)
                 fatal(worker, &err, "cannot take the snapshot");
             else
                 log_error("snapshot refused: %s", err.message); /* the last good one stays */
         } else if (!worker->ready) {
-            become_ready(worker);
+            become_ready(worker, message->fd_count > 1 ? message->fds[1] : -1);
+            if (worker->remote)
+                message->fds[1] = -1; /* ours now, to the end */
         }
     } else if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED) {
         api_run_approved(&worker->plane, message);

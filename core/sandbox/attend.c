@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -71,7 +72,10 @@ static void tell(struct state *state, int signo)
     if (state->running && attend->control_fd >= 0 &&
         send(attend->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
         return;
-    kill(attend->child, signo);
+    if (attend->signal != NULL)
+        attend->signal(attend->signal_arg, signo);
+    else
+        kill(attend->child, signo);
 }
 
 /* Its terminal is no controlling one, so that no change of size would reach docker's client by itself. */
@@ -281,6 +285,10 @@ static void ask_daemon(struct state *state)
         state->attend->hold_fd = fd;
     else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0)
         (void)!send(state->attend->control_fd, &look, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* it was ended, or is not held */
+    else if (fd != ATTEND_RETRY && state->attend->end_with_session) {
+        fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\r\n");
+        tell(state, SIGTERM);
+    }
 }
 
 static void on_hold(struct state *state)

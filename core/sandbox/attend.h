@@ -35,6 +35,9 @@ struct attend {
     int starter_fd;
     void (*alone)(void *starter);
     void *starter, *arg;
+    void (*signal)(void *arg, int signo); /* how pid 1 is sent one where there is no channel; NULL: by the child */
+    void *signal_arg;
+    bool end_with_session; /* the sandbox does not see the session's end: it is asked to end then */
     enum attend_end end; /* set by attend_run: how the sandbox ended, as far as it could say so itself */
 };
 

@@ -15,6 +15,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool docker_is_far(void)
+{
+    const char *host = getenv("DOCKER_HOST");
+
+    return host != NULL && (strncmp(host, "tcp://", 6) == 0 || strncmp(host, "ssh://", 6) == 0);
+}
+
 char *docker_socket(struct err *err)
 {
     const char *host = getenv("DOCKER_HOST"), *runtime = getenv("XDG_RUNTIME_DIR");
@@ -23,11 +30,8 @@ char *docker_socket(struct err *err)
     if (host != NULL && host[0] != '\0') {
         if (strncmp(host, "unix://", 7) == 0)
             return mem_strdup(host + 7);
-        bool far = strncmp(host, "tcp://", 6) == 0 || strncmp(host, "ssh://", 6) == 0;
-        err_set(err, ERR_UNAVAILABLE, "DOCKER_HOST is not a local socket%s",
-                far ? ": it names an engine on another machine" : "");
-        err_hint(err, "A remote engine cannot mount the session's socket: launch on its machine, or unset DOCKER_HOST "
-                      "to use the docker of this one");
+        err_set(err, ERR_UNAVAILABLE, "DOCKER_HOST is neither a local socket (unix://) nor a machine (tcp://, ssh://)");
+        err_hint(err, "Correct it, or unset DOCKER_HOST to use the docker of this machine");
         return NULL;
     }
     if (stat("/var/run/docker.sock", &st) == 0)

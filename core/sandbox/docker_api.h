@@ -11,6 +11,8 @@ enum {
     DOCKER_TIMEOUT_MS = 5000
 };
 
+/* Whether DOCKER_HOST names an engine on another machine (tcp://, ssh://). */
+bool docker_is_far(void);
 /* The socket's path: DOCKER_HOST where it is unix://, else the usual places. NULL with err (ERR_UNAVAILABLE)
  * where there is none, or DOCKER_HOST is of another kind. Caller frees. */
 char *docker_socket(struct err *err) MUSTUSE NONNULL;

@@ -1,6 +1,8 @@
 /* The table of engines and the choice among them, and the small list type their commands are built with. */
 #include "core/sandbox/engine_container.h"
 
+#include "core/sandbox/docker_api.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct engine *const engine_table[] = {&engine_docker, &engine_podman, &engine_bwrap, NULL};
+const struct engine *engine_at(size_t index)
+{
+    static const struct engine *const table[] = {&engine_docker, &engine_podman, &engine_bwrap};
+
+    if (index >= COUNT(table))
+        return NULL;
+    return table[index] == &engine_docker && docker_is_far() ? &engine_docker_far : table[index];
+}
 
 void engine_run_clear(struct engine_run *run)
 {
@@ -65,8 +74,11 @@ void engine_add_options(const struct plan *plan, struct engine_run *run)
     CLEANUP(buf_clear) struct buf ports;
     bool good = plan->capture_count > 0;
 
-    engine_run_add(run, "--workspace=%llu:%llu", (unsigned long long)plan->workspace_dev,
-                   (unsigned long long)plan->workspace_ino);
+    if (plan->far) /* a copy is another directory */
+        engine_run_add(run, "--remote=%s", plan->remote);
+    else
+        engine_run_add(run, "--workspace=%llu:%llu", (unsigned long long)plan->workspace_dev,
+                       (unsigned long long)plan->workspace_ino);
     for (size_t i = 0; i < plan->mount_count; i++) {
         const struct plan_mount *mount = &plan->mounts[i];
         if (mount->volume)
@@ -106,9 +118,9 @@ void engine_add_project(const struct plan *plan, struct engine_run *run)
 
 static const struct engine *find(const char *name, struct err *err)
 {
-    for (size_t i = 0; engine_table[i] != NULL; i++)
-        if (strcmp(engine_table[i]->name, name) == 0)
-            return engine_table[i];
+    for (size_t i = 0; engine_at(i) != NULL; i++)
+        if (strcmp(engine_at(i)->name, name) == 0)
+            return engine_at(i);
     err_set(err, ERR_USAGE, "the engine %s is not in this version", name);
     err_hint(err, "Use --sandbox=docker, --sandbox=podman or --sandbox=bwrap");
     return NULL;
@@ -136,19 +148,28 @@ bool engine_probe(const struct engine *engine, const char *home, enum engine_tru
     return works;
 }
 
-static const struct engine *named(const char *name, bool have_image, const char *home, struct engine_facts *facts,
-                                  struct err *err)
+static bool near_enough(const struct engine *engine, bool far, struct err *err)
 {
-    const struct engine *engine = find(name, err);
+    if (!engine->far || far)
+        return true;
+    err_set(err, ERR_UNAVAILABLE, "DOCKER_HOST names an engine on another machine, and nothing says where its "
+                                  "sandboxes reach this one");
+    return err_hint(err, "Set sandbox.remote_listen in config.yaml to an address of this host to which they can "
+                         "connect, or unset DOCKER_HOST to use the docker of this machine");
+}
 
-    if (engine == NULL)
+static const struct engine *named(const struct engine_wish *wish, struct engine_facts *facts, struct err *err)
+{
+    const struct engine *engine = find(wish->name, err);
+
+    if (engine == NULL || !near_enough(engine, wish->far, err))
         return NULL;
-    if (!engine_probe(engine, home, ENGINE_TRUST_YES, facts, err)) {
-        err_wrap(err, "the engine %s cannot be used", name);
+    if (!engine_probe(engine, wish->home, ENGINE_TRUST_YES, facts, err)) {
+        err_wrap(err, "the engine %s cannot be used", wish->name);
         return NULL;
     }
-    if (engine->needs_image && !have_image) {
-        err_set(err, ERR_LAUNCH, "the engine %s needs an image", name);
+    if (engine->needs_image && !wish->have_image) {
+        err_set(err, ERR_LAUNCH, "the engine %s needs an image", wish->name);
         err_hint(err, "Make the usual one (aileron sandbox build), or name one: --image=REF, or sandbox.image");
         return NULL;
     }
@@ -162,32 +183,33 @@ static void add_why(char *why, size_t why_len, const char *name, const char *tex
     snprintf(why + used, why_len - used, "%s%s: %s", used > 0 ? "; " : "", name, text);
 }
 
-const struct engine *engine_choose(const char *name, bool have_image, const struct engine *has_it, const char *home,
-                                   struct engine_facts *facts, char *why, size_t why_len, struct err *err)
+const struct engine *engine_choose(const struct engine_wish *wish, struct engine_facts *facts, char *why,
+                                   size_t why_len, struct err *err)
 {
-    const struct engine *engine = NULL;
+    const struct engine *engine = NULL, *at;
+    bool any = strcmp(wish->name, "auto") == 0;
 
     why[0] = '\0';
-    if (strcmp(name, "auto") == 0 && !have_image)
+    if (any && !wish->have_image)
         add_why(why, why_len, "docker and podman", "no image named");
-    else if (strcmp(name, "auto") != 0)
-        engine = named(name, have_image, home, facts, err);
-    for (size_t i = 0; strcmp(name, "auto") == 0 && engine == NULL && engine_table[i] != NULL; i++) {
+    else if (!any)
+        engine = named(wish, facts, err);
+    for (size_t i = 0; any && engine == NULL && (at = engine_at(i)) != NULL; i++) {
         struct err reason = {0};
-        if (engine_table[i]->needs_image && !have_image)
+        if (at->needs_image && !wish->have_image)
             continue;
-        if (engine_table[i]->needs_image && has_it != NULL && engine_table[i] != has_it)
-            add_why(why, why_len, engine_table[i]->name, "it has not the usual image");
-        else if (engine_probe(engine_table[i], home, ENGINE_TRUST_ALL, facts, &reason))
-            engine = engine_table[i];
+        if (at->needs_image && wish->has_it != NULL && at != wish->has_it)
+            add_why(why, why_len, at->name, "it has not the usual image");
+        else if (near_enough(at, wish->far, &reason) && engine_probe(at, wish->home, ENGINE_TRUST_ALL, facts, &reason))
+            engine = at;
         else
-            add_why(why, why_len, engine_table[i]->name, reason.message);
+            add_why(why, why_len, at->name, reason.message);
     }
-    if (engine != NULL && engine->needs_image && container_selinux())
+    if (engine != NULL && engine->needs_image && !engine->far && container_selinux())
         add_why(why, why_len, engine->name, "SELinux's labels are off in it");
     if (engine != NULL && facts->note[0] != '\0')
         add_why(why, why_len, engine->name, facts->note);
-    if (engine != NULL || strcmp(name, "auto") != 0)
+    if (engine != NULL || !any)
         return engine;
     err_set(err, ERR_UNAVAILABLE, "no engine can be used (%s)", why);
     err_hint(err, "Install bubblewrap (the package bubblewrap), or start docker or podman and name an "

@@ -35,6 +35,13 @@ void engine_add_options(const struct plan *plan, struct engine_run *run) NONNULL
  * size of /dev/shm. Its directories are mounted as the workspace is. */
 void engine_add_project(const struct plan *plan, struct engine_run *run) NONNULL;
 
+/* What an engine that is asked afterwards knows of a sandbox. */
+struct engine_end {
+    bool memory;  /* the kernel killed it for want of memory */
+    bool running; /* it was still there: the engine's own process ended before it */
+    int status;   /* its exit status; -1: it never ran, or nobody knows */
+};
+
 typedef void (*engine_left_fn)(const char *session_id, void *arg);
 
 struct engine {
@@ -43,6 +50,7 @@ struct engine {
     bool own_terminal; /* makes a terminal in the sandbox, to which it copies ours; passes no descriptors */
     bool can_open;     /* --network=open is possible */
     bool no_memory_limit; /* it cannot hold plan.memory_bytes */
+    bool far;          /* it is on another machine: files are copied, and there is no control channel */
     /* The part of the probe that is done at every launch, in a few milliseconds: whether it is there at all. Returns
      * what the answer of try depends on (its file, its version); caller frees. NULL: err says what is missing
      * ("no socket at /var/run/docker.sock") and its hint how to get it. */
@@ -62,6 +70,12 @@ struct engine {
     bool (*survey)(struct plan *plan, struct err *err);
     /* The command that starts the sandbox of this plan. run is zeroed by the caller. */
     bool (*build)(const struct plan *plan, struct engine_run *run, struct err *err);
+    /* Sends pid 1 of the sandbox a signal, in its own time. NULL: the engine's process passes signals on. */
+    void (*signal)(const struct plan *plan, int signo);
+    /* The sandbox has ended, or was never started: brings back what it made of the workspace, and removes it. False
+     * where it could not be brought back: then it is still there, and the hint says how to get at it. *end says how it
+     * ended where its status alone does not. NULL: the workspace is mounted, and reap is all there is to do. */
+    bool (*fetch)(const struct plan *plan, bool started, struct engine_end *end, struct err *err);
     /* Calls found for each session whose sandbox it has, in whatever state, and which has this home's label. NULL: it
      * keeps nothing that outlives its own process. */
     bool (*left)(const char *home_id, engine_left_fn found, void *arg, struct err *err);
@@ -69,8 +83,9 @@ struct engine {
     void (*reap)(const char *session_id);
 };
 
-extern const struct engine engine_docker, engine_podman, engine_bwrap;
-extern const struct engine *const engine_table[]; /* in the order of preference, NULL-terminated */
+extern const struct engine engine_docker, engine_docker_far, engine_podman, engine_bwrap;
+/* In the order of preference; NULL behind the last. docker is another one where DOCKER_HOST names another machine. */
+const struct engine *engine_at(size_t index);
 
 /* Which kept answers count: all of them; the good ones (who names an engine may have repaired it); none. */
 enum engine_trust { ENGINE_TRUST_ALL, ENGINE_TRUST_YES, ENGINE_TRUST_NOTHING };
@@ -78,11 +93,16 @@ enum engine_trust { ENGINE_TRUST_ALL, ENGINE_TRUST_YES, ENGINE_TRUST_NOTHING };
 bool engine_probe(const struct engine *engine, const char *home, enum engine_trust trust, struct engine_facts *facts,
                   struct err *err) MUSTUSE NONNULL;
 
-/* name: "auto" or an engine's. For auto the first that works and has what it needs (docker: an image) is
- * taken; has_it is the only one that has that image, NULL: any has it or can fetch it. why (at most 512 bytes) says what was passed over and what it cannot do here, "" where there is nothing.
- * NULL and err (ERR_UNAVAILABLE, with what to install) where none can be used. */
-const struct engine *engine_choose(const char *name, bool have_image, const struct engine *has_it, const char *home,
-                                   struct engine_facts *facts, char *why, size_t why_len, struct err *err)
-    MUSTUSE NONNULL_AT(1, 4, 5, 6, 8);
+struct engine_wish {
+    const char *name;            /* "auto" or an engine's */
+    bool have_image, far;        /* far: one on another machine may be taken */
+    const struct engine *has_it; /* the only one that has that image; NULL: any has it or can fetch it */
+    const char *home;
+};
+/* For auto the first that works and has what it needs (docker: an image) is taken. why (at most 512 bytes) says what was
+ * passed over and what it cannot do here, "" where there is nothing. NULL and err (ERR_UNAVAILABLE, with what to
+ * install) where none can be used. */
+const struct engine *engine_choose(const struct engine_wish *wish, struct engine_facts *facts, char *why,
+                                   size_t why_len, struct err *err) MUSTUSE NONNULL;
 
 #endif

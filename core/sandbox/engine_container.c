@@ -138,14 +138,16 @@ void container_add_isolation(const struct plan *plan, struct engine_run *run)
     static const char *const capabilities[] = {"NET_ADMIN", "NET_BIND_SERVICE", "SETUID", "SETGID", "SETPCAP",
                                                "CHOWN"};
 
-    if (plan->network == PLAN_SEALED)
+    if (plan->network == PLAN_SEALED && !plan->far)
         engine_run_add(run, "--network=none");
     engine_run_add(run, "--cap-drop=ALL");
+    if (plan->network == PLAN_SEALED && plan->far) /* to leave the engine's network (privilege_leave_network) */
+        engine_run_add(run, "--cap-add=SYS_ADMIN");
     for (size_t i = 0; i < COUNT(capabilities); i++)
         engine_run_add(run, "--cap-add=%s", capabilities[i]);
     engine_run_add(run, "--security-opt=no-new-privileges");
     /* The workspace keeps the label that it has: to give it another would change the host. */
-    if (container_selinux())
+    if (!plan->far && container_selinux())
         engine_run_add(run, "--security-opt=label=disable");
     engine_run_add(run, "--no-healthcheck"); /* it would run with those capabilities, unsupervised */
     engine_run_add(run, "--log-driver=none");

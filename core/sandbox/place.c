@@ -154,6 +154,17 @@ static void own_volumes(const struct place *place)
     }
 }
 
+/* In the container's own layer, and not in a mount: an image may say that its user's home is a directory of the
+ * workspace, whose owner is not ours to change. */
+static bool in_layer(const char *path)
+{
+    struct statx root = {0}, at = {0};
+
+    return statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &root) == 0 &&
+           statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &at) == 0 && root.stx_mnt_id == at.stx_mnt_id &&
+           root.stx_dev_major == at.stx_dev_major && root.stx_dev_minor == at.stx_dev_minor;
+}
+
 /* An engine makes the directories above a mount, for root: ~/.cache of ~/.cache/pip would be closed to the agent. */
 static void give_parents(const struct place *place, const char *cache)
 {
@@ -165,7 +176,7 @@ static void give_parents(const struct place *place, const char *cache)
     for (size_t at = home + 1; cache[at] != '\0'; at++) {
         AUTOFREE char *above = cache[at] == '/' ? mem_strndup(cache, at) : NULL;
         if (above != NULL && lstat(above, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
-            lchown(above, place->uid, place->gid) != 0)
+            in_layer(above) && lchown(above, place->uid, place->gid) != 0)
             return;
     }
 }
@@ -202,7 +213,7 @@ void place_prepare(const struct place *place)
         return;
     own_volumes(place);
     /* Not what is in it: what the image's user may not change, the agent copies. */
-    if (lchown(place->account.home, place->uid, place->gid) != 0)
+    if (in_layer(place->account.home) && lchown(place->account.home, place->uid, place->gid) != 0)
         fprintf(stderr, "aileron: the home %s is not the agent's: %s\n", place->account.home, strerror(errno));
     mkdir("/etc", 0755);
     AUTOFREE char *user = mem_printf("%s:x:%u:%u:Agent:%s:/bin/sh", place->account.name, (unsigned)place->uid,

@@ -39,7 +39,7 @@ void plan_clear(struct plan *plan)
 {
     char **owned[] = {&plan->self_exe,   &plan->aileron_home, &plan->user_home, &plan->workspace,
                       &plan->session_id, &plan->session_dir,  &plan->home_id,   &plan->image,
-                      &plan->rootfs,     &plan->root};
+                      &plan->rootfs,     &plan->root,         &plan->remote};
 
     for (size_t i = 0; i < COUNT(owned); i++) {
         free(*owned[i]);
@@ -52,6 +52,9 @@ void plan_clear(struct plan *plan)
         free(plan->caches[i].source);
         free(plan->caches[i].place);
     }
+    if (plan->sent != NULL)
+        pack_list_clear(plan->sent);
+    free(plan->sent);
     env_clear(&plan->env);
     buf_clear(&plan->root_args);
     env_clear(&plan->image_env);

@@ -8,6 +8,7 @@
 #include "core/sandbox/env.h"
 #include "core/sandbox/facts.h"
 #include "core/sandbox/layout.h"
+#include "core/sandbox/pack.h"
 
 #include <sys/types.h>
 
@@ -75,6 +76,9 @@ struct plan {
     bool read_only;        /* the image's root */
     bool detached;         /* nobody's terminal: whoever attaches has one */
     bool tty;              /* standard input and output are a terminal */
+    bool far;              /* the engine is on another machine: nothing of this one can be mounted */
+    struct pack_list *sent; /* what was copied there of the workspace; NULL: nothing */
+    char *remote;          /* "ADDRESS:PORT" of the session's TLS listener; NULL where the engine is here */
     int control_fd;        /* the supervisor's end of the control channel, or -1 */
     bool control_socket;   /* the engine passes no descriptors: the supervisor connects to SANDBOX_CONTROL */
     uint16_t capture_ports[SANDBOX_CAPTURE_PORTS_MAX];

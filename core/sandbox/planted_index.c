@@ -63,6 +63,7 @@ static bool take_entry(struct reader *r, uint32_t *mode)
         return false;
     memcpy(r->name + keeps, r->at, len);
     r->name_len = keeps + len;
+    r->name[r->name_len] = '\0';
     size_t whole = ((size_t)(nul - start) + 8) & ~(size_t)7; /* 1 to 8 NULs before version 4 */
     r->at = r->version == 4 ? nul + 1 : start + whole;
     return r->version == 4 || (size_t)(r->end - start) >= whole;

@@ -91,6 +91,26 @@ bool privilege_drop(uid_t uid, gid_t gid, bool will_nest, struct err *err)
     return true;
 }
 
+bool privilege_leave_network(struct err *err)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2] = {{0}, {0}};
+    const uint32_t admin = UINT32_C(1) << CAP_SYS_ADMIN; /* of the first word */
+
+    if (unshare(CLONE_NEWNET) != 0) {
+        err_errno(err, ERR_LAUNCH, errno, "the sandbox cannot leave the engine's network, and would not be sealed");
+        return err_hint(err, "The remote engine must let a container have CAP_SYS_ADMIN and make a network namespace "
+                             "(its seccomp profile, user.max_net_namespaces), or launch on its machine");
+    }
+    if (syscall(SYS_capget, &head, sets) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot read the capabilities");
+    sets[0].effective &= ~admin;
+    sets[0].permitted &= ~admin;
+    sets[0].inheritable &= ~admin;
+    prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0); /* again with all others in privilege_drop, which looks at it */
+    return syscall(SYS_capset, &head, sets) == 0 || err_errno(err, ERR_LAUNCH, errno, "cannot drop CAP_SYS_ADMIN");
+}
+
 bool privilege_drop_rest(struct err *err)
 {
     return drop_capabilities(-1, err);

@@ -10,6 +10,9 @@ bool privilege_uid_mapped(uid_t uid);
  * and the bounding set; no_new_privs; not dumpable; no core files. will_nest: CAP_SETFCAP stays until
  * privilege_drop_rest, since privilege_nest in the agent's process needs it. */
 bool privilege_drop(uid_t uid, gid_t gid, bool will_nest, struct err *err) MUSTUSE NONNULL;
+/* For a sandbox whose engine is on another machine: a network namespace of our own, without an interface, in the place
+ * of the engine's; CAP_SYS_ADMIN, which that needs, goes at once. ERR_LAUNCH where the engine does not allow it. */
+bool privilege_leave_network(struct err *err) MUSTUSE NONNULL;
 bool privilege_drop_rest(struct err *err) MUSTUSE NONNULL; /* once the agent runs */
 /* The agent's process, after fork, where its id is not mapped (bwrap): a nested user namespace in which it is
  * uid:gid, again without any capability. pids: RLIMIT_NPROC in there, 0: as it is. */

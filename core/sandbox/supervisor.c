@@ -9,6 +9,7 @@
 #include "core/base/proc.h"
 #include "core/loop/loop.h"
 #include "core/sandbox/capture.h"
+#include "core/sandbox/carrier.h"
 #include "core/sandbox/child.h"
 #include "core/sandbox/fence.h"
 #include "core/sandbox/memory.h"
@@ -52,6 +53,7 @@ struct supervisor {
     uint64_t open_files; /* the soft limit that we were given */
     uint64_t kills;      /* for want of memory, before the agent */
     pid_t agent;
+    pid_t carrier; /* of a session on another machine; 0: none */
     int status;
     int terminal; /* -1: none */
     struct watch control;
@@ -160,24 +162,6 @@ static void agent_ended(struct supervisor *self, int status)
     loop_stop(self->loop);
 }
 
-static void reap(struct supervisor *self)
-{
-    int status;
-
-    for (;;) {
-        pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED);
-        if (pid <= 0)
-            return;
-        if (pid != self->agent)
-            continue; /* an orphan */
-        if (WIFSTOPPED(status)) {
-            agent_stopped(self);
-            continue;
-        }
-        agent_ended(self, status);
-    }
-}
-
 /* Signals the agent, and ends it where it goes on for longer than that. */
 static void end_agent(struct supervisor *self, int signo, uint64_t grace_ms)
 {
@@ -186,6 +170,37 @@ static void end_agent(struct supervisor *self, int signo, uint64_t grace_ms)
         return;
     set_state(self, ENDING);
     timer_start(&self->grace, grace_ms);
+}
+
+/* Nothing can put another one into the network that we have left. */
+static void carrier_ended(struct supervisor *self)
+{
+    self->carrier = 0;
+    fprintf(stderr, "aileron: the process that carries the sandbox's traffic to the host was killed; the sandbox "
+                    "stops.\n");
+    end_agent(self, SIGTERM, SUPERVISOR_GRACE_MS);
+}
+
+static void reap(struct supervisor *self)
+{
+    int status;
+
+    for (;;) {
+        pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED);
+        if (pid <= 0)
+            return;
+        if (pid == self->carrier && WIFSTOPPED(status) == 0) {
+            carrier_ended(self);
+            continue;
+        }
+        if (pid != self->agent)
+            continue; /* an orphan */
+        if (WIFSTOPPED(status)) {
+            agent_stopped(self);
+            continue;
+        }
+        agent_ended(self, status);
+    }
 }
 
 static void on_signal(int signo, void *arg)
@@ -272,6 +287,32 @@ static void raise_open_files(struct supervisor *self)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What carries stays behind in the engine's network; we go on in one that has nothing, as --network=none gives it. */
+static bool start_carrier(struct supervisor *self, struct err *err)
+{
+    AUTOFREE char *socket_path = file_join(self->run_dir, "session.sock");
+    AUTOFREE char *ca_path = file_join(self->run_dir, "ca.pem");
+
+    if (!self->spec->have_remote)
+        return true;
+    self->carrier = carrier_start(&self->spec->remote, socket_path, ca_path, err);
+    return self->carrier > 0 && (self->spec->open || privilege_leave_network(err));
+}
+
+static bool check_daemon(const struct supervisor *self, struct err *err)
+{
+    char at[ADDR_TEXT_BYTES];
+
+    if (fence_check_daemon(self->socket_path, self->token, err))
+        return true;
+    if (!self->spec->have_remote)
+        return false;
+    addr_format_port(&self->spec->remote, at);
+    err_wrap(err, "the host cannot be reached at %s", at);
+    return err_hint(err, "sandbox.remote_listen must be an address to which the engine's containers can connect: look "
+                         "at routes and firewalls between them and this host");
+}
+
 static bool prepare(struct supervisor *self, struct err *err)
 {
     const struct supervisor_spec *spec = self->spec;
@@ -288,7 +329,7 @@ static bool prepare(struct supervisor *self, struct err *err)
         err_set(err, ERR_LAUNCH, "the session's directory %s is not there", self->run_dir);
         return err_hint(err, "This command is for the inside of a sandbox; see aileron launch");
     }
-    self->loop = loop_new(err);
+    self->loop = start_carrier(self, err) ? loop_new(err) : NULL;
     if (self->loop == NULL || !set_up_network(self, err) || !place_find(spec, &self->place, err))
         return false;
     raise_open_files(self);
@@ -300,7 +341,7 @@ static bool prepare(struct supervisor *self, struct err *err)
 
 static bool start(struct supervisor *self, struct err *err)
 {
-    if (!prepare(self, err) || !read_token(self, err) || !fence_check_daemon(self->socket_path, self->token, err) ||
+    if (!prepare(self, err) || !read_token(self, err) || !check_daemon(self, err) ||
         !make_env(self, err) || !watch_all(self, err))
         return false;
     self->relay = relay_new(self->loop, self->socket_path, self->token);

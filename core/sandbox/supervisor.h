@@ -6,6 +6,7 @@
 
 #include "core/base/err.h"
 #include "core/sandbox/layout.h"
+#include "core/wire/addr.h"
 
 enum {
     SUPERVISOR_POLL_MS = 3000,  /* between two looks at the session's directory */
@@ -40,6 +41,8 @@ struct supervisor_spec {
     gid_t gid;
     uint32_t pids;        /* 0: no limit of our own */
     bool open;            /* --network=open: relay and variables only */
+    bool have_remote;     /* the session's socket is on another machine: where its TLS listener is */
+    struct addr remote;
     int control_fd;       /* -1: none */
     uint16_t ports[SANDBOX_CAPTURE_PORTS_MAX];
     size_t port_count;    /* 0: 80 and 443 */

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,6 +29,8 @@ struct unpack {
     int root;
     bool layer, whiteouts; /* whiteouts: this time only they */
     bool over;             /* the archive's end was there */
+    bool skip;             /* what cannot be made is left out */
+    int stall_ms;          /* for a byte of a pipe; -1: as long as it takes */
     int file;              /* that is being written, or -1 */
     struct tar_entry entry;
     struct unpack_left *left;
@@ -204,6 +207,8 @@ static bool on_entry(struct unpack *self, struct err *err)
         return !whiteout || take_away(self, entry->name, err);
     if (whiteout || dev || entry->name[0] == '\0')
         return true;
+    if (entry->type == TAR_OTHER && self->skip)
+        return true;
     if (entry->type == TAR_OTHER) {
         err_set(err, ERR_DATA, "the image has a device or a FIFO, %s", entry->name);
         return err_hint(err, "Leave it out of the archive: the sandbox has a /dev of its own");
@@ -242,6 +247,17 @@ static bool take_bytes(struct unpack *self, struct tar *tar, struct span input, 
 
 /* ---- the archive ---- */
 
+static ssize_t read_some(const struct unpack *self, int fd, char *chunk)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+    if (self->stall_ms >= 0 && poll(&wait, 1, self->stall_ms) == 0) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    return read(fd, chunk, CHUNK);
+}
+
 /* Up to its end: what follows that may be as long as it likes. */
 static bool take_all(struct unpack *self, int fd, struct err *err)
 {
@@ -252,7 +268,7 @@ static bool take_all(struct unpack *self, int fd, struct err *err)
 
     self->over = false;
     while (good && n > 0 && !self->over) {
-        n = read(fd, chunk, CHUNK);
+        n = read_some(self, fd, chunk);
         if (n < 0 && errno == EINTR)
             n = 1;
         else if (n < 0)
@@ -327,7 +343,8 @@ bool unpack_archive(const char *archive, const char *dir, bool layer, struct unp
 {
     CLEANUP(file_close_ptr) int root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct unpack_left first = *left; /* each reading by itself keeps to the bounds */
-    struct unpack self = {.root = root, .layer = layer, .whiteouts = layer, .file = -1, .left = &first};
+    struct unpack self = {.root = root, .layer = layer, .whiteouts = layer, .file = -1, .left = &first,
+                          .stall_ms = -1};
 
     if (root < 0)
         return err_errno(err, ERR_IO, errno, "cannot open %s", dir);
@@ -336,4 +353,14 @@ bool unpack_archive(const char *archive, const char *dir, bool layer, struct unp
     self.whiteouts = false;
     self.left = left;
     return take_once(&self, archive, err);
+}
+
+bool unpack_stream(int fd, const char *dir, int stall_ms, struct unpack_left *left, struct err *err)
+{
+    CLEANUP(file_close_ptr) int root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct unpack self = {.root = root, .file = -1, .left = left, .skip = true, .stall_ms = stall_ms};
+
+    if (root < 0)
+        return err_errno(err, ERR_IO, errno, "cannot open %s", dir);
+    return take_all(&self, fd, err);
 }

@@ -117,8 +117,11 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
 
 @test "an engine that is not there, is far away, does not answer, answers nonsense or fails" {
     refuses 125 'the engine docker cannot be used' env DOCKER_HOST=unix:///nonexistent aileron launch --sandbox=docker --image=x -- true
-    for host in tcp://127.0.0.1:1 ssh://nobody@127.0.0.1 npipe://x nonsense; do
-        refuses 125 'DOCKER_HOST is not a local socket' env DOCKER_HOST=$host aileron launch --sandbox=docker --image=x -- true
+    for host in tcp://127.0.0.1:1 ssh://nobody@127.0.0.1; do
+        refuses 125 'DOCKER_HOST names an engine on another machine' env DOCKER_HOST=$host aileron launch --sandbox=docker --image=x -- true
+    done
+    for host in npipe://x nonsense; do
+        refuses 125 'DOCKER_HOST is neither a local socket' env DOCKER_HOST=$host aileron launch --sandbox=docker --image=x -- true
     done
     refuses 125 'no docker on PATH' env PATH=/nonexistent "$BIN/aileron" launch --sandbox=docker --image=x -- true
     engine_that 'c.close()'

@@ -151,6 +151,14 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     run -125 launch -- sh -c 'echo RAN'
     [ -z "$output" ]
     grep -q 'the image has no user nobody-here with a home.*Correct remoteUser' "$WORLD/stderr"
+    # A directory of the workspace that the image calls a home keeps its owner.
+    sed -i 's/"nobody-here"/"node"/' .devcontainer/devcontainer.json
+    printf 'node:x:1000:1000::/home/agent/workspace/closed:/bin/sh\n' > .devcontainer/passwd
+    mkdir -m 700 closed
+    run launch -- sh -c 'echo RAN; : > closed/mine'
+    [ "${lines[0]}" = RAN ]
+    [ "$(stat -c %u closed)" -eq 0 ]
+    [ ! -e closed/mine ]
 }
 
 @test "what is not taken is told by name, with the reason in the plan" {

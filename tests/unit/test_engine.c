@@ -324,38 +324,63 @@ static void test_bwrap(void **state)
     plan_clear(&plan);
 }
 
+static char why[512];
+
+static const struct engine *choose(const char *name, bool have_image, struct err *err)
+{
+    struct engine_wish wish = {.name = name, .have_image = have_image, .home = root};
+    struct engine_facts facts;
+
+    return engine_choose(&wish, &facts, why, sizeof(why), err);
+}
+
 static void test_choice(void **state)
 {
-    char why[512];
-    struct engine_facts facts;
     struct err err = {0};
 
     (void)state;
-    assert_ptr_equal(engine_choose("auto", false, NULL, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(choose("auto", false, &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker and podman: no image named"));
-    assert_ptr_equal(engine_choose("auto", true, NULL, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(choose("auto", true, &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: "));
-    assert_ptr_equal(engine_choose("auto", true, &engine_podman, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    struct engine_wish podmans = {.name = "auto", .have_image = true, .has_it = &engine_podman, .home = root};
+    struct engine_facts facts;
+    assert_ptr_equal(engine_choose(&podmans, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: it has not the usual image; podman: no podman"));
-    assert_null(engine_choose("docker", true, NULL, root, &facts, why, sizeof(why), &err));
+    assert_null(choose("docker", true, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
-    assert_null(engine_choose("podman", true, NULL, root, &facts, why, sizeof(why), &err));
+    assert_null(choose("podman", true, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE); /* none on this PATH */
-    assert_null(engine_choose("kata", true, NULL, root, &facts, why, sizeof(why), &err));
+    assert_null(choose("kata", true, &err));
     assert_int_equal(err.code, ERR_USAGE);
-    assert_ptr_equal(engine_choose("bwrap", false, NULL, root, &facts, why, sizeof(why), &err), &engine_bwrap);
+    assert_ptr_equal(choose("bwrap", false, &err), &engine_bwrap);
+}
+
+/* Nothing is asked of it before that. */
+static void test_another_machine(void **state)
+{
+    struct err err = {0};
+    AUTOFREE char *before = mem_strdup(getenv("DOCKER_HOST"));
+
+    (void)state;
+    setenv("DOCKER_HOST", "tcp://192.0.2.1:2375", 1);
+    assert_ptr_equal(engine_at(0), &engine_docker_far);
+    assert_null(choose("docker", true, &err));
+    assert_non_null(strstr(err.message, "on another machine"));
+    assert_non_null(strstr(err.hint, "sandbox.remote_listen"));
+    assert_ptr_equal(choose("auto", true, &err), &engine_bwrap);
+    setenv("DOCKER_HOST", before, 1);
+    assert_ptr_equal(engine_at(0), &engine_docker);
 }
 
 static void test_no_engine_at_all(void **state)
 {
-    char why[512];
-    struct engine_facts facts;
     struct err err = {0};
     AUTOFREE char *path = mem_strdup(getenv("PATH"));
 
     (void)state;
     setenv("PATH", "/nonexistent", 1);
-    assert_null(engine_choose("auto", false, NULL, root, &facts, why, sizeof(why), &err));
+    assert_null(choose("auto", false, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     assert_non_null(strstr(err.hint, "bubblewrap"));
     setenv("PATH", path, 1);
@@ -400,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_docker), cmocka_unit_test(test_podman), cmocka_unit_test(test_podman_that_talks),
         cmocka_unit_test(test_trials_are_bounded), cmocka_unit_test(test_bwrap),
         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_another_machine),
         cmocka_unit_test(test_no_engine_at_all), cmocka_unit_test(test_bad_images),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

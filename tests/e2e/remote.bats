@@ -1,0 +1,257 @@
+# An engine on another machine (DOCKER_HOST=tcp://...): nothing of this host is mounted there, and the sandbox is sealed
+# all the same. The other machine is tests/lib/far.bash.
+ENGINE=docker
+load ../lib/world.bash
+load ../lib/far.bash
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    far_can || return 0
+    world_start api.test || return 1
+    export WORLD SECRET UP_PORT UP_PLAIN_PORT
+    chown 1234:2345 "$WORLD/ws"
+    far_start || return 1
+    echo "  - { host: open.test, address: \"127.0.0.1:$UP_PLAIN_PORT\" }" >> "$AILERON_HOME/config.yaml"
+    sed -i "1a sandbox: { remote_listen: \"$FAR_HERE\" }" "$AILERON_HOME/config.yaml"
+    aileron daemon reload > /dev/null
+    aileron connector add "$BATS_TEST_DIRNAME/shim.connector.json"
+}
+
+teardown_file() {
+    far_stop
+    [ -z "${WORLD:-}" ] || world_stop
+}
+
+setup() {
+    world_skip
+    world_clean_environment
+    export DOCKER_HOST=tcp://$FAR_THERE:2375
+    : > "$WORLD/up/requests.log"
+    cd "$WORLD/ws" && find . -mindepth 1 -delete
+}
+
+# Nothing of a session is left, here or there.
+teardown() {
+    [ -z "${WORLD_SKIP:-}" ] || return 0
+    wait_for nothing_left
+}
+nothing_left() {
+    [ -z "$(docker ps -aq)" ] && [ "$(aileron session list --json | jq '.sessions | length')" -eq 0 ] &&
+        [ -z "$(ls "$AILERON_HOME/run/sessions" "$AILERON_HOME/run/private" | grep -v :)" ] &&
+        [ -z "$(ls -d "$AILERON_HOME"/run/back-* 2> /dev/null)" ] && [ -z "$(listeners)" ]
+}
+listeners() { ss -Hltn "src $FAR_HERE"; }
+
+far() { aileron launch --sandbox=docker --image="$IMAGE" -- /busybox "$@"; }
+# In the background: LAUNCHER is its process, OUT what it says.
+far_begin() {
+    OUT=$WORLD/up/out.far
+    (exec aileron launch --sandbox=docker --image="$IMAGE" -- /busybox "$@") > "$OUT" 2>&1 3>&- &
+    LAUNCHER=$!
+    wait_for session_runs
+}
+session_runs() { [ "$(docker ps -q --filter status=running | wc -l)" -eq 1 ]; }
+far_end() { STATUS=0; wait "$LAUNCHER" || STATUS=$?; }
+owned() { chown -R 1234:2345 "$WORLD/ws"; }
+
+@test "the engine cannot see this machine's files, nor can a sandbox reach anything but by the listener" {
+    run -0 nsenter -m -t "$FAR_PID" ls "$WORLD" "$BIN"
+    absent 'home\|ws\|aileron$' <<< "$output"
+    run -0 nsenter -n -t "$FAR_PID" ip -4 -br addr
+    grep -q "$FAR_THERE" <<< "$output"
+}
+
+@test "a command runs there, as the workspace's owner, with its own exit status and streams" {
+    run -7 --separate-stderr far sh -c 'id -u; id -g; pwd; cat; echo err >&2; exit 7' <<< 'from stdin'
+    [ "$output" = $'1234\n2345\n/home/agent/workspace\nfrom stdin' ]
+    grep -q '^err$' <<< "$stderr"
+    grep -q 'sandbox docker .*on another machine.*network sealed' <<< "$stderr"
+    run -143 far sh -c 'kill -TERM $$'
+    run -127 far nonsense-of-busybox
+    run -127 aileron launch --sandbox=docker --image="$IMAGE" -- nobody-has-this
+    aileron audit list --event=session.start --json --lines=1 | jq -e --arg at "$FAR_HERE:" \
+        '.engine_host == env.DOCKER_HOST and (.remote | startswith($at)) and .enforced == true'
+    aileron audit list --event=session.end --json --lines=1 | jq -e '.reason == "not started" and .status == 127'
+}
+
+@test "a name resolves, and the API is called with the credential that never leaves this host" {
+    run -0 far sh -c 'wget -qO- https://api.test/user; env -i /busybox wget -qO- https://api.test/user
+        wget -qO- http://open.test/open; /opt/aileron/shims/svc whoami; env; cat /run/aileron/token; grep -r . /etc/aileron'
+    [ "$(grep -c '"login": "octo"' <<< "$output")" -ge 3 ]
+    grep -q '"open": true' <<< "$output"
+    [ "$(grep -caF "$SECRET" <<< "$output")" -eq 0 ]
+    aileron audit list --host=api.test --json | jq -se 'any(.decision == "allow")'
+}
+
+@test "sealed: no interface but loopback; not the engine's network, the host's listener or the engine itself" {
+    # There is a way for whoever has the engine's network.
+    nsenter -n -t "$FAR_PID" bash -c "exec 9<> /dev/tcp/$FAR_THERE/2375"
+    run -0 far sh -c "ip -o link; ip route; cat /proc/net/route | wc -l
+        for at in $FAR_HERE:22 $FAR_THERE:2375 ${FAR_THERE/10.213/10.214}:2375 10.214.1.1:80 1.1.1.1:443; do
+            nc -w 2 \${at%:*} \${at#*:} < /dev/null && echo \"reached \$at\"
+        done; echo done"
+    grep -q '^done$' <<< "$output"
+    absent 'reached\|eth0' <<< "$output"
+    grep -q '1: lo:' <<< "$output"
+}
+
+@test "sealed: the process that carries is out of the agent's reach, which has no capability" {
+    run -0 far sh -c 'grep -h "^Cap\|^NoNewPrivs" /proc/self/status
+        for p in /proc/[0-9]*; do
+            case $(cat $p/comm) in aileron-proxy) ;; *) continue ;; esac
+            echo "found ${p#/proc/}"
+            readlink $p/ns/net && echo "sees $p"
+            ls $p/fd && echo "lists $p"
+            nsenter -t ${p#/proc/} -n true && echo "enters $p"
+            [ "$p" = /proc/1 ] || { kill -9 ${p#/proc/} && echo "kills $p"; } # of pid 1 the kernel takes none from inside
+        done 2> /dev/null; echo done'
+    [ "$(grep -c '^found' <<< "$output")" -eq 2 ] # pid 1 and the carrier
+    grep -q '^done$' <<< "$output"
+    [ "$(grep -c '^Cap.*0000000000000000$' <<< "$output")" -eq 5 ]
+    absent 'sees\|lists\|enters\|kills' <<< "$output"
+}
+
+@test "an engine that allows no network namespace: no start, and a sentence" {
+    # A limit of the machine: none can be made.
+    nsenter -n -t "$FAR_PID" true
+    old=$(cat /proc/sys/user/max_net_namespaces)
+    printf '#!/bin/sh\nfor a; do case $a in --cap-add=SYS_ADMIN) ;; *) set -- "$@" "$a" ;; esac; shift; done\nexec %s "$@"\n' \
+        "$(command -v docker)" > "$WORLD/up/docker"
+    chmod +x "$WORLD/up/docker"
+    PATH=$WORLD/up:$PATH run -125 far echo started
+    absent '^started' <<< "$output"
+    grep -q 'cannot leave the engine.s network, and would not be sealed' <<< "$output"
+    grep -q 'CAP_SYS_ADMIN' <<< "$output"
+    [ "$(cat /proc/sys/user/max_net_namespaces)" = "$old" ]
+}
+
+@test "the workspace goes there and comes back: changed, new, removed, links, modes, owners; what did not change stays" {
+    mkdir -p same deep/er "a name
+of two lines"
+    echo 1 > same/file; echo old > old; echo gone > gone; echo x > deep/er/x; echo 2 > "a name
+of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link; ln -s /etc/hostname out
+    head -c 3000000 /dev/urandom > big
+    long=$(printf 'n%.0s' $(seq 150)); echo long > "$long"
+    mkfifo pipe
+    owned
+    before=$(stat -c '%i %y' same/file big)
+    sum=$(sha256sum < big)
+    run -0 --separate-stderr far sh -c 'set -e; sha256sum < big; ls -a; cat same/file "$1"; readlink link; readlink out; ls -ld script
+        echo new > old; rm gone; rm -r deep; mkdir -p made/here; echo y > made/here/y; ln -s ../old made/up; chmod 700 script
+        ln -s /etc/passwd escape; ln -s ../../x climb; ln -s made/here/../../.. around; mkfifo fifo; echo "$1" > deep
+        chmod 4755 script; ln big hard' sh "$long"
+    [ "${lines[0]}" = "$sum" ]
+    grep -qx 1 <<< "$output"
+    grep -qx long <<< "$output"
+    grep -qx /etc/hostname <<< "$output"
+    absent -w pipe <<< "$output"
+    grep -q 'brought back from the sandbox: .* changed, 2 removed' <<< "$stderr"
+    grep -q '3 symbolic links lead out of the workspace' <<< "$stderr"
+    [ "$(cat old)" = new ] && [ ! -e gone ] && [ "$(cat deep)" = "$long" ] && [ "$(cat made/here/y)" = y ]
+    [ "$(readlink made/up)" = ../old ] && [ "$(readlink out)" = /etc/hostname ]
+    [ ! -L escape ] && [ ! -L climb ] && [ ! -L around ] && [ ! -e fifo ] && [ -p pipe ]
+    [ "$(stat -c %a script)" = 755 ]
+    cmp big hard
+    [ "$(stat -c '%i %y' same/file big)" = "$before" ]
+    [ -z "$(find . ! -user 1234 -o ! -group 2345)" ]
+}
+
+@test "what this host would run is told after it has come back (F11)" {
+    git init -q . && owned
+    run -0 far sh -c 'echo "echo hi" > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit'
+    grep -q 'run by this host without being asked: 1 file' <<< "$output"
+    grep -q '.git/hooks/pre-commit' <<< "$output"
+}
+
+@test "a file that was changed here meanwhile stays, and the container is kept for the other one" {
+    echo one > both; echo mine > mine; owned
+    far_begin sh -c 'echo theirs > both; echo ok > started; sleep 2'
+    echo ours > both; rm mine
+    far_end
+    [ "$STATUS" -eq 0 ]
+    [ "$(cat both)" = ours ] && [ "$(cat started)" = ok ] && [ ! -e mine ]
+    grep -q '1 file changed here too meanwhile' "$OUT"
+    kept=$(grep -o 'docker rm -v [^ ]*' "$OUT")
+    docker cp "${kept##* }:/home/agent/workspace/both" "$WORLD/up/theirs" > /dev/null
+    [ "$(cat "$WORLD/up/theirs")" = theirs ]
+    run -0 aileron session prune # it is somebody's work
+    [ "$(docker ps -aq | wc -l)" -eq 1 ]
+    $kept
+}
+@test "Ctrl-C on a terminal, and SIGTERM to the launcher, are the command's" {
+    run -130 timeout 60 script -qec "aileron launch --sandbox=docker --image=$IMAGE -- /busybox sh -c 'echo up; sleep 60'" \
+        /dev/null < <(wait_for session_runs; sleep 1; printf '\003'; sleep 5)
+    far_begin sh -c 'trap "echo term > got; exit 5" TERM; echo up > up; while :; do sleep 0.1; done'
+    wait_for trapped
+    kill -TERM "$LAUNCHER"
+    far_end
+    [ "$STATUS" -eq 5 ]
+    [ "$(cat got)" = term ]
+}
+trapped() { docker exec "$(docker ps -q)" /busybox test -e /home/agent/workspace/up; }
+
+@test "the daemon may die and come back; the address stays" {
+    far_begin sh -c 'wget -qO- http://open.test/open?a; echo; until [ -e /tmp/go ]; do sleep 0.1; done
+        wget -qO- http://open.test/open?b'
+    wait_for grep -q '"open": true' "$OUT"
+    at=$(listeners | awk '{print $4}')
+    kill -9 "$(cat "$AILERON_HOME/run/daemon.pid")"
+    docker exec "$(docker ps -q)" /busybox touch /tmp/go
+    far_end
+    [ "$STATUS" -eq 0 ]
+    [ "$(grep -c '"open": true' "$OUT")" -eq 2 ]
+    [ -n "$at" ]
+}
+
+@test "session stop ends it, and what it did comes back" {
+    far_begin sh -c 'echo x > made; sleep 60'
+    run -0 aileron session list
+    run -0 aileron session stop "$(aileron session list --json | jq -r '.sessions[0].id')"
+    far_end
+    [ "$STATUS" -eq 143 ]
+    [ "$(cat made)" = x ]
+}
+
+@test "a launcher that is killed: the sandbox is stopped, and kept with what is in it" {
+    far_begin sh -c 'echo x > made; sleep 60'
+    kill -9 "$LAUNCHER"
+    far_end
+    stopped() { [ -z "$(docker ps -q)" ]; }
+    wait_for stopped
+    kept=$(docker ps -aq)
+    docker cp "$kept:/home/agent/workspace/made" "$WORLD/up/made" > /dev/null
+    docker rm -v "$kept"
+    [ ! -e made ]
+}
+
+@test "what is not possible is said before anything is made; doctor and plan say where the engine is" {
+    refused() { # WHY COMMAND...
+        run -125 "${@:2}"
+        grep -q "$1" <<< "$output"
+    }
+    refused 'detach is not possible with an engine on another machine' aileron launch --detach --sandbox=docker --image="$IMAGE" -- x
+    run aileron doctor
+    grep -q 'docker .*on another machine' <<< "$output"
+    run -0 aileron sandbox plan --sandbox=docker --image="$IMAGE" -- x
+    grep -q 'on another machine' <<< "$output"
+    cp "$AILERON_HOME/config.yaml" "$WORLD/up/config"
+    sed -i '/^sandbox:/d' "$AILERON_HOME/config.yaml"
+    refused 'Set sandbox.remote_listen in config.yaml' aileron launch --sandbox=docker --image="$IMAGE" -- x
+    sed -i '1a sandbox: { remote_listen: "198.51.100.7" }' "$AILERON_HOME/config.yaml"
+    refused 'cannot listen at 198.51.100.7 .*must be an address of this host' aileron launch --sandbox=docker --image="$IMAGE" -- x
+    # An address of ours that does not lead here from there.
+    sed -i 's/198.51.100.7/127.0.0.1/' "$AILERON_HOME/config.yaml"
+    refused 'the host cannot be reached at 127.0.0.1:' far echo started
+    cp "$WORLD/up/config" "$AILERON_HOME/config.yaml"
+    mkdir deep && mkfifo deep/p && owned
+    run -0 far true
+}
+
+@test "no listener for a sandbox on this machine" {
+    (unset DOCKER_HOST; aileron launch --sandbox=bwrap -- sleep 3 > /dev/null 2>&1) &
+    launcher=$!
+    one() { [ "$(aileron session list --json | jq '.sessions | length')" -eq 1 ]; }
+    wait_for one
+    [ -z "$(listeners)" ]
+    wait $launcher
+}
