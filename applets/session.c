@@ -23,7 +23,7 @@ static const struct opt_spec show_spec = {.command = "aileron session show", .sy
                                           .summary = "Show a session, the hosts it talks to, and what waits",
                                           .rows = json_rows, .row_count = COUNT(json_rows)};
 static const struct opt_spec stop_spec = {.command = "aileron session stop", .synopsis = "ID...",
-                                          .summary = "End sessions: revoke the token, let the command stop, remove the sandbox"};
+                                          .summary = "End sessions: revoke the token, stop and remove the sandbox"};
 static const struct opt_spec *const specs[] = {&list_spec, &show_spec, &stop_spec, &attach_session_spec,
                                                &session_prune_spec};
 extern const struct applet applet_session, applet_sessions;

@@ -1,6 +1,6 @@
 /* The decision on one credential for one request (threats C12, C13). The worker has decided already; here it is
- * decided anew, with what this process knows: a worker that was taken over gains nothing by asking. What is decided leaves by
- * round.c, when the line on the record was written; without it nothing leaves (F03). */
+ * decided anew, with what this process knows: a worker that was taken over gains nothing by asking. A secret leaves by
+ * round.c, when its line on the record was written; without it nothing leaves (F03). */
 #include "core/authority/credential.h"
 
 #include "core/authority/approval.h"

@@ -18,8 +18,8 @@ struct credential {
     struct buf text; /* entry's bytes */
     struct audit_entry entry; /* its line for the record */
 };
-/* Reads a question of *session's worker and decides it from the session's own snapshot; the line is not written yet, and
- * until it is, nothing may leave. NULL: the worker broke the protocol. */
+/* Reads a question of the session's worker and decides it from the session's own snapshot; the line is not written yet,
+ * and until it is, nothing may leave. NULL: the worker broke the protocol. */
 struct credential *credential_new(struct session *session, struct flat *ask, struct err *err) MUSTUSE NONNULL;
 /* It cannot be given after all. */
 void credential_refuse(struct session *session, struct credential *credential, const struct err *why) NONNULL;

@@ -1,6 +1,6 @@
-/* A round of a worker, taken at once: all lines, those of the credentials among them, are one write. Where that does not
- * succeed (the session's share is nearly used, the disk is full, a line is too long), each is written by itself, so that
- * one takes no other with it. */
+/* A round of a worker, taken at once: all lines, those of the credentials among them, are one write. Where that does
+ * not succeed (the session's share is nearly used, the disk is full, a line is too long), each is written by itself, so
+ * that one takes no other with it. */
 #include "core/authority/round.h"
 
 #include "core/authority/credential.h"

@@ -1,5 +1,5 @@
-/* What one round of a worker's loop gave rise to: lines for the record and questions for credentials, in the order in which
- * they happened, written by one write(2) and answered by one message. Monitor only. */
+/* What one round of a worker's loop gave rise to: lines for the record and questions for credentials, in the order in
+ * which they happened, written by one write(2) and answered by one message. Monitor only. */
 #ifndef AILERON_AUTHORITY_ROUND_H
 #define AILERON_AUTHORITY_ROUND_H
 

@@ -336,7 +336,7 @@ static bool has_room(const struct monitor *monitor, struct err *err)
         err_set(err, ERR_LIMIT, "%zu sessions are running already", running);
         return err_hint(err, "End one, or raise limits.sessions in config.yaml");
     }
-    err_set(err, ERR_LIMIT, "%zu sessions have ended a moment ago and are not over yet", monitor->session_count - running);
+    err_set(err, ERR_LIMIT, "%zu sessions have ended and are not over yet", monitor->session_count - running);
     return err_hint(err, "Try again in some seconds, or raise limits.sessions in config.yaml");
 }
 

@@ -51,7 +51,8 @@ struct session *session_create(struct monitor *monitor, const struct json_at *re
 bool session_launcher_lives(const json_t *meta) MUSTUSE NONNULL;
 struct session *session_find(struct monitor *monitor, struct span id) NONNULL;
 /* Ends it: token and directory go at once, the worker drains, the record says why ("exit", "launcher gone", ..).
- * reap: nobody attends to the sandbox, and whatever the engine has of it is removed. The struct is freed later, from the loop. */
+ * reap: nobody attends to the sandbox, and whatever the engine has of it is removed. The struct is freed later, from
+ * the loop. */
 void session_end(struct session *session, const char *reason, bool reap) NONNULL;
 /* Carries on with the sessions of an earlier daemon whose launcher lives; ends the others; removes what belongs
  * to none. */

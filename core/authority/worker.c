@@ -320,8 +320,10 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
 /* At most what the answer's object takes. */
 static size_t secret_bytes_of(const struct worker_secret *answer)
 {
-    return FLAT_HEAD_BYTES + 4 * (FLAT_FIELD_BYTES + sizeof(int64_t)) + strlen(answer->binding != NULL ? answer->binding : "") +
-           strlen(answer->username != NULL ? answer->username : "") + secret_len(answer->secret);
+    size_t bytes = FLAT_HEAD_BYTES + 4 * (FLAT_FIELD_BYTES + sizeof(int64_t)) + secret_len(answer->secret);
+
+    bytes += answer->binding != NULL ? strlen(answer->binding) : 0;
+    return bytes + (answer->username != NULL ? strlen(answer->username) : 0);
 }
 
 static void put_secret(struct buf *buf, const struct worker_secret *answer)

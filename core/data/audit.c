@@ -211,8 +211,8 @@ static bool put_line(struct buf *out, uint64_t seq, const char *head, const stru
     char number[21];
     size_t len = text_decimal(seq, number);
     return buf_adds(out, "{\"ts\":\"") && buf_adds(out, ts) && buf_adds(out, "\",\"seq\":") &&
-           buf_add(out, number, len) && buf_adds(out, ",") && audit_entry_members(entry, out) && buf_adds(out, ",\"prev\":\"") &&
-           buf_add(out, head, AUDIT_HASH_HEX) && buf_adds(out, "\"}");
+           buf_add(out, number, len) && buf_adds(out, ",") && audit_entry_members(entry, out) &&
+           buf_adds(out, ",\"prev\":\"") && buf_add(out, head, AUDIT_HASH_HEX) && buf_adds(out, "\"}");
 }
 
 /* What an earlier failure left behind goes first: a line is whole or is not there. */

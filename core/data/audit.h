@@ -34,8 +34,8 @@ const struct audit_event *audit_event_table(void);
 /* An event as a flat object, whose kind is its row in the table. Begins one; false: there is no such event. */
 const struct audit_event *audit_event_at(unsigned kind); /* NULL: none */
 bool audit_event_begin(struct flat_out *out, struct buf *buf, const char *word) MUSTUSE NONNULL;
-/* The same of {"event": "...", fields}: known event, known fields, plain values alone. False: ERR_DATA, or ERR_LIMIT where
- * buf has no room. */
+/* The same of {"event": "...", fields}: known event, known fields, plain values alone. False: ERR_DATA, or ERR_LIMIT
+ * where buf has no room. */
 bool audit_event_flat(const json_t *event, struct buf *buf, struct err *err) MUSTUSE NONNULL;
 
 /* An event that may be written; borrowed. */
@@ -58,9 +58,9 @@ struct audit;
  * "record.recovered" line tells so. */
 struct audit *audit_open(const char *dir, struct err *err) MUSTUSE NONNULL;
 void audit_close(struct audit *audit); /* syncs */
-/* Writes one line by one write(2). event: as audit_event_flat takes it; borrowed. durable: on the disk before it returns. On an error nothing of the line stays in
- * the file (but for a durable line that was written and could not be synced), and what depends on it
- * must not happen (ERR_IO, with the next step). */
+/* Writes one line by one write(2). event: as audit_event_flat takes it; borrowed. durable: on the disk before it
+ * returns. On an error nothing of the line stays in the file (but for a durable line that was written and could not be
+ * synced), and what depends on it must not happen (ERR_IO, with the next step). */
 bool audit_append(struct audit *audit, const json_t *event, bool durable, struct err *err)
     MUSTUSE NONNULL;
 /* Called with each line that has been written (without its newline) and what it was made of; all borrowed. */

@@ -6,8 +6,9 @@
  * the machine's own byte order is used: both ends are the same program. What the names are is the kind's affair
  * (audit_events.c, message.c): a table that ends with NULL and has at most FLAT_NAMES_MAX of them.
  *
- * Reading is strict and copies nothing: flat_take finds where an object ends, flat_check refuses whatever flat_put would
- * not have written (an unknown name, one that comes twice, text that is not UTF-8 or holds a NUL, bytes left over). */
+ * Reading is strict and copies nothing: flat_take finds where an object ends, flat_check refuses whatever flat_put
+ * would not have written (an unknown name, one that comes twice, text that is not UTF-8 or holds a NUL, bytes left
+ * over). */
 #ifndef AILERON_DATA_FLAT_H
 #define AILERON_DATA_FLAT_H
 

@@ -2,9 +2,9 @@
  *
  * A message is {type, flags, id} and a payload. `id` is chosen by the asking side (the worker; counting up
  * from 1) and comes back in every message that belongs to the question; 0 where nothing is asked. Payloads
- * are one JSON object unless the row says otherwise; what travels for each request is flat (core/data/flat.h). The monitor treats all that it reads from a worker as
- * hostile: every field is checked for its type and bound, an unknown type or a malformed payload ends the
- * worker. The worker trusts the monitor.
+ * are one JSON object unless the row says otherwise; what travels for each request is flat (core/data/flat.h). The
+ * monitor treats all that it reads from a worker as hostile: every field is checked for its type and bound, an unknown
+ * type or a malformed payload ends the worker. The worker trusts the monitor.
  *
  * Authority stays in the monitor: a worker cannot name a session (the monitor knows which worker a channel
  * belongs to), and each credential is decided anew from the monitor's own snapshot (threat C13). */
@@ -19,8 +19,8 @@ enum message_type {
      * first message to a new worker, and again after each reload; used from each connection's next request. A second
      * descriptor where the sandbox is on another machine: the session's TLS listener. */
     MESSAGE_SNAPSHOT = 1,
-    /* Answers to a ROUND's questions, or to UPSTREAM_ASK. Flag MESSAGE_SECRET; id 0. Payload: one or more flat objects of
-     * the kind MESSAGE_FLAT_ANSWER: the question's id, the secret, and the user name where the scheme has one. */
+    /* Answers to a ROUND's questions, or to UPSTREAM_ASK. Flag MESSAGE_SECRET; id 0. Payload: one or more flat objects
+     * of the kind MESSAGE_FLAT_ANSWER: the question's id, the secret, and the user name where the scheme has one. */
     MESSAGE_CREDENTIAL = 2,
     /* Negative answer to a question for a credential, UPSTREAM_ASK, OP_RUN, OP_GET and OP_ACK:
      * {"code": "denied", "message": "...", "hint": "...", "rule": "..."?, "id": "op_..."?} */
@@ -54,8 +54,8 @@ enum message_type {
     /* ---- worker to monitor ---- */
     /* The first message, after the snapshot was taken and the jail entered: {"version": "0.1.0"} */
     MESSAGE_READY = 64,
-    /* What one round of the worker's loop gave rise to: 1 to MESSAGE_ROUND_MAX flat objects, in order. Each is a line for
-     * the record (core/data/audit.h; the monitor adds the session), or a question for a credential, of the kind
+    /* What one round of the worker's loop gave rise to: 1 to MESSAGE_ROUND_MAX flat objects, in order. Each is a line
+     * for the record (core/data/audit.h; the monitor adds the session), or a question for a credential, of the kind
      * MESSAGE_FLAT_ASK, with an id of its own: answered by CREDENTIAL or REFUSED, after its own line and all before it
      * were written. id 0. */
     MESSAGE_ROUND = 66,

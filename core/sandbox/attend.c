@@ -23,6 +23,7 @@ enum {
     KEYS_BYTES = 4096,
     SCREEN_BYTES = 65536,
     LAST_OUTPUT_MS = 200, /* what the terminal still holds when the sandbox has ended */
+    FIRST_WORD_MS = 300,  /* a command may say something before its supervisor says that it runs */
     LAST_WORD_MS = 300,   /* what is on its way from a supervisor whose engine has ended */
     OUTLIVES_MS = SUPERVISOR_GRACE_MS + 2000 /* a sandbox that has lost its engine ends itself */
 };
@@ -136,6 +137,20 @@ static void reap(struct state *state)
     state->status = proc_exit_status(status);
 }
 
+static void on_control(struct state *state);
+
+/* Whether the agent runs, where that is not known yet. */
+static void hear_start(struct state *state)
+{
+    uint64_t until = clock_mono_ms() + FIRST_WORD_MS, now;
+
+    while (!state->running && !state->over && state->attend->control_fd >= 0 && (now = clock_mono_ms()) < until) {
+        struct pollfd wait = {.fd = state->attend->control_fd, .events = POLLIN};
+        if (poll(&wait, 1, (int)(until - now)) > 0)
+            on_control(state);
+    }
+}
+
 static void on_signals(struct state *state)
 {
     struct signalfd_siginfo info;
@@ -150,8 +165,10 @@ static void on_signals(struct state *state)
             resize(state);
         else if (signo == SIGTSTP && (!state->running || state->attend->control_fd < 0))
             suspend(state);
-        else if (signo != SIGWINCH && signo != SIGCONT) /* SIGTSTP: the agent's stop is ours, on_control */
+        else if (signo != SIGWINCH && signo != SIGCONT) { /* SIGTSTP: the agent's stop is ours, on_control */
+            hear_start(state);
             tell(state, signo);
+        }
     }
 }
 

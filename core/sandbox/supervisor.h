@@ -15,8 +15,9 @@ enum {
 };
 
 /* Bytes on the control channel, whose end tells each side that the other has gone. To the supervisor: a signal's number
- * (SIGCONT wakes a stopped agent), or that it is to look at once whether the session goes on. To the launcher: that the agent has been started, that it was stopped; and as the
- * last word one of the others. Without a last word the sandbox was killed. */
+ * (SIGCONT wakes a stopped agent), or that it is to look at once whether the session goes on. To the launcher: that the
+ * agent has been started, that it was stopped; and as the last word one of the others. Without a last word the sandbox
+ * was killed. */
 enum {
     SUPERVISOR_LOOK = 'L', /* no signal: those end at 64 */
     SUPERVISOR_RUNNING = 'R',

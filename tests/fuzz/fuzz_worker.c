@@ -1,8 +1,8 @@
 /* What a worker that was taken over says to the monitor (C13): messages, one a line: a byte that is the type ('@' is
- * READY, 64), a byte that is the id, the payload. A round ('B') is one event as JSON, or the bytes as they are; a question
- * for a credential ('A') is JSON. The operation id of zeros stands for the newest one that runs, which
- * no input could know. Whatever comes, the monitor goes on, its record verifies, and the
- * one secret of its vault is handed out for exactly the requests that the rules give it to. */
+ * READY, 64), a byte that is the id, the payload. A round ('B') is one event as JSON, or the bytes as they are; a
+ * question for a credential ('A') is JSON. The operation id of zeros stands for the newest one that runs, which no
+ * input could know. Whatever comes, the monitor goes on, its record verifies, and the one secret of its vault is handed
+ * out for exactly the requests that the rules give it to. */
 #include "tests/fuzz/world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -142,7 +142,8 @@ static void say(const uint8_t *line, size_t len)
     if ((line[0] == ASK || line[0] == MESSAGE_ROUND) && payload.len > 0 && payload.data[0] == '{' &&
         !make_flat(&payload, line[0] == ASK ? line[1] : 0))
         return;
-    struct ipc_message message = {.type = line[0] == ASK ? MESSAGE_ROUND : line[0], .id = line[1], .data = payload.data, .len = payload.len};
+    struct ipc_message message = {.type = line[0] == ASK ? MESSAGE_ROUND : line[0], .id = line[1],
+                                  .data = payload.data, .len = payload.len};
     struct doc doc = {0};
     bool raw = message.type == MESSAGE_OP_BODY || message.type == MESSAGE_CANCEL ||
                message.type == MESSAGE_ROUND;

@@ -46,6 +46,22 @@ static inline void flat_lines(struct buf *out, const char *text, size_t len)
     }
 }
 
+/* Flattens and appends; false also where one of them is no event. */
+static inline bool flat_append_all(struct audit *audit, json_t *const *events, size_t count, bool durable,
+                                   struct err *err)
+{
+    struct audit_entry entries[8];
+    struct buf flat CLEANUP(buf_clear);
+    bool good = true;
+    buf_init(&flat, 1 << 20);
+    for (size_t i = 0; i < count && good; i++)
+        good = audit_event_flat(events[i], &flat, err);
+    struct span rest = {(const char *)flat.data, flat.len};
+    for (size_t i = 0; i < count && good; i++)
+        good = audit_entry_take(&rest, false, &entries[i], err);
+    return good && audit_append_all(audit, entries, count, durable, err);
+}
+
 /* Appends an answer with a credential. */
 static inline void flat_answer(struct buf *out, uint32_t id, const char *username, struct span secret)
 {

@@ -14,7 +14,7 @@
 
 #include "core/base/file.h"
 #include "core/base/id.h"
-#include "core/data/audit.h"
+#include "tests/unit/flat_words.h"
 
 enum { DAY_MS = 24 * 3600 * 1000 };
 static const uint64_t start_ms = 1795500000000; /* 2026-11-24 */
@@ -324,21 +324,6 @@ static json_t *network(const char *host)
     return json_pack("{s:s,s:s}", "event", "network", "host", host);
 }
 
-/* Flattens and appends; false also where one of them is no event. */
-static bool append_all(struct audit *audit, json_t *const *events, size_t count, bool durable, struct err *err)
-{
-    struct audit_entry entries[8];
-    struct buf flat CLEANUP(buf_clear);
-    bool good = true;
-    buf_init(&flat, 1 << 20);
-    for (size_t i = 0; i < count && good; i++)
-        good = audit_event_flat(events[i], &flat, err);
-    struct span rest = {(const char *)flat.data, flat.len};
-    for (size_t i = 0; i < count && good; i++)
-        good = audit_entry_take(&rest, false, &entries[i], err);
-    return good && audit_append_all(audit, entries, count, durable, err);
-}
-
 /* Lines that come together are one chain, and all on the record or none. */
 static void together(void **state)
 {
@@ -347,27 +332,27 @@ static void together(void **state)
     struct rlimit old, tight;
     struct audit *audit = open_good();
     json_t *events[] = {network("a"), network("b"), network("c")}, *bad[] = {network("d"), json_object()};
-    assert_true(append_all(audit, events, 3, false, &err));
+    assert_true(flat_append_all(audit, events, 3, false, &err));
     lines(audit, 1);
     assert_int_equal(audit_seq(audit), 4);
     struct audit_report report = verified(audit_head(audit));
     assert_true(report.intact && report.anchor_found && report.lines == 4);
-    assert_false(append_all(audit, bad, 2, false, &err));
+    assert_false(flat_append_all(audit, bad, 2, false, &err));
     char text[AUDIT_FIELD_MAX + 1] = "";
     memset(text, 1, AUDIT_FIELD_MAX);
     json_put(bad[1], "event", "network");
     for (size_t i = 0; i < 7; i++) /* six bytes a character: 84 KiB */
         json_put(bad[1], audit_event_find("network")->fields[i], text);
-    assert_false(append_all(audit, bad, 2, false, &err));
+    assert_false(flat_append_all(audit, bad, 2, false, &err));
     assert_int_equal(err.code, ERR_LIMIT);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0); /* the first line fits, the third does not */
     signal(SIGXFSZ, SIG_IGN);
     tight = (struct rlimit){.rlim_cur = (rlim_t)report.bytes + 300, .rlim_max = old.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-    assert_false(append_all(audit, events, 3, false, &err));
+    assert_false(flat_append_all(audit, events, 3, false, &err));
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_true(err.code == ERR_IO && verified(NULL).lines == 4);
-    assert_true(append_all(audit, events, 3, true, &err));
+    assert_true(flat_append_all(audit, events, 3, true, &err));
     assert_true(!audit_dirty(audit) && audit_seq(audit) == 7);
     audit_close(audit);
     assert_true(verified(NULL).intact);
@@ -410,14 +395,6 @@ static void only_what_the_table_has(void **state)
         json_decref(event);
     }
     assert_int_equal(audit_seq(audit), 0);
-    JSON_AUTO json_t *credential = json_pack("{s:s}", "event", "credential");
-    struct buf flat CLEANUP(buf_clear);
-    struct audit_entry entry;
-    buf_init(&flat, 4096);
-    assert_true(audit_event_flat(credential, &flat, &err));
-    struct span rest = {(const char *)flat.data, flat.len}, again = rest;
-    assert_true(audit_entry_take(&rest, false, &entry, &err));
-    assert_false(audit_entry_take(&again, true, &entry, &err)); /* C13: not a worker's to say */
     audit_close(audit);
 }
 

@@ -1,4 +1,4 @@
-/* The record's bounds: a text, a line that is written, a line that is read. */
+/* The record's bounds: a text, a line that is written, a line that is read, its tail. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -125,12 +125,55 @@ static void a_line_that_is_read_is_bounded(void **state)
     close(fd);
 }
 
+/* Lines of the last `bytes`, the first of them by its seq; 0: there is none. */
+static size_t in_tail(uint64_t bytes, json_int_t *first)
+{
+    const struct audit_filter filter = {.event = "session.end", .tail_bytes = bytes};
+    struct err err = {0};
+    struct audit_reader *reader = audit_reader_open(dir, &filter, false, &err);
+    struct span line;
+    json_t *object;
+    size_t count = 0;
+
+    *first = 0;
+    assert_non_null(reader);
+    while (audit_reader_next(reader, &line, &object, &err) == AUDIT_LINE)
+        if (count++ == 0)
+            *first = json_integer_value(json_object_get(object, "seq"));
+    audit_reader_close(reader);
+    return count;
+}
+
+/* Whole lines, across a midnight; none that is further back. */
+static void a_tail_is_bounded(void **state)
+{
+    (void)state;
+    struct err err;
+    json_int_t first;
+    JSON_AUTO json_t *event = json_pack("{s:s, s:s}", "event", "session.end", "reason", "exit");
+    for (int i = 0; i < 40; i++) {
+        if (i == 30)
+            clock_fake(start_ms + 86400 * 1000, 1);
+        assert_true(audit_append(audit, event, false, &err));
+    }
+    uint64_t line = audit_written(audit) / 40;
+    assert_int_equal(in_tail(0, &first), 40);
+    assert_int_equal(in_tail(1024 * 1024, &first), 40);
+    size_t count = in_tail(line, &first);
+    assert_int_equal(count, 40 - first + 1);
+    assert_in_range(first, 38, 40);
+    count = in_tail(15 * line, &first);
+    assert_int_equal(count, 40 - first + 1);
+    assert_in_range(first, 24, 27);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_text_is_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(a_line_that_is_written_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(a_line_that_is_read_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_tail_is_bounded, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
