@@ -267,38 +267,6 @@ static void put_sentinels(struct session *session, json_t *env)
     json_object_set_new(session->meta, "sentinels", list);
 }
 
-/* NULL: the engine is on this machine. */
-static const char *engine_host(const struct session *session)
-{
-    return json_string_value(json_object_get(json_object_get(session->meta, "engine_env"), "DOCKER_HOST"));
-}
-
-/* The first words of the command, for the record: what comes after may hold anything. */
-static void record_start(struct session *session)
-{
-    json_t *event = record_event("session.start", session->id);
-    const json_t *command = json_object_get(session->meta, "command");
-    const char *program = json_string_value(json_array_get(command, 0));
-
-    json_put(event, "agent", session_meta_text(session, "agent"));
-    json_put(event, "command", program);
-    json_put(event, "engine", session_meta_text(session, "engine"));
-    json_put(event, "network", session_meta_text(session, "network"));
-    json_put_bool(event, "enforced", session->snapshot->sealed);
-    json_put(event, "image", session_meta_text(session, "image"));
-    json_put(event, "workspace", session_meta_text(session, "workspace"));
-    if (session->snapshot->project != NULL)
-        json_put_int(event, "project_rules", (int64_t)policy_rule_count(session->snapshot->project));
-    json_put_int(event, "uid", json_integer_value(json_object_get(session->meta, "uid")));
-    json_put_int(event, "pid", json_integer_value(json_object_get(session->meta, "pid")));
-    json_put_int(event, "memory", json_integer_value(json_object_get(session->meta, "memory")));
-    json_put_int(event, "pids", json_integer_value(json_object_get(session->meta, "pids")));
-    json_put_bool(event, "detached", json_is_true(json_object_get(session->meta, "detached")));
-    json_put(event, "engine_host", engine_host(session));
-    json_put(event, "remote", session->remote);
-    record_note(session->monitor->record, event);
-}
-
 static bool build(struct session *session, const char *token, json_t *env, struct err *err)
 {
     struct monitor *monitor = session->monitor;
@@ -367,7 +335,7 @@ struct session *session_create(struct monitor *monitor, const struct json_at *re
         session_free(session);
         return NULL;
     }
-    record_start(session);
+    session_record_start(session);
     AUTOFREE char *token_file = file_join(session->dir, "token");
     *answer = json_pack("{s:s, s:s, s:s, s:O, s:s}", "id", session->id, "dir", session->dir, "token_file",
                         token_file, "env", env, "home_id", monitor->home_id);
@@ -481,24 +449,4 @@ void session_close_all(struct monitor *monitor)
         unlink_session(session);
         session_free(session);
     }
-}
-
-json_t *session_json(const struct session *session)
-{
-    static const char *const fields[] = {"command", "agent", "engine", "network", "image", "workspace", "pid",
-                                         "detached", "memory", "pids"};
-    json_t *shown = json_object();
-
-    json_put(shown, "id", session->id);
-    json_put(shown, "state", session_state_word(session->state));
-    json_put_time(shown, "created", session->created_ms);
-    if (session->quota.halted)
-        json_put_bool(shown, "halted", true);
-    for (size_t i = 0; i < COUNT(fields); i++)
-        json_object_set(shown, fields[i], json_object_get(session->meta, fields[i]));
-    json_put(shown, "engine_host", engine_host(session));
-    json_put(shown, "remote", session->remote);
-    if (session->worker != NULL)
-        json_put_int(shown, "worker_pid", worker_pid(session->worker));
-    return shown;
 }

@@ -13,6 +13,7 @@ struct snapshot *session_make_snapshot(struct session *session, struct rules *ru
     MUSTUSE NONNULL;
 /* ca, snapshot and created_ms are set before. token NULL: the file is there already. Puts it into the registry. */
 bool session_start(struct session *session, const char *token, struct err *err) MUSTUSE NONNULL_AT(1, 3);
+void session_record_start(struct session *session) NONNULL;
 void session_record_end(struct monitor *monitor, const char *id, const char *reason, int status, int64_t created_ms)
     NONNULL; /* status -1: nobody knows it */
 /* The part of it that comes last: from then on state.db says that it is over. */

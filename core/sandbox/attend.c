@@ -301,7 +301,7 @@ static void ask_daemon(struct state *state)
     if (fd >= 0)
         state->attend->hold_fd = fd;
     else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0)
-        (void)!send(state->attend->control_fd, &look, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* it was ended, or is not held */
+        (void)!send(state->attend->control_fd, &look, 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* ended, or not held */
     else if (fd != ATTEND_RETRY && state->attend->end_with_session) {
         fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\r\n");
         tell(state, SIGTERM);

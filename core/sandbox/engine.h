@@ -99,8 +99,8 @@ struct engine_wish {
     const struct engine *has_it; /* the only one that has that image; NULL: any has it or can fetch it */
     const char *home;
 };
-/* For auto the first that works and has what it needs (docker: an image) is taken. why (at most 512 bytes) says what was
- * passed over and what it cannot do here, "" where there is nothing. NULL and err (ERR_UNAVAILABLE, with what to
+/* For auto the first that works and has what it needs (docker: an image) is taken. why (at most 512 bytes) says what
+ * was passed over and what it cannot do here, "" where there is nothing. NULL and err (ERR_UNAVAILABLE, with what to
  * install) where none can be used. */
 const struct engine *engine_choose(const struct engine_wish *wish, struct engine_facts *facts, char *why,
                                    size_t why_len, struct err *err) MUSTUSE NONNULL;

@@ -83,7 +83,8 @@ GET=$'GET http://open.test/open HTTP/1.1\r\nHost: open.test\r\nConnection: close
     SECONDS=0
     run -0 --separate-stderr tls "$ONE_AT" "$ONE_DIR" 'AILERON '
     [ -z "$output" ]
-    [ "$SECONDS" -ge 8 ] && [ "$SECONDS" -lt 18 ]
+    [ "$SECONDS" -ge 8 ]
+    [ "$SECONDS" -lt 18 ]
     [ "$(upstream_count)" -eq 0 ]
 }
 

@@ -36,9 +36,10 @@ teardown() {
     wait_for nothing_left
 }
 nothing_left() {
-    [ -z "$(docker ps -aq)" ] && [ "$(aileron session list --json | jq '.sessions | length')" -eq 0 ] &&
-        [ -z "$(ls "$AILERON_HOME/run/sessions" "$AILERON_HOME/run/private" | grep -v :)" ] &&
-        [ -z "$(ls -d "$AILERON_HOME"/run/back-* 2> /dev/null)" ] && [ -z "$(listeners)" ]
+    local left
+    left=$(docker ps -aq; aileron session list --json | jq -r '.sessions[].id'; ls "$AILERON_HOME/run/sessions"
+        ls "$AILERON_HOME/run/private"; ls -d "$AILERON_HOME"/run/back-* 2> /dev/null; listeners)
+    [ -z "$left" ]
 }
 listeners() { ss -Hltn "src $FAR_HERE"; }
 
@@ -147,9 +148,17 @@ of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link
     absent -w pipe <<< "$output"
     grep -q 'brought back from the sandbox: .* changed, 2 removed' <<< "$stderr"
     grep -q '3 symbolic links lead out of the workspace' <<< "$stderr"
-    [ "$(cat old)" = new ] && [ ! -e gone ] && [ "$(cat deep)" = "$long" ] && [ "$(cat made/here/y)" = y ]
-    [ "$(readlink made/up)" = ../old ] && [ "$(readlink out)" = /etc/hostname ]
-    [ ! -L escape ] && [ ! -L climb ] && [ ! -L around ] && [ ! -e fifo ] && [ -p pipe ]
+    [ "$(cat old)" = new ]
+    [ ! -e gone ]
+    [ "$(cat deep)" = "$long" ]
+    [ "$(cat made/here/y)" = y ]
+    [ "$(readlink made/up)" = ../old ]
+    [ "$(readlink out)" = /etc/hostname ]
+    [ ! -L escape ]
+    [ ! -L climb ]
+    [ ! -L around ]
+    [ ! -e fifo ]
+    [ -p pipe ]
     [ "$(stat -c %a script)" = 755 ]
     cmp big hard
     [ "$(stat -c '%i %y' same/file big)" = "$before" ]
@@ -169,7 +178,9 @@ of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link
     echo ours > both; rm mine
     far_end
     [ "$STATUS" -eq 0 ]
-    [ "$(cat both)" = ours ] && [ "$(cat started)" = ok ] && [ ! -e mine ]
+    [ "$(cat both)" = ours ]
+    [ "$(cat started)" = ok ]
+    [ ! -e mine ]
     grep -q '1 file changed here too meanwhile' "$OUT"
     kept=$(grep -o 'docker rm -v [^ ]*' "$OUT")
     docker cp "${kept##* }:/home/agent/workspace/both" "$WORLD/up/theirs" > /dev/null
@@ -248,7 +259,8 @@ trapped() { docker exec "$(docker ps -q)" /busybox test -e /home/agent/workspace
 }
 
 @test "no listener for a sandbox on this machine" {
-    (unset DOCKER_HOST; aileron launch --sandbox=bwrap -- sleep 3 > /dev/null 2>&1) &
+    mkdir "$WORLD/own"
+    (cd "$WORLD/own" && exec env -u DOCKER_HOST "$BIN/aileron" launch --sandbox=bwrap -- sleep 2) > "$WORLD/up/out.near" 2>&1 3>&- &
     launcher=$!
     one() { [ "$(aileron session list --json | jq '.sessions | length')" -eq 1 ]; }
     wait_for one

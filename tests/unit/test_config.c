@@ -82,7 +82,8 @@ static void other_values(void **state)
     struct err err;
     struct config *config = load(
         "version: 1\n"
-        "sandbox: { runtime: bwrap, network: open, image: 'x:1', memory: 512m, pids: 64, read_only: true }\n"
+        "sandbox: { runtime: bwrap, network: open, image: 'x:1', memory: 512m, pids: 64, read_only: true,\n"
+        "  remote_listen: '10.1.2.3:7400' }\n"
         "tls: { ca_file: /etc/ca.pem, min_version: '1.3' }\n"
         "upstreams:\n"
         "  - { host: A.test, address: '127.0.0.1:8443' }\n"
@@ -97,6 +98,8 @@ static void other_values(void **state)
         fail_msg("%s", err.message);
     assert_string_equal(config->sandbox.runtime, "bwrap");
     assert_int_equal(config->sandbox.memory_bytes, 512 << 20);
+    assert_int_equal(config->sandbox.remote_listen.family, ADDR_V4);
+    assert_int_equal(config->sandbox.remote_listen.port, 7400);
     assert_true(config->approvals.notify_link);
     assert_string_equal(config->tls.ca_file, "/etc/ca.pem");
     assert_true(config->tls.tls13_only);
@@ -176,6 +179,8 @@ static void what_is_wrong_is_named(void **state)
         {"version: 1\nsandbox: { runtime: lxc }\n", "config.yaml:2:21: sandbox.runtime: must be auto, docker"},
         {"version: 1\nsandbox: { memory: lots }\n", "config.yaml:2:20: sandbox.memory: must be a size"},
         {"version: 1\nsandbox: { memory: 1m }\n", "config.yaml:2:20: sandbox.memory: must be at least"},
+        {"version: 1\nsandbox: { remote_listen: myhost }\n", "config.yaml:2:27: sandbox.remote_listen: must be an"},
+        {"version: 1\nsandbox: { remote_listen: 0.0.0.0 }\n", "config.yaml:2:27: sandbox.remote_listen: must be an"},
         {"version: 1\nsandbox: { pids: many }\n", "config.yaml:2:18: sandbox.pids: must be an integer"},
         {"version: 1\ntls: { min_version: '1.1' }\n", "config.yaml:2:21: tls.min_version: must be 1.2 or 1.3"},
         {"version: 1\ntls: { min_version: 1.2 }\n", "config.yaml:2:21: tls.min_version: must be a string"},

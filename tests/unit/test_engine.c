@@ -343,9 +343,9 @@ static void test_choice(void **state)
     assert_non_null(strstr(why, "docker and podman: no image named"));
     assert_ptr_equal(choose("auto", true, &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: "));
-    struct engine_wish podmans = {.name = "auto", .have_image = true, .has_it = &engine_podman, .home = root};
     struct engine_facts facts;
-    assert_ptr_equal(engine_choose(&podmans, &facts, why, sizeof(why), &err), &engine_bwrap);
+    struct engine_wish wish = {.name = "auto", .have_image = true, .has_it = &engine_podman, .home = root};
+    assert_ptr_equal(engine_choose(&wish, &facts, why, sizeof(why), &err), &engine_bwrap);
     assert_non_null(strstr(why, "docker: it has not the usual image; podman: no podman"));
     assert_null(choose("docker", true, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);

@@ -1,5 +1,5 @@
-/* The workspace's way to another machine and back: what was packed is what the reader of archives makes of it; what came
- * back is laid over the workspace, and a hostile tree gets nothing outside it nor over what was changed here. */
+/* The workspace's way to another machine and back: what was packed is what the reader of archives makes of it; what
+ * came back is laid over the workspace, and a hostile tree gets nothing outside it nor over what was changed here. */
 #include "core/sandbox/merge.h"
 #include "core/sandbox/unpack.h"
 
@@ -119,8 +119,8 @@ static void test_there(void **state)
     assert_null(pack_list_find(&sent, "fifo"));
     assert_non_null(pack_list_find(&sent, "a/b/deep"));
     assert_int_equal(pack_list_find(&sent, "big")->size, 100000);
-    sh("rm ws/fifo; chmod 711 ws/one; diff -r --no-dereference ws came/workspace; stat -c %a came/workspace/a | grep -qx 750;"
-       "test $(stat -c %Y ws/big) = $(stat -c %Y came/workspace/big)");
+    sh("rm ws/fifo; chmod 711 ws/one; diff -r --no-dereference ws came/workspace;"
+       "stat -c %a came/workspace/a | grep -qx 750; test $(stat -c %Y ws/big) = $(stat -c %Y came/workspace/big)");
 }
 
 /* One more than the bounds: nothing goes. */
@@ -184,8 +184,8 @@ static void test_changes(void **state)
     sh("cd ws; echo one > one; echo same > same; echo gone > gone; mkdir -p d/e; echo x > d/e/x; echo f > file;"
        "mkdir dir; echo in > dir/in; ln -s one link; touch -d @1000000000 one");
     send_all();
-    sh("cd came/workspace; echo two > one; touch -d @1000000000 one; rm gone link; ln -s same link; rm -r d; echo d > d;"
-       "rm file; mkdir -p file/sub; echo n > file/sub/n; rm -r dir; mkdir new; chmod 700 same; chmod 2755 new");
+    sh("cd came/workspace; echo two > one; touch -d @1000000000 one; rm gone link; ln -s same link; rm -r d file dir;"
+       "echo d > d; mkdir -p file/sub; echo n > file/sub/n; mkdir new; chmod 700 same; chmod 2755 new");
     /* changed: one, link, d, file/sub/n, same's mode; removed: gone, d/e/x, file, dir/in */
     expect(merged(), 5, 4, 0, 0);
     sh("diff -r --no-dereference ws came/workspace; [ $(stat -c %a ws/same) = 700 ]; [ $(stat -c %a ws/new) = 755 ];"
@@ -195,8 +195,8 @@ static void test_changes(void **state)
 static void test_changed_here_meanwhile(void **state)
 {
     (void)state;
-    sh("cd ws; echo 1 > both; echo 1 > here; echo 1 > removed; echo 1 > removed2; echo 1 > theirs; mkdir d; echo 1 > d/f;"
-       "echo 1 > gone");
+    sh("cd ws; echo 1 > both; echo 1 > here; echo 1 > removed; echo 1 > removed2; echo 1 > theirs; mkdir d;"
+       "echo 1 > d/f; echo 1 > gone");
     send_all();
     sh("cd ws; echo 2 > both; echo 2 > here; rm removed removed2; echo 2 > d/f; echo 2 > gone; echo mine > fresh");
     sh("cd came/workspace; echo 3 > both; echo 33 > removed2; echo 3 > theirs; rm -r d gone; echo 3 > fresh");
@@ -205,8 +205,8 @@ static void test_changed_here_meanwhile(void **state)
     assert_int_equal(report.changed, 2); /* theirs, removed2 */
     assert_int_equal(report.removed, 0);
     assert_true(report.conflicts >= 4);
-    sh("cd ws; [ $(cat both) = 2 ]; [ $(cat here) = 2 ]; [ ! -e removed ]; [ $(cat removed2) = 33 ]; [ $(cat theirs) = 3 ];"
-       "[ $(cat d/f) = 2 ]; [ $(cat gone) = 2 ]; [ $(cat fresh) = mine ]");
+    sh("cd ws; [ $(cat both) = 2 ]; [ $(cat here) = 2 ]; [ ! -e removed ]; [ $(cat removed2) = 33 ];"
+       "[ $(cat theirs) = 3 ]; [ $(cat d/f) = 2 ]; [ $(cat gone) = 2 ]; [ $(cat fresh) = mine ]");
 }
 
 /* Links lead nowhere out, and nothing is written through one, be it theirs or one of this host. */
@@ -216,8 +216,8 @@ static void test_links(void **state)
     sh("cd ws; ln -s ../out side; mkdir real; echo k > real/k");
     send_all();
     sh("cd came/workspace; ln -s /etc/passwd a; ln -s ../x b; ln -s real/../../x c; ln -s '' d 2> /dev/null || true;"
-       "mkdir -p e/f; ln -s ../../real e/f/up; ln -s ../../../x e/f/out; ln -s real/k good; ln -s .././../x g; ln -s .. h;"
-       "rm side; mkdir side; echo planted > side/file; rm -r real; ln -s ../out real");
+       "mkdir -p e/f; ln -s ../../real e/f/up; ln -s ../../../x e/f/out; ln -s real/k good;"
+       "ln -s .././../x g; ln -s .. h; rm side; mkdir side; echo planted > side/file; rm -r real; ln -s ../out real");
     struct merge_report report = merged();
     /* a, b, c, e/f/out, g, h, real */
     assert_int_equal(report.links, 7);
