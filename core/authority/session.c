@@ -382,14 +382,6 @@ void session_record_end(struct monitor *monitor, const char *id, const char *rea
     session_store_end(monitor, id);
 }
 
-void session_store_end(struct monitor *monitor, const char *id)
-{
-    struct err err = {0};
-
-    if (!store_session_end(monitor->store, id, (int64_t)clock_wall_ms(), &err))
-        log_error("session %s: %s", id, err.message);
-}
-
 void session_end(struct session *session, const char *reason, bool reap)
 {
     if (session->state == SESSION_ENDING)

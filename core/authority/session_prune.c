@@ -62,6 +62,14 @@ static bool add_engine(void *arg, const struct store_session *row)
     return engines->count < ENGINES;
 }
 
+void session_store_end(struct monitor *monitor, const char *id)
+{
+    struct err err = {0};
+
+    if (!store_session_end(monitor->store, id, (int64_t)clock_wall_ms(), &err))
+        log_error("session %s: %s", id, err.message);
+}
+
 void session_prune_later(struct monitor *monitor)
 {
     monitor->prune_at_ms = clock_mono_ms() + PRUNE_LAUNCHER_MS;
