@@ -87,7 +87,7 @@ refuses() { # STATUS TEXT COMMAND...
     refuses 125 'Install bubblewrap' env PATH=/nonexistent "$BIN/aileron" launch -- true
     refuses 125 'the engine docker cannot be used' env DOCKER_HOST=unix:///nonexistent aileron launch \
         --sandbox=docker --image=x -- true
-    refuses 125 'A remote engine' env DOCKER_HOST=tcp://127.0.0.1:1 aileron launch --sandbox=docker --image=x -- true
+    refuses 125 'Set sandbox.remote_listen' env DOCKER_HOST=tcp://127.0.0.1:1 aileron launch --sandbox=docker --image=x -- true
 }
 
 @test "a configuration with an error, with line and column" {
