@@ -231,17 +231,13 @@ static void hold_session(struct monitor *monitor, struct service_request *req, s
 
 void control_session_over(struct session *session)
 {
-    static const char last[] = "{\"ended\":true}\n";
     struct service_request *req = session->hold;
 
     session->hold = NULL;
     if (req == NULL)
         return;
     service_on_gone(req, NULL, NULL);
-    if (service_chunk(req, last, sizeof last - 1))
-        service_end(req);
-    else
-        service_abort(req);
+    service_abort(req); /* the connection's end is the message: a last chunk would leave it open for the next request */
 }
 
 /* ---- operations ---- */

@@ -45,15 +45,19 @@ far_start() { # [DOCKERD-OPTION...]
             --exec-root "$dir/exec" --pidfile "$dir/pid" --iptables=false --ip6tables=false --ip-masq=false \
             --bip "10.214.$n.1/24" "$@"' sh "$FAR" "$WORLD" "$BIN" "$n" "$@" > "$FAR/log" 2>&1 3>&- 7>&- &
     FAR_PID=$!
+    wait_for far_apart || return 1 # before that its namespace is ours, and both ends of the cable would be here
     ip link add "$FAR_LINK" type veth peer name "raf$n" netns "$FAR_PID" || return 1
     ip addr add "$FAR_HERE/24" dev "$FAR_LINK" && ip link set "$FAR_LINK" up &&
         ip route add "10.214.$n.0/24" via "$FAR_THERE" || return 1
     echo go > "$FAR/go"
     DOCKER_HOST=tcp://$FAR_THERE:2375
-    wait_for docker version > /dev/null || { tail -n 5 "$FAR/log" >&2; return 1; }
+    wait_for far_answers || { tail -n 5 "$FAR/log" >&2; return 1; }
     IMAGE=aileron-far:$n
     docker import "$("$TESTS_LIB/image" scratch archive)" "$IMAGE" > /dev/null
 }
+
+far_apart() { [ "$(readlink "/proc/$FAR_PID/ns/net")" != "$(readlink /proc/$$/ns/net)" ]; }
+far_answers() { timeout 5 docker version > /dev/null 2>&1; }
 
 far_stop() {
     [ -n "${FAR:-}" ] || return 0
