@@ -178,9 +178,9 @@ $(FUZZ): $(B)/%: $(B)/%.o $(B)/embed.o $(B)/libaileron.a
 .PHONY: check unit unit-programs fuzz-programs replay-programs lint e2e attack clients demo bench
 check:
 	@contrib/deps test
-	@$(MAKE) --no-print-directory all $(B)/crash/aileron unit-programs replay-programs
+	@tests/lib/image debian archive > /dev/null 2>&1 & \
+	$(MAKE) --no-print-directory all $(B)/crash/aileron unit-programs replay-programs
 	@tests/lib/with-docker $(RUN) -j2 lint:tests/lib/lint $(UNIT:%=unit:%) $(replays) $(STORIES)
-
 unit-programs: $(UNIT)
 fuzz-programs: $(FUZZ)
 replay-programs:
