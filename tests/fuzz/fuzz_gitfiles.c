@@ -26,7 +26,7 @@ static void on_named(enum planted_named named, const char *name, void *arg)
 
     (void)named;
     (void)arg;
-    if (!planted_join("/work/space", "a/b", name, path))
+    if (!planted_join("/home/me/ws", "a/b", name, path))
         return;
     require(path[0] != '\0' && path[0] != '/' && strlen(path) < PATH_MAX);
     AUTOFREE char *inside = mem_printf("/%s/", path);
