@@ -139,12 +139,13 @@ static void reap(struct state *state)
 
 static void on_control(struct state *state);
 
-/* Whether the agent runs, where that is not known yet. */
-static void hear_start(struct state *state)
+/* Until the supervisor has said how it ended, or has gone; with start: or that the agent runs. */
+static void hear_out(struct state *state, bool start, uint64_t ms)
 {
-    uint64_t until = clock_mono_ms() + FIRST_WORD_MS, now;
+    uint64_t until = clock_mono_ms() + ms, now;
 
-    while (!state->running && !state->over && state->attend->control_fd >= 0 && (now = clock_mono_ms()) < until) {
+    while (!state->over && !(start && state->running) && state->attend->control_fd >= 0 &&
+           (now = clock_mono_ms()) < until) {
         struct pollfd wait = {.fd = state->attend->control_fd, .events = POLLIN};
         if (poll(&wait, 1, (int)(until - now)) > 0)
             on_control(state);
@@ -166,7 +167,7 @@ static void on_signals(struct state *state)
         else if (signo == SIGTSTP && (!state->running || state->attend->control_fd < 0))
             suspend(state);
         else if (signo != SIGWINCH && signo != SIGCONT) { /* SIGTSTP: the agent's stop is ours, on_control */
-            hear_start(state);
+            hear_out(state, true, FIRST_WORD_MS);
             tell(state, signo);
         }
     }
@@ -259,18 +260,6 @@ static void on_control(struct state *state)
     }
 }
 
-/* Until the supervisor has said how it ended, or has gone. */
-static void hear_out(struct state *state, uint64_t ms)
-{
-    uint64_t until = clock_mono_ms() + ms, now;
-
-    while (!state->over && state->attend->control_fd >= 0 && (now = clock_mono_ms()) < until) {
-        struct pollfd wait = {.fd = state->attend->control_fd, .events = POLLIN};
-        if (poll(&wait, 1, (int)(until - now)) > 0)
-            on_control(state);
-    }
-}
-
 /* The engine's process has ended. It may have been killed alone: docker's client, its daemon, podman's. */
 static void last_words(struct state *state)
 {
@@ -281,14 +270,14 @@ static void last_words(struct state *state)
         if (poll(&wait, 1, 0) > 0)
             on_supervisor(state);
     }
-    hear_out(state, LAST_WORD_MS);
+    hear_out(state, false, LAST_WORD_MS);
     if (state->over)
         return;
     attend->end = state->running ? ATTEND_KILLED : ATTEND_NOT_STARTED;
     if (attend->control_fd < 0)
         return;
     shutdown(attend->control_fd, SHUT_WR); /* to the supervisor the launcher has gone */
-    hear_out(state, OUTLIVES_MS);
+    hear_out(state, false, OUTLIVES_MS);
     attend->end = state->running ? ATTEND_ENGINE_GONE : ATTEND_NOT_STARTED; /* whatever it says now */
 }
 
