@@ -12,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
 
-enum { BACKLOG = 128, ENV_MAX = 4096 };
+/* A worker of a killed daemon dies with it, but not in the same instant, and holds the listener until then. */
+enum { BACKLOG = 128, ENV_MAX = 4096, TAKEN_TRIES = 200, TAKEN_WAIT_MS = 10 };
 
 /* What docker's own program reads of where its engine is. */
 static const char *const engine_names[] = {"DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", NULL};
@@ -46,12 +48,15 @@ bool session_remote_request(const struct json_at *request, json_t *meta, struct 
 
 /* ---- the listener ---- */
 
-static bool wanted_address(const struct session *session, const char *path, struct addr *addr, struct err *err)
+/* *again where the session had it from the daemon before this one. */
+static bool wanted_address(const struct session *session, const char *path, struct addr *addr, bool *again,
+                           struct err *err)
 {
     struct buf text;
     struct err why = {0};
 
-    if (file_read(path, ADDR_TEXT_BYTES, &text, &why)) {
+    *again = file_read(path, ADDR_TEXT_BYTES, &text, &why);
+    if (*again) {
         bool good = addr_parse_port(span_of(buf_cstr(&text)), addr) && addr->port != 0;
         buf_clear(&text);
         return good || err_set(err, ERR_DATA, "%s holds no address", path);
@@ -64,7 +69,17 @@ static bool wanted_address(const struct session *session, const char *path, stru
                          "connect, or unset DOCKER_HOST");
 }
 
-static int listen_at(const struct addr *addr, struct err *err)
+static bool bind_at(int fd, const struct sockaddr_storage *to, socklen_t len, int tries)
+{
+    while (bind(fd, (const struct sockaddr *)to, len) != 0) {
+        if (errno != EADDRINUSE || --tries <= 0)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = TAKEN_WAIT_MS * 1000000L}, NULL);
+    }
+    return true;
+}
+
+static int listen_at(const struct addr *addr, int tries, struct err *err)
 {
     struct sockaddr_storage to;
     socklen_t len = sockaddr_from(addr, &to);
@@ -72,7 +87,7 @@ static int listen_at(const struct addr *addr, struct err *err)
     int yes = 1, fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
-        bind(fd, (const struct sockaddr *)&to, len) == 0 && listen(fd, BACKLOG) == 0)
+        bind_at(fd, &to, len, tries) && listen(fd, BACKLOG) == 0)
         return fd;
     addr_format_port(addr, shown);
     err_errno(err, ERR_CONFIG, errno, "cannot listen at %s for the sandbox of another machine", shown);
@@ -90,12 +105,13 @@ bool session_remote_open(struct session *session, struct err *err)
     socklen_t len = sizeof at;
     struct addr addr;
     char text[ADDR_TEXT_BYTES];
+    bool again = false;
 
     if (!json_is_object(json_object_get(session->meta, "engine_env")))
         return true;
-    if (!wanted_address(session, path, &addr, err))
+    if (!wanted_address(session, path, &addr, &again, err))
         return false;
-    session->remote_fd = listen_at(&addr, err);
+    session->remote_fd = listen_at(&addr, again ? TAKEN_TRIES : 1, err);
     if (session->remote_fd < 0)
         return false;
     if (getsockname(session->remote_fd, (struct sockaddr *)&at, &len) != 0 ||

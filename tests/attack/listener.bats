@@ -133,6 +133,31 @@ for i in range(600):
     [ "$(ls "/proc/$worker/fd" | wc -l)" -lt 100 ]
 }
 
+# A worker of the daemon that was killed may outlive it for an instant; here it is another who holds the port.
+@test "F01 a new daemon waits for the listener that the dying worker of the old one still holds" {
+    kill -9 "$(cat "$AILERON_HOME/run/daemon.pid")"
+    timeout 20 /usr/bin/python3 -c '
+import socket, sys, time
+host, port = sys.argv[1].rsplit(":", 1)
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+while True:
+    try:
+        s.bind((host, int(port)))
+        s.listen(1)
+        break
+    except OSError:
+        time.sleep(0.01)
+print("held", flush=True)
+time.sleep(0.7)
+' "$ONE_AT" > "$WORLD/up/holder" 3>&- &
+    SLEEPERS="$SLEEPERS $!"
+    wait_for grep -q held "$WORLD/up/holder"
+    aileron daemon > /dev/null
+    run -0 --separate-stderr tls "$ONE_AT" "$ONE_DIR" "AILERON $ONE_TOKEN proxy"$'\r\n'"$GET"
+    grep -q '"open": true' <<< "$output"
+}
+
 @test "the listener lives as long as its session, through the daemon's death, and there is none for an engine of this host" {
     kill -9 "$(cat "$AILERON_HOME/run/daemon.pid")"
     aileron daemon > /dev/null
