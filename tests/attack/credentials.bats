@@ -1,5 +1,6 @@
 # Getting a credential, or using it elsewhere: rows C01, C03, C05, C10, C11 and C12 of the threats, and F02 of a worker,
 # performed against the real program.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

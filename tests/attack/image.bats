@@ -1,6 +1,7 @@
 # Images that somebody hostile has made: what is unpacked stays where it is unpacked, and nothing of it decides on the
 # host. The engine is bwrap: docker unpacks its images itself.
 ENGINE=bwrap
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 

@@ -1,6 +1,7 @@
 # The page under attack (A01, A03, A04), with curl: what no browser would send, and what any program on this machine may.
 # What a browser itself does with another origin is in tests/e2e/page.bats.
 bats_require_minimum_version 1.5.0
+# bats file_tags=own-world
 load ../lib/world.bash
 
 setup_file() {

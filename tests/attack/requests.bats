@@ -1,5 +1,6 @@
 # What a request may not do to the rules: rows E07, E09, E10, C04, C07, C08 and C09, against the real program. Raw bytes
 # go through TLS by raw.py, in the sandbox, so that no client's good manners stand between.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

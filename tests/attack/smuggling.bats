@@ -1,5 +1,6 @@
 # C09 (and C03, C07, C08, E09, E10, F08 where they are about bytes): the corpus of tests/smuggling, sent from a sandbox
 # through the real program to a real nginx and a real Node, and answers of a hostile upstream. README there says how.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

@@ -1,5 +1,6 @@
 # Stand-ins and credentials where they do not belong: rows C02 (a stand-in sent elsewhere, however it is written) and C06
 # (an upstream that gives the credential back), performed against the real program.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

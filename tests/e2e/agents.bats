@@ -1,6 +1,7 @@
 # `aileron agents`: what there is, what a file says, and whether an agent would work here. The agents are stand-ins: a
 # script in the person's home, shown to the sandbox by the agent's own file.
 bats_require_minimum_version 1.5.0
+# bats file_tags=own-world
 load ../lib/world.bash
 
 setup_file() {

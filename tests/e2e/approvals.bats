@@ -1,5 +1,6 @@
 # What waits for a person, from both sides: the agent in a real sandbox, and the person at their own terminal.
 bats_require_minimum_version 1.5.0
+# bats file_tags=own-world
 load ../lib/world.bash
 
 setup_file() {

@@ -1,6 +1,7 @@
 # What people get wrong: each is one line on standard error that says what, where and what to do next, with the exit
 # status of design 14, at once, and with nothing half-written. No space is attack/faults.bats (F03); the engine's and
 # the workspace's own are launch.bats and docker.bats.
+# bats file_tags=own-world
 load ../lib/world.bash
 
 setup_file() {

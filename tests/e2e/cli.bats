@@ -1,4 +1,5 @@
 # The command line on the host: vault, policy, connectors, record, status, and what it says of bad input.
+# bats file_tags=own-world
 load ../lib/world.bash
 
 setup() {

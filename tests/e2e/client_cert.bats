@@ -1,4 +1,5 @@
 # Client certificates for upstreams, with servers that insist on one: nginx (TLS 1.3 and 1.2) and openssl.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

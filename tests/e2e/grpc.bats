@@ -1,5 +1,6 @@
 # gRPC with its own library at both ends and a credential that the sandbox does not have: each kind of call, statuses and
 # trailing metadata, large messages, deadlines and cancelled calls.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

@@ -1,5 +1,6 @@
 # HTTP/2 on either side, with real clients and a real service: negotiated by each side on its own, one upstream
 # connection for many requests, trailers, early answers, back-pressure, and what is refused.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

@@ -1,4 +1,5 @@
 # Upstreams through a corporate proxy: the real squid, with user names, passwords and rules of its own.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

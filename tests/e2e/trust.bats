@@ -2,6 +2,7 @@
 # what changes while it runs, names and addresses in unusual forms.
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap
+# bats file_tags=own-world
 load ../lib/world.bash
 
 setup_file() {

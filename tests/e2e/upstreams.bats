@@ -1,4 +1,5 @@
 # Connections to upstreams: kept, resumed, and of the TLS version that config.yaml asks for.
+# bats file_tags=own-world
 load ../lib/world.bash
 
 setup_file() {

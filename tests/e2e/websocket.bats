@@ -1,5 +1,6 @@
 # WebSocket with real programs, its credential in the handshake: every byte passes in both directions, whatever the
 # frames are and however they are cut, over HTTP/1.1 and over HTTP/2 (RFC 8441) on either side.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap
