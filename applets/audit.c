@@ -4,6 +4,7 @@
 
 #include "applets/show.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/base/id.h"
 #include "core/client/client.h"
 #include "core/data/audit.h"
@@ -155,11 +156,21 @@ static uint64_t walk(struct audit_reader *reader, uint64_t skip, bool silent, bo
     return count;
 }
 
+/* What sessions do is on the record within a moment; a daemon that runs writes now what it still has of it. */
+static void collect(void)
+{
+    struct err err = {0};
+
+    if (!client_ask_once(false, "GET", "/v1/audit/head", NULL, &err))
+        log_debug("audit: %s", err.message); /* there is none, or it is busy: the record is a file */
+}
+
 static int list_lines(const struct audit_options *options, struct err *err)
 {
     enum audit_read end = AUDIT_END;
     uint64_t skip = 0;
 
+    collect();
     if (options->lines > 0) { /* counted first, so that no line needs to be kept */
         struct audit_reader *counter = open_reader(options, false, err);
         if (counter == NULL)
@@ -250,6 +261,7 @@ static int run_show(int argc, char **argv)
         return applet_usage(&show_spec, "one number or id is needed");
     if (!text_u64(span_of(operands[0]), INT64_MAX, &seq))
         seq = 0;
+    collect();
     struct audit_reader *reader = open_reader(&options, false, &err);
     if (reader == NULL)
         return err_print(&err, "aileron");

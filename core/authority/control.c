@@ -2,6 +2,7 @@
  * route's meaning: the rows come from control_*.c. */
 #include "core/authority/control.h"
 
+#include "core/authority/lease.h"
 #include "core/base/proc.h"
 #include "core/loop/listen.h"
 
@@ -158,6 +159,8 @@ static void on_request(struct service_request *req, void *arg)
     if (route == NULL)
         route = find_route(control_workspace_routes, req, &id, &path_known);
     if (route != NULL) {
+        if (strcmp(route->method, "GET") != 0) /* it may change what was lent */
+            leases_end(connection->control->monitor);
         route->fn(connection->control->monitor, req, id);
         return;
     }

@@ -121,6 +121,16 @@ static void list_sessions(struct monitor *monitor, struct service_request *req, 
     control_reply(req, 200, json_pack("{s:s, s:o}", "home_id", monitor->home_id, "sessions", list));
 }
 
+/* The record's end, with what workers have not sent yet. */
+static void get_record_head(struct monitor *monitor, struct service_request *req, struct span id)
+{
+    (void)id;
+    for (struct session *session = monitor->sessions; session != NULL; session = session->next)
+        lease_collect(session);
+    control_reply(req, 200, json_pack("{s:I, s:s}", "seq", (json_int_t)record_seq(monitor->record), "hash",
+                                      record_head(monitor->record)));
+}
+
 static void post_prune(struct monitor *monitor, struct service_request *req, struct span id)
 {
     size_t directories, launchers;
@@ -329,6 +339,7 @@ const struct control_route control_session_routes[] = {
     {"POST", "/v1/page/link", post_link},
     {"POST", "/v1/sessions", post_session},
     {"GET", "/v1/sessions", list_sessions},
+    {"GET", "/v1/audit/head", get_record_head},
     {"POST", "/v1/sessions/prune", post_prune},
     {"GET", "/v1/sessions/{id}", get_session},
     {"DELETE", "/v1/sessions/{id}", delete_session},

@@ -15,10 +15,12 @@
 enum { METHOD_BYTES = 32, PATH_BYTES = 16 * 1024, HOST_BYTES = 255, NAME_BYTES = 512, ID_TEXT_BYTES = 31 };
 enum { LINE_BYTES = 64 * 1024 };
 
-static bool read_ask(struct flat *flat, struct credential *ask, struct err *err)
+static bool read_ask(struct flat *flat, struct credential *ask, int64_t *grant, struct err *err)
 {
+    ask->used = flat->kind == MESSAGE_FLAT_USED;
     return flat_check(flat, message_ask_names, err) &&
-           flat_get_int(flat, "id", 1, MESSAGE_UNASKED - 1, &ask->id, err) &&
+           (ask->used ? flat_get_int(flat, "grant", 1, INT64_MAX, grant, err)
+                      : flat_get_int(flat, "id", 1, MESSAGE_UNASKED - 1, &ask->id, err)) &&
            flat_get_text(flat, "binding", FLAT_NEED, BINDING_NAME_MAX, &ask->binding, err) &&
            flat_get_text(flat, "host", FLAT_NEED, HOST_BYTES, &ask->host, err) &&
            flat_get_int(flat, "port", 1, 65535, &ask->port, err) &&
@@ -45,7 +47,7 @@ bool credential_canonical(const char *host, const char *path, bool *ambiguous, s
 
 /* The binding that this session's rules give to this request; NULL and err where it is not the one asked for. */
 static const struct binding *decide(struct session *session, const struct credential *ask,
-                                    struct decision *decision, struct err *err)
+                                    struct decision *decision, bool *lendable, struct err *err)
 {
     struct match_query query = {.host = span_of(ask->host), .port = (uint16_t)ask->port,
                                 .method = span_of(ask->method), .path = span_of(ask->path)};
@@ -57,6 +59,7 @@ static const struct binding *decide(struct session *session, const struct creden
             return NULL;
     } else {
         snapshot_decide(session->snapshot, &query, decision);
+        *lendable = decision->action == POLICY_ALLOW;
         if (decision->action == POLICY_APPROVE && approval_covers(session, ask->request, &query, ask->binding))
             decision->action = POLICY_ALLOW;
     }
@@ -119,7 +122,8 @@ static void write_line(const struct session *session, struct credential *credent
 
     credential->text.len = 0;
     bool good = audit_event_begin(&out, &credential->text, "credential");
-    flat_put(&out, "decision", policy_action_word(given != NULL ? POLICY_ALLOW : POLICY_DENY));
+    bool done = given != NULL || credential->used;
+    flat_put(&out, "decision", policy_action_word(done ? POLICY_ALLOW : POLICY_DENY));
     flat_put(&out, "binding", credential->binding);
     if (given != NULL) {
         flat_put(&out, "entry", given->entry);
@@ -132,10 +136,12 @@ static void write_line(const struct session *session, struct credential *credent
     flat_put(&out, "rule", credential->decision.rule);
     flat_put(&out, "operation", credential->operation);
     flat_put(&out, "request", credential->request);
-    if (given == NULL) {
+    if (!done) {
         flat_put(&out, "code", err_word(credential->why.code));
         flat_put(&out, "reason", credential->why.message);
     }
+    if (done && given == NULL)
+        flat_put(&out, "reason", "by the rules and the vault as they were a moment before");
     struct err err = {0};
     good = flat_end(&out) && good;
     struct span rest = {(const char *)credential->text.data, credential->text.len};
@@ -144,16 +150,38 @@ static void write_line(const struct session *session, struct credential *credent
     credential->entry.session = session->id;
 }
 
+/* Under the number that things are lent under now, the rules must give it; what was done under an earlier one was taken
+ * back meanwhile, and the line says so. */
+static bool may_have_used(struct session *session, struct credential *credential, uint64_t grant, struct err *err)
+{
+    if (grant < session->lease.grant) {
+        credential->given = NULL;
+        return true;
+    }
+    if (grant == session->lease.grant && credential->given != NULL && credential->lendable)
+        return true;
+    return err_set(err, ERR_DATA, "a use of %s that was not lent for this", credential->binding);
+}
+
 struct credential *credential_new(struct session *session, struct flat *ask, struct err *err)
 {
     struct credential *credential = mem_alloc(sizeof *credential);
+    int64_t grant = 0;
 
     buf_init(&credential->text, LINE_BYTES);
-    if (!read_ask(ask, credential, err)) {
+    if (!read_ask(ask, credential, &grant, err)) {
         credential_free(credential);
         return NULL;
     }
-    credential->given = decide(session, credential, &credential->decision, &credential->why);
+    credential->given = decide(session, credential, &credential->decision, &credential->lendable, &credential->why);
+    if (credential->used) {
+        if (!may_have_used(session, credential, (uint64_t)grant, err)) {
+            credential_free(credential);
+            return NULL;
+        }
+        write_line(session, credential);
+        return credential;
+    }
     if (credential->given != NULL)
         credential->secret = fetch(session, credential->given, credential->username, &credential->why);
     if (credential->secret == NULL)

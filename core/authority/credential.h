@@ -6,9 +6,12 @@
 #include "core/authority/vault.h"
 #include "core/data/audit.h"
 
-/* A question of a worker (MESSAGE_FLAT_ASK), and what was decided about it. */
+/* A question of a worker (MESSAGE_FLAT_ASK), or a use of what it was lent (MESSAGE_FLAT_USED), and what was decided
+ * about it. */
 struct credential {
     int64_t id, port;
+    bool used;     /* it has happened, and nothing is answered */
+    bool lendable; /* the rules alone give it, and would again */
     const char *binding, *host, *method, *path, *rule, *operation, *request; /* borrowed from the message */
     struct decision decision;
     const struct binding *given; /* NULL: it is refused, and why says so */

@@ -210,6 +210,7 @@ static void call_lock(struct page *page, const struct page_ask *ask)
     struct monitor *monitor = page->monitor;
     json_t *event = record_event("vault", NULL);
 
+    leases_end(monitor);
     vault_lock(monitor->vault);
     vault_cache_forget(monitor->vault);
     json_put(event, "action", "lock");

@@ -110,6 +110,7 @@ static void look_at(struct session *session)
 
     if (!quota->halted && left < reserve_of(session)) {
         quota->halted = true;
+        lease_end(session);
         log_warn("session %s has written its share of the record and is halted", session->id);
         tell_record(session, "halted");
         quota_tell(session);
@@ -160,6 +161,17 @@ bool quota_write_entry(struct session *session, const struct audit_entry *entry,
     return good;
 }
 
+bool quota_write_used(struct session *session, const struct audit_entry *entry, struct err *err)
+{
+    uint64_t before = record_bytes(session->monitor->record);
+
+    if (left_of(session) + QUOTA_USED_BYTES <= 0)
+        return err_set(err, ERR_LIMIT, "the session's share of the record is used");
+    bool good = record_write_all(session->monitor->record, entry, 1, err);
+    charge(session, before);
+    return good;
+}
+
 /* More than these lines can come to. */
 static double most_bytes(const struct audit_entry *entries, size_t count)
 {
@@ -181,6 +193,20 @@ bool quota_write_all(struct session *session, const struct audit_entry *entries,
     bool good = record_write_all(session->monitor->record, entries, count, err);
     charge(session, before);
     return good;
+}
+
+static size_t length_of(const struct audit_entry *entry)
+{
+    struct buf text CLEANUP(buf_clear);
+
+    buf_init(&text, AUDIT_LINE_MAX);
+    return audit_entry_members(entry, &text) ? text.len + 2 : AUDIT_LINE_MAX; /* its brackets */
+}
+
+void quota_lose(struct session *session, const struct audit_entry *entry)
+{
+    session->quota.lost_lines++;
+    session->quota.lost_bytes += length_of(entry);
 }
 
 /* A halted session's refusals are many, and all say the same. */
@@ -207,14 +233,6 @@ void quota_note(struct session *session, json_t *event)
     json_decref(event);
 }
 
-static size_t length_of(const struct audit_entry *entry)
-{
-    struct buf text CLEANUP(buf_clear);
-
-    buf_init(&text, AUDIT_LINE_MAX);
-    return audit_entry_members(entry, &text) ? text.len + 2 : AUDIT_LINE_MAX; /* its brackets */
-}
-
 static void note_entry(struct session *session, const struct audit_entry *entry)
 {
     struct record *record = session->monitor->record;
@@ -225,8 +243,7 @@ static void note_entry(struct session *session, const struct audit_entry *entry)
         charge(session, before);
         return;
     }
-    session->quota.lost_lines++;
-    session->quota.lost_bytes += length_of(entry);
+    quota_lose(session, entry);
 }
 
 void quota_note_all(struct session *session, const struct audit_entry *entries, size_t count)
@@ -286,7 +303,7 @@ static bool look_again(const struct quotas *quotas)
     bool again = quotas->low.code != ERR_NONE;
 
     for (const struct session *session = quotas->monitor->sessions; session != NULL; session = session->next)
-        again = again || session->quota.halted;
+        again = again || session->quota.halted || session->lease.unwritten.len > 0;
     return again;
 }
 
@@ -296,10 +313,13 @@ void quotas_look(struct quotas *quotas)
 
     look_at_disk(quotas);
     bool low = quotas->low.code != ERR_NONE;
-    if (low != was_low)
+    if (low != was_low) {
+        leases_end(quotas->monitor);
         tell_space(quotas, low);
+    }
     for (struct session *session = quotas->monitor->sessions; session != NULL; session = session->next) {
         look_at(session);
+        lease_retry(session);
         if (low != was_low)
             quota_tell(session);
     }

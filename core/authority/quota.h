@@ -12,6 +12,7 @@
 
 enum {
     QUOTA_RESERVE_BYTES = 8 * 1024 * 1024,
+    QUOTA_USED_BYTES = 1024 * 1024,
     QUOTA_LOOK_MS = 250,   /* at the disk and at halted sessions, while lines are written or something is halted */
     QUOTA_ROW_BYTES = 1024 /* of an operation in state.db, beside its arguments, error and result */
 };
@@ -57,8 +58,14 @@ void quota_note(struct session *session, json_t *event) NONNULL;
  * written by itself. */
 bool quota_write_all(struct session *session, const struct audit_entry *entries, size_t count, struct err *err)
     MUSTUSE NONNULL;
+/* A use of a credential that was lent: it has happened. QUOTA_USED_BYTES more than the session's share are for such
+ * lines: what a worker can have done before it sees that nothing is lent any more. */
+bool quota_write_used(struct session *session, const struct audit_entry *entry, struct err *err) MUSTUSE NONNULL;
 bool quota_write_entry(struct session *session, const struct audit_entry *entry, struct err *err) MUSTUSE NONNULL;
 void quota_note_all(struct session *session, const struct audit_entry *entries, size_t count) NONNULL;
+
+/* Counts a line instead of writing it. */
+void quota_lose(struct session *session, const struct audit_entry *entry) NONNULL;
 
 /* Room for one more operation with these arguments: what was collected makes some. False: ERR_LIMIT. */
 bool quota_operation(struct session *session, size_t bytes, struct err *err) MUSTUSE NONNULL;

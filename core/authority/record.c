@@ -110,6 +110,16 @@ const struct err *record_trouble(const struct record *record)
     return &record->trouble;
 }
 
+uint64_t record_seq(const struct record *record)
+{
+    return audit_seq(record->audit);
+}
+
+const char *record_head(const struct record *record)
+{
+    return audit_head(record->audit);
+}
+
 uint64_t record_bytes(const struct record *record)
 {
     return audit_written(record->audit);

@@ -20,6 +20,9 @@ bool record_write(struct record *record, json_t *event, struct err *err) MUSTUSE
 void record_note(struct record *record, json_t *event) NONNULL;
 /* Removes what is older than so many days (audit.retention; 0: nothing); a failure is logged. */
 void record_retire(struct record *record, int64_t days) NONNULL;
+/* Of the last line: its number (0: none yet) and its hash, hex. */
+uint64_t record_seq(const struct record *record) NONNULL;
+const char *record_head(const struct record *record) NONNULL;
 /* Bytes that were written since the start. */
 uint64_t record_bytes(const struct record *record) NONNULL;
 /* As record_write for lines that come together: all of them, or none; borrowed. */

@@ -11,9 +11,10 @@
 
 struct round {
     struct session *session;
+    enum round_from from;
     struct audit_entry entries[MESSAGE_ROUND_MAX];
     struct credential *asked[MESSAGE_ROUND_MAX]; /* NULL: a line of the worker's own */
-    size_t count, asked_count, given_count;
+    size_t count, bound_count; /* bound: its line is the condition of something */
 };
 
 static bool take_one(struct round *round, struct span *rest, struct err *err)
@@ -27,13 +28,16 @@ static bool take_one(struct round *round, struct span *rest, struct err *err)
     round->asked[at] = NULL;
     if (!flat_take(&ahead, &flat, err))
         return false;
-    if (flat.kind == MESSAGE_FLAT_ASK) {
+    if (flat.kind == MESSAGE_FLAT_ASK && round->from == ROUND_DEAD) {
+        *rest = ahead;
+        return true;
+    }
+    if (flat.kind == MESSAGE_FLAT_ASK || flat.kind == MESSAGE_FLAT_USED) {
         *rest = ahead;
         round->asked[at] = credential_new(round->session, &flat, err);
         if (round->asked[at] == NULL)
             return false;
-        round->asked_count++;
-        round->given_count += round->asked[at]->given != NULL;
+        round->bound_count += round->asked[at]->used || round->asked[at]->given != NULL;
         round->entries[at] = round->asked[at]->entry;
     } else if (audit_entry_take(rest, true, &round->entries[at], err)) {
         round->entries[at].session = round->session->id;
@@ -44,12 +48,26 @@ static bool take_one(struct round *round, struct span *rest, struct err *err)
     return true;
 }
 
+/* It has happened: what the record cannot take now it takes later, and meanwhile nothing is lent. */
+static void write_used(struct session *session, const struct credential *credential)
+{
+    struct err why = {0};
+
+    if (!quota_write_used(session, &credential->entry, &why) &&
+        (why.code == ERR_LIMIT || !lease_keep(session, &credential->text)))
+        quota_lose(session, &credential->entry);
+}
+
 /* One after another: what cannot be recorded is not given. */
 static void write_each(struct round *round)
 {
     for (size_t i = 0; i < round->count; i++) {
         struct credential *credential = round->asked[i];
         struct err why = {0};
+        if (credential != NULL && credential->used) {
+            write_used(round->session, credential);
+            continue;
+        }
         if (credential != NULL && credential->given != NULL) {
             if (quota_write_entry(round->session, &credential->entry, &why))
                 continue;
@@ -66,11 +84,12 @@ static void answer(struct round *round)
 
     for (size_t i = 0; i < round->count; i++) {
         const struct credential *credential = round->asked[i];
-        if (credential == NULL)
+        if (credential == NULL || credential->used)
             continue;
         if (credential->given != NULL)
             secrets[count++] = (struct worker_secret){(uint32_t)credential->id, credential->binding,
-                                                      credential->username, credential->secret};
+                                                      credential->username, credential->secret,
+                                                      credential->lendable ? lease_give(round->session) : 0};
         else
             worker_refuse(round->session, (uint32_t)credential->id, &credential->why, credential->decision.rule,
                           credential->operation);
@@ -78,16 +97,16 @@ static void answer(struct round *round)
     worker_send_secrets(round->session, secrets, count);
 }
 
-bool round_take(struct session *session, const void *payload, size_t len, struct err *err)
+bool round_take(struct session *session, enum round_from from, const void *payload, size_t len, struct err *err)
 {
-    struct round round = {.session = session};
+    struct round round = {.session = session, .from = from};
     struct span rest = {payload, len};
     struct err why = {0};
     bool good = len > 0 || err_set(err, ERR_DATA, "nothing in a message for the record");
 
     while (good && rest.len > 0)
         good = take_one(&round, &rest, err);
-    if (round.given_count == 0)
+    if (round.bound_count == 0)
         quota_note_all(session, round.entries, round.count);
     else if (!quota_write_all(session, round.entries, round.count, &why))
         write_each(&round);

@@ -5,8 +5,11 @@
 
 #include "core/authority/session.h"
 
-/* MESSAGE_ROUND. Each line is on the record before anything behind it is answered. False: the worker broke the
- * protocol; what came before is written and answered. */
-bool round_take(struct session *session, const void *payload, size_t len, struct err *err) MUSTUSE NONNULL;
+/* MESSAGE_ROUND, or what a sheet of the journal holds. Each line is on the record before anything behind it is answered.
+ * ROUND_DEAD: there is no worker any more that its questions could be answered to; they are passed over. False: the
+ * worker broke the protocol; what came before is written and answered. */
+enum round_from { ROUND_LIVE, ROUND_DEAD };
+bool round_take(struct session *session, enum round_from from, const void *payload, size_t len, struct err *err)
+    MUSTUSE NONNULL;
 
 #endif

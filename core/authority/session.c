@@ -93,6 +93,7 @@ struct session *session_new(struct monitor *monitor, const char *id, json_t *met
     session->dir = mem_printf("%s/run/sessions/%s", monitor->home, id);
     session->private_dir = mem_printf("%s/run/private/%s", monitor->home, id);
     session->meta = json_incref(meta);
+    session->lease.fd = -1;
     session->listen_fd = session->remote_fd = session->launcher_fd = session->end_status = -1;
     session->quota.since_ms = clock_mono_ms();
     return session;
@@ -107,6 +108,7 @@ void session_free(struct session *session)
     }
     close_listener(session);
     worker_free(session->worker);
+    lease_close(session);
     snapshot_free(session->snapshot);
     ca_free(session->ca);
     json_decref(session->meta);
@@ -176,7 +178,8 @@ bool session_start(struct session *session, const char *token, struct err *err)
     if (!session_folder_make(&folder, err))
         return false;
     session->listen_fd = proc_unix_listen(socket_path, 0666, err);
-    if (session->listen_fd < 0 || !session_remote_open(session, err) || !worker_start(session, err))
+    if (session->listen_fd < 0 || !session_remote_open(session, err) ||
+        !lease_open(session, err) || !worker_start(session, err))
         return false;
     if (!watch_set(&session->launcher, WATCH_READ))
         return err_set(err, ERR_INTERNAL, "cannot watch the launcher's process");
@@ -387,6 +390,8 @@ void session_end(struct session *session, const char *reason, bool reap)
     if (session->state == SESSION_ENDING)
         return;
     log_info("session %s ends: %s", session->id, reason);
+    lease_end(session);
+    lease_collect(session);
     session_set_state(session, SESSION_ENDING);
     watch_stop(&session->launcher);
     timer_stop(&session->renew);
@@ -409,6 +414,8 @@ static bool update(struct session *session, struct err *err)
     struct snapshot *snapshot = session_make_snapshot(session, session->monitor->rules, err);
     if (snapshot == NULL)
         return false;
+    lease_end(session);
+    lease_collect(session); /* what was done under the rules before is told under them */
     bool same_roots = strcmp(snapshot->roots_pem, session->snapshot->roots_pem) == 0;
     snapshot_free(session->snapshot);
     session->snapshot = snapshot;

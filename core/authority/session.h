@@ -6,6 +6,7 @@
 #ifndef AILERON_AUTHORITY_SESSION_H
 #define AILERON_AUTHORITY_SESSION_H
 
+#include "core/authority/lease.h"
 #include "core/authority/monitor.h"
 #include "core/authority/quota.h"
 #include "tls/ca.h"
@@ -38,6 +39,7 @@ struct session {
     int64_t created_ms;
     int end_status; /* the launcher's, where it lived to tell; else -1 */
     struct quota quota;
+    struct lease lease;
     struct timer renew; /* of the CA's certificate */
 };
 

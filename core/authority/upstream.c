@@ -100,7 +100,7 @@ static json_t *line(const struct session *session, const struct ask *ask, bool a
 
 static void hand_over(struct session *session, uint32_t id, const struct ask *ask, const struct secret *secret)
 {
-    worker_send_secrets(session, &(struct worker_secret){id, NULL, ask->username, secret}, 1);
+    worker_send_secrets(session, &(struct worker_secret){.id = id, .username = ask->username, .secret = secret}, 1);
 }
 
 bool upstream_ask(struct session *session, uint32_t id, const struct json_at *at, struct err *err)

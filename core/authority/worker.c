@@ -66,8 +66,8 @@ static bool send_snapshot(struct worker *worker, struct err *err)
     buf_wipe(&document);
     if (fd < 0)
         return false;
-    int fds[] = {fd, worker->session->remote_fd};
-    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, 0, 0, NULL, 0, fds, fds[1] >= 0 ? 2 : 1))
+    int fds[] = {fd, worker->session->lease.fd, worker->session->remote_fd};
+    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, MESSAGE_KEPT, 0, NULL, 0, fds, fds[2] >= 0 ? 3 : 2))
         return err_set(err, ERR_UNAVAILABLE, "the session's worker does not take its snapshot");
     return true;
 }
@@ -199,6 +199,7 @@ bool worker_reaped(struct monitor *monitor, pid_t pid, int wait_status)
     worker->pid = 0;
     ipc_free(worker->ipc);
     worker->ipc = NULL;
+    lease_collect_last(session);
     operation_worker_gone(session);
     approval_forget(session);
     if (worker->stopping) {
@@ -243,7 +244,8 @@ static bool dispatch(struct session *session, const struct ipc_message *message,
         operation_kick(session);
         return true;
     case MESSAGE_ROUND:
-        return round_take(session, message->data, message->len, err);
+        return message->flags & MESSAGE_KEPT ? lease_round(session, message, err)
+                                             : round_take(session, ROUND_LIVE, message->data, message->len, err);
     case MESSAGE_UPSTREAM_ASK:
         return upstream_ask(session, message->id, at, err);
     case MESSAGE_OP_RUN:
@@ -320,7 +322,7 @@ bool worker_send(struct session *session, enum message_type type, unsigned flags
 /* At most what the answer's object takes. */
 static size_t secret_bytes_of(const struct worker_secret *answer)
 {
-    size_t bytes = FLAT_HEAD_BYTES + 4 * (FLAT_FIELD_BYTES + sizeof(int64_t)) + secret_len(answer->secret);
+    size_t bytes = FLAT_HEAD_BYTES + 5 * (FLAT_FIELD_BYTES + sizeof(int64_t)) + secret_len(answer->secret);
 
     bytes += answer->binding != NULL ? strlen(answer->binding) : 0;
     return bytes + (answer->username != NULL ? strlen(answer->username) : 0);
@@ -332,6 +334,8 @@ static void put_secret(struct buf *buf, const struct worker_secret *answer)
 
     flat_begin(&out, buf, MESSAGE_FLAT_ANSWER, message_answer_names);
     flat_put_int(&out, "id", answer->id);
+    if (answer->grant > 0)
+        flat_put_int(&out, "grant", (int64_t)answer->grant);
     flat_put(&out, "binding", answer->binding);
     if (answer->username != NULL && answer->username[0] != 0)
         flat_put(&out, "username", answer->username);

@@ -42,6 +42,7 @@ struct worker_secret {
     uint32_t id;
     const char *binding, *username; /* NULL or "": none */
     const struct secret *secret;
+    uint64_t grant; /* 0: for this question alone */
 };
 void worker_send_secrets(struct session *session, const struct worker_secret *secrets, size_t count) NONNULL;
 bool worker_fits(const json_t *payload, struct err *err) MUSTUSE NONNULL; /* into one message; ERR_LIMIT */

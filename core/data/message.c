@@ -2,5 +2,5 @@
 #include "core/data/message.h"
 
 const char *const message_ask_names[] = {"id",   "binding", "host",      "port",    "method",
-                                         "path", "rule",    "operation", "request", NULL};
-const char *const message_answer_names[] = {"id", "binding", "username", "secret", NULL};
+                                         "path", "rule",    "operation", "request", "grant", NULL};
+const char *const message_answer_names[] = {"id", "binding", "username", "secret", "grant", NULL};

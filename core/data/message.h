@@ -16,8 +16,9 @@
 enum message_type {
     /* ---- monitor to worker ---- */
     /* No payload; one descriptor: a sealed memfd with the snapshot document (core/data/config.h). The
-     * first message to a new worker, and again after each reload; used from each connection's next request. A second
-     * descriptor where the sandbox is on another machine: the session's TLS listener. */
+     * first message to a new worker, and again after each reload; used from each connection's next request. With the
+     * flag MESSAGE_KEPT a second descriptor: the session's journal (core/data/journal.h). One more where the sandbox is
+     * on another machine: the session's TLS listener. */
     MESSAGE_SNAPSHOT = 1,
     /* Answers to a ROUND's questions, or to UPSTREAM_ASK. Flag MESSAGE_SECRET; id 0. Payload: one or more flat objects
      * of the kind MESSAGE_FLAT_ANSWER: the question's id, the secret, and the user name where the scheme has one. */
@@ -57,7 +58,8 @@ enum message_type {
     /* What one round of the worker's loop gave rise to: 1 to MESSAGE_ROUND_MAX flat objects, in order. Each is a line
      * for the record (core/data/audit.h; the monitor adds the session), or a question for a credential, of the kind
      * MESSAGE_FLAT_ASK, with an id of its own: answered by CREDENTIAL or REFUSED, after its own line and all before it
-     * were written. id 0. */
+     * were written. id 0. With the flag MESSAGE_KEPT it is a sheet of the journal, and its serial is the id. An
+     * object of the kind MESSAGE_FLAT_USED says that a credential was used that was lent before. */
     MESSAGE_ROUND = 66,
     /* POST /v1/connector-operations/run: {"connector_fqn"?: "...", "tool": "github", "operation": "get-repo",
      *  "args": {...}, "idempotency_key"?: "..."}. Answered by OP_START, OP_STATE or REFUSED. */
@@ -90,7 +92,7 @@ enum message_type {
 #define MESSAGE_UNASKED 0x80000000U
 
 /* Flags of the header. */
-enum { MESSAGE_SECRET = 1, MESSAGE_LAST = 2 };
+enum { MESSAGE_SECRET = 1, MESSAGE_LAST = 2, MESSAGE_KEPT = 4 };
 
 enum {
     MESSAGE_APPROVAL_BYTES = 64 * 1024, /* of the body of a request that a person decides about */
@@ -101,11 +103,12 @@ enum {
 };
 
 /* Kinds of flat objects beside the record's events. */
-enum { MESSAGE_FLAT_ANSWER = 254, MESSAGE_FLAT_ASK = 255 };
+enum { MESSAGE_FLAT_USED = 253, MESSAGE_FLAT_ANSWER = 254, MESSAGE_FLAT_ASK = 255 };
 /* "id", "binding", "host", "port", "method", "path"; maybe "rule", "operation" and "request" (the ULID of the request's
- * lines on the record). */
+ * lines on the record). A use has no "id" but the "grant" of the answer that lent it. */
 extern const char *const message_ask_names[];
-/* "id", "secret" (bytes); maybe "binding" and "username". */
+/* "id", "secret" (bytes); maybe "binding" and "username"; "grant" where it is lent: it may be used again for the same
+ * binding, host and port while the journal's grant is that number. */
 extern const char *const message_answer_names[];
 
 #endif

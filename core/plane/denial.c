@@ -154,5 +154,5 @@ void denial_record(const struct denial *denial, struct plane *plane)
     flat_put(event, "request", denial->id.text);
     flat_put(event, "code", denial->code);
     flat_put(event, "message", denial->message);
-    lines_add(&plane->lines, false);
+    lines_add(&plane->lines, LINES_NOW);
 }

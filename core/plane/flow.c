@@ -50,7 +50,7 @@ void flow_record_decision(struct flow *flow, const char *decision, const struct 
         flat_put(event, "code", err_word(err->code));
         flat_put(event, "message", err->message);
     }
-    lines_add(&flow->plane->lines, false);
+    lines_add(&flow->plane->lines, err || strcmp(decision, "allow") != 0 ? LINES_NOW : LINES_KEPT);
 }
 
 /* C06: a credential that came back is on the record, and did not reach the sandbox. */
@@ -60,7 +60,7 @@ static void record_reflection(struct flow *flow)
     flat_put(event, "binding", flow->decision.binding->name);
     flat_put(event, "place", flow->inbound.found ? "body" : "head");
     flat_put_int(event, "count", (int64_t)(flow->inbound.found + flow->reflected));
-    lines_add(&flow->plane->lines, false);
+    lines_add(&flow->plane->lines, LINES_NOW);
 }
 
 void flow_release(struct flow *flow, int status, const struct err *err)
@@ -76,7 +76,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
         flat_put(event, "code", err_word(err->code));
         flat_put(event, "message", err->message);
     }
-    lines_add(&flow->plane->lines, true);
+    lines_add(&flow->plane->lines, LINES_LATE);
     if (flow->state == FLOW_WAITING && flow->ask)
         ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
     flow_set_state(flow, FLOW_OVER);
@@ -118,16 +118,31 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
 
 /* ---- the credential ---- */
 
-static bool inject(struct flow *flow, const struct ipc_message *message, struct buf *value,
+static struct secrets_use use_of(const struct flow *flow)
+{
+    return (struct secrets_use){flow->decision.binding->name, flow->target->host.name, flow->target->port};
+}
+
+/* Takes the reference. */
+static bool inject(struct flow *flow, struct secrets *secrets, const char *username, struct buf *value,
                    struct err *err)
 {
+    secrets_give(flow->secrets); /* of a try that failed */
+    flow->secrets = secrets;
+    needle_scan_init(&flow->inbound, secrets_needles(secrets));
+    return scheme_apply(flow->decision.binding, username, secrets_text(secrets), flow->request, value, err);
+}
+
+static bool inject_given(struct flow *flow, const struct ipc_message *message, struct buf *value, struct err *err)
+{
+    struct secrets_use use = use_of(flow);
     struct plane_credential given;
     if (!plane_credential(message, &given, err))
         return false;
-    secrets_give(flow->secrets); /* of a try that failed */
-    flow->secrets = secrets_take(flow->plane, given.secret);
-    needle_scan_init(&flow->inbound, secrets_needles(flow->secrets));
-    return scheme_apply(flow->decision.binding, given.username, given.secret, flow->request, value, err);
+    struct secrets *secrets = secrets_take(flow->plane, given.secret);
+    if (given.grant > 0)
+        secrets_lend(secrets, &use, given.username, given.grant);
+    return inject(flow, secrets, given.username, value, err);
 }
 
 /* What is wrong with an entry is the host's affair: 400 would blame the client, 404 and 409 would read as the
@@ -143,7 +158,7 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     struct err err;
     struct buf value CLEANUP(buf_wipe) = {0};
     flow->ask = NULL;
-    if (inject(flow, message, &value, &err)) {
+    if (inject_given(flow, message, &value, &err)) {
         flow_forward(flow); /* the head is written before value is wiped */
     } else {
         int status = message->type == MESSAGE_REFUSED ? refusal_status(err.code) : err.code == ERR_LIMIT ? 431 : 0;
@@ -152,12 +167,8 @@ static bool on_credential(void *arg, const struct ipc_message *message)
     return false;
 }
 
-static void ask_credential(struct flow *flow)
+static void put_question(const struct flow *flow, struct flat_out *question)
 {
-    flow_set_state(flow, FLOW_ASKING);
-    flow->ask = plane_ask_later(flow->plane, on_credential, flow);
-    struct flat_out *question = lines_ask(&flow->plane->lines);
-    flat_put_int(question, "id", ask_id(flow->ask));
     flat_put(question, "binding", flow->decision.binding->name);
     flat_put(question, "host", flow->target->host.name);
     flat_put_int(question, "port", flow->target->port);
@@ -166,7 +177,40 @@ static void ask_credential(struct flow *flow)
     flat_put(question, "rule", flow->decision.rule);
     flat_put(question, "operation", flow->operation);
     flat_put(question, "request", flow->id.text);
-    lines_add(&flow->plane->lines, false);
+}
+
+static void ask_credential(struct flow *flow)
+{
+    flow_set_state(flow, FLOW_ASKING);
+    flow->ask = plane_ask_later(flow->plane, on_credential, flow);
+    struct flat_out *question = lines_ask(&flow->plane->lines);
+    flat_put_int(question, "id", ask_id(flow->ask));
+    put_question(flow, question);
+    lines_add(&flow->plane->lines, LINES_NOW);
+}
+
+/* One that was lent: its line is in the journal before the request is on its way. */
+static bool use_lent(struct flow *flow)
+{
+    struct buf value CLEANUP(buf_wipe) = {0};
+    struct secrets_use use = use_of(flow);
+    struct err err;
+    struct secrets *secrets =
+        flow->operation || flow->decision.action != POLICY_ALLOW ? NULL : secrets_lent(flow->plane, &use);
+    if (!secrets)
+        return false;
+    struct flat_out *question = lines_use(&flow->plane->lines);
+    flat_put_int(question, "grant", (int64_t)secrets_grant(secrets));
+    put_question(flow, question);
+    if (!lines_keep(&flow->plane->lines)) {
+        secrets_give(secrets);
+        return false;
+    }
+    if (inject(flow, secrets, secrets_username(secrets), &value, &err))
+        flow_forward(flow);
+    else
+        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 0, flow->decision.rule, NULL);
+    return true;
 }
 
 /* ---- the upstream ---- */
@@ -205,10 +249,10 @@ static void on_dialed(void *arg, const struct dial_result *result)
     flow->carrier = result->trunk ? &flow_http2 : &flow_http1;
     if (flow->upstream)
         conn_set_handler(flow->upstream, on_waiting, flow);
-    if (flow->decision.binding)
-        ask_credential(flow);
-    else
+    if (!flow->decision.binding)
         flow_forward(flow);
+    else if (!use_lent(flow))
+        ask_credential(flow);
 }
 
 /* As browsers do: over a connection that is there and takes WebSocket (RFC 8441), else over HTTP/1.1, which every
@@ -343,7 +387,7 @@ void flow_refuse_leak(struct flow *flow, unsigned tag, const char *place)
     flat_put(event, "binding", binding);
     flat_put(event, "path", flow->target->path);
     flat_put(event, "place", place);
-    lines_add(&flow->plane->lines, false);
+    lines_add(&flow->plane->lines, LINES_NOW);
     err_set(&err, ERR_DENIED, "the stand-in for %s does not belong in this request (%s)", binding, place);
     err_hint(&err, "It is exchanged for the credential at its own hosts alone, in its own field. Send it nowhere else");
     flow_refuse(flow, &err, 403, "sentinel", NULL);
@@ -361,7 +405,7 @@ static bool guarded(struct flow *flow)
         struct flat_out *event = event_new(flow, "credential.own");
         flat_put(event, "binding", own->name);
         flat_put(event, "field", own->header);
-        lines_add(&flow->plane->lines, false);
+        lines_add(&flow->plane->lines, LINES_NOW);
         flow->decision.binding = own = NULL;
     }
     if (guard_leak(flow->epoch->sentinels, flow->target, flow->request, own, place, &tag)) {

@@ -271,7 +271,7 @@ void plane_refusal(const struct ipc_message *message, struct err *err)
 bool plane_credential(const struct ipc_message *message, struct plane_credential *out, struct err *err)
 {
     struct span rest = {(const char *)message->data, message->len};
-    struct flat_field secret;
+    struct flat_field secret, grant;
     struct flat flat;
     *out = (struct plane_credential){.username = ""};
     if (message->type == MESSAGE_REFUSED) {
@@ -286,6 +286,8 @@ bool plane_credential(const struct ipc_message *message, struct plane_credential
     if (!flat_find(&flat, "secret", &secret) || secret.type != FLAT_BYTES)
         return err_set(err, ERR_INTERNAL, "the monitor's credential cannot be read");
     out->secret = secret.text;
+    if (flat_find(&flat, "grant", &grant) && grant.type == FLAT_INT)
+        out->grant = (uint64_t)grant.number;
     return true;
 }
 

@@ -119,6 +119,7 @@ void plane_refusal(const struct ipc_message *message, struct err *err) NONNULL;
 struct plane_credential {
     const char *username; /* "": none */
     struct span secret;
+    uint64_t grant; /* 0: for this question alone */
 };
 bool plane_credential(const struct ipc_message *message, struct plane_credential *out, struct err *err) MUSTUSE
     NONNULL;

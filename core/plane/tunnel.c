@@ -75,7 +75,7 @@ static void record(struct tunnel *tunnel, const char *decision, const char *mode
         flat_put(event, "code", err_word(err->code));
         flat_put(event, "message", err->message);
     }
-    lines_add(&tunnel->plane->lines, false);
+    lines_add(&tunnel->plane->lines, LINES_NOW);
 }
 
 static void make_denial(struct tunnel *tunnel, const struct decision *by, const struct err *err, int status)
@@ -185,7 +185,7 @@ static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
     flat_put_int(event, "bytes_out", (int64_t)sent_bytes);
     flat_put_int(event, "bytes_in", (int64_t)received_bytes);
     flat_put_int(event, "duration_ms", (int64_t)(clock_mono_ms() - tunnel->began_ms));
-    lines_add(&tunnel->plane->lines, true);
+    lines_add(&tunnel->plane->lines, LINES_LATE);
     tunnel_free(tunnel);
 }
 

@@ -102,12 +102,33 @@ static void on_accept(void *arg, int fd)
     front_accept(&worker->plane, fd);
 }
 
-static void become_ready(struct worker *worker, int remote_fd)
+/* What the first snapshot came with: the journal, and a TLS listener. */
+static bool take_journal(struct worker *worker, const struct ipc_message *message, int *remote_fd, struct err *err)
 {
+    size_t at = 1;
+    *remote_fd = -1;
+    if (message->flags & MESSAGE_KEPT && message->fd_count > at) {
+        struct journal *journal = journal_map(message->fds[at++], err);
+        if (!journal)
+            return false;
+        lines_journal(&worker->plane.lines, journal);
+    }
+    if (message->fd_count > at)
+        *remote_fd = message->fds[at];
+    return true;
+}
+
+static void become_ready(struct worker *worker, const struct ipc_message *message)
+{
+    int remote_fd;
     struct plane *plane = &worker->plane;
     struct err err = {0};
     struct buf text CLEANUP(buf_clear) = {0};
     timer_stop(&worker->timer);
+    if (!take_journal(worker, message, &remote_fd, &err)) {
+        fatal(worker, &err, "cannot keep a journal");
+        return;
+    }
     if (!jail_enter(JAIL_WORKER, &err)) {
         fatal(worker, &err, "cannot confine the worker");
         return;
@@ -171,9 +192,9 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
             else
                 log_error("snapshot refused: %s", err.message); /* the last good one stays */
         } else if (!worker->ready) {
-            become_ready(worker, message->fd_count > 1 ? message->fds[1] : -1);
+            become_ready(worker, message);
             if (worker->remote)
-                message->fds[1] = -1; /* ours now, to the end */
+                message->fds[message->fd_count - 1] = -1; /* ours now, to the end */
         }
     } else if (message->type == MESSAGE_OP_START && message->id >= MESSAGE_UNASKED) {
         api_run_approved(&worker->plane, message);

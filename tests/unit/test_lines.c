@@ -84,13 +84,13 @@ static int teardown(void **state)
 static void add(const char *word, bool late)
 {
     flat_put(lines_event(&lines, "network"), "host", word);
-    lines_add(&lines, late);
+    lines_add(&lines, late ? LINES_LATE : LINES_NOW);
 }
 
 static void ask(int id)
 {
     flat_put_int(lines_ask(&lines), "id", id);
-    lines_add(&lines, false);
+    lines_add(&lines, LINES_NOW);
 }
 
 /* For so long, and on a machine that was away meanwhile for as many rounds as a message takes. */
