@@ -71,10 +71,11 @@ bool lease_round(struct session *session, const struct ipc_message *message, str
 
     if (lease->journal == NULL || message->id != (uint32_t)serial)
         return err_set(err, ERR_DATA, "a sheet of the journal that is not the next one");
-    size_t skip = *ahead_of(lease, serial);
+    size_t *ahead = ahead_of(lease, serial), skip = *ahead;
     if (skip > message->len)
         return err_set(err, ERR_DATA, "a sheet of the journal that is shorter than it was");
     lease_retry(session);
+    *ahead = message->len; /* also where it is bad: what came before the bad one is written once */
     if (skip < message->len || skip == 0)
         if (!round_take(session, ROUND_LIVE, (const uint8_t *)message->data + skip, message->len - skip, err))
             return false;

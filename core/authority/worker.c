@@ -56,7 +56,8 @@ static void worker_environment(char *env[4])
     env[count] = NULL;
 }
 
-static bool send_snapshot(struct worker *worker, struct err *err)
+/* The journal and the listener go with the first: their descriptors are nothing for a worker that has begun. */
+static bool send_snapshot(struct worker *worker, bool first, struct err *err)
 {
     struct buf document;
 
@@ -67,7 +68,8 @@ static bool send_snapshot(struct worker *worker, struct err *err)
     if (fd < 0)
         return false;
     int fds[] = {fd, worker->session->lease.fd, worker->session->remote_fd};
-    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, MESSAGE_KEPT, 0, NULL, 0, fds, fds[2] >= 0 ? 3 : 2))
+    size_t count = !first ? 1 : fds[2] >= 0 ? 3 : 2;
+    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, first ? MESSAGE_KEPT : 0, 0, NULL, 0, fds, count))
         return err_set(err, ERR_UNAVAILABLE, "the session's worker does not take its snapshot");
     return true;
 }
@@ -104,7 +106,7 @@ static bool spawn(struct worker *worker, struct err *err)
                                &worker->pid, err);
     if (worker->ipc == NULL)
         return err_wrap(err, "cannot start the session's worker");
-    return send_snapshot(worker, err);
+    return send_snapshot(worker, true, err);
 }
 
 static void drain_over(void *arg)
@@ -128,7 +130,7 @@ bool worker_start(struct session *session, struct err *err)
 
 bool worker_update(struct session *session, struct err *err)
 {
-    return session->worker == NULL || session->worker->ipc == NULL || send_snapshot(session->worker, err);
+    return session->worker == NULL || session->worker->ipc == NULL || send_snapshot(session->worker, false, err);
 }
 
 /* ---- the end, and starting again ---- */

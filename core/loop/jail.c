@@ -69,7 +69,12 @@ static const struct row common_rows[] = {
     CALL(munmap),
     CALL(mremap),
     CALL(brk),
-    CALL(madvise),
+    {SCMP_SYS(madvise), EQUAL, 2, MADV_DONTNEED}, /* not MADV_REMOVE: the journal is the monitor's too */
+    {SCMP_SYS(madvise), EQUAL, 2, MADV_FREE},
+    {SCMP_SYS(madvise), EQUAL, 2, MADV_DONTDUMP},
+    {SCMP_SYS(madvise), EQUAL, 2, MADV_DODUMP},
+    {SCMP_SYS(madvise), EQUAL, 2, MADV_WIPEONFORK},
+    {SCMP_SYS(madvise), EQUAL, 2, MADV_KEEPONFORK},
     CALL(mlock),
     CALL(mlock2),
     CALL(munlock),
@@ -120,6 +125,7 @@ static const struct row worker_rows[] = { /* besides those of a page */
 static const struct row sanitizer_rows[] = {
     CALL(mmap),
     CALL(mprotect),
+    CALL(madvise),
     CALL(openat),
     CALL(open),
     CALL(readlink),

@@ -166,12 +166,24 @@ static int become_dumpable(void)
     return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
 }
 
+/* The journal is a file that the monitor writes to: a hole in it on a full disk would be its end. */
+static int make_a_hole(void)
+{
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return madvise(p, 4096, MADV_REMOVE) == 0;
+}
+static int cut_short(void)
+{
+    return ftruncate(3, 0) == 0;
+}
+
 static void test_killed_outside_sanitizers(void **state)
 {
     (void)state;
     not_under_valgrind();
     int (*const calls[])(void) = {open_file, open_proc,      make_child,      trace,
-                                  make_code, turn_into_code, become_dumpable, signal_other};
+                                  make_code, turn_into_code, become_dumpable, signal_other,
+                                  make_a_hole, cut_short};
     for (size_t i = 0; i < COUNT(calls); i++)
         assert_killed(calls[i]);
 }

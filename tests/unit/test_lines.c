@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -14,6 +15,8 @@ static struct loop *loop;
 static struct ipc *here, *there;
 static struct lines lines;
 static char heard[65536]; /* the hosts of lines, "?" and the id of questions; "|" behind each message */
+static struct journal *journal;
+static unsigned serials[16]; /* of the messages that are sheets; 0: it is none */
 static unsigned messages;
 
 static void hear(const char *text)
@@ -28,6 +31,8 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
     (void)ipc;
     (void)arg;
     assert_int_equal(message->type, MESSAGE_ROUND);
+    if ((size_t)messages < COUNT(serials))
+        serials[messages] = message->flags & MESSAGE_KEPT ? message->id : 0;
     messages++;
     while (rest.len > 0) {
         struct audit_entry entry;
@@ -36,7 +41,10 @@ static void on_message(struct ipc *ipc, struct ipc_message *message, void *arg)
         struct err err;
         int64_t id;
         assert_true(flat_take(&ahead, &flat, &err));
-        if (flat.kind == MESSAGE_FLAT_ASK) {
+        if (flat.kind == MESSAGE_FLAT_USED) {
+            rest = ahead;
+            hear("!");
+        } else if (flat.kind == MESSAGE_FLAT_ASK) {
             assert_true(flat_check(&flat, message_ask_names, &err) && flat_get_int(&flat, "id", 1, 9, &id, &err));
             rest = ahead;
             hear((char[]){'?', (char)('0' + id), 0});
@@ -199,11 +207,118 @@ static void test_bounds(void **state)
     assert_non_null(strstr(heard, "after|"));
 }
 
+/* ---- with a journal ---- */
+
+static int setup_journal(void **state)
+{
+    char name[] = "/tmp/aileron-journal.XXXXXX";
+    struct err err;
+    int fd = mkstemp(name);
+    close(fd);
+    unlink(name);
+    if (setup(state) != 0 || (fd = journal_open(name, &err)) < 0 || !(journal = journal_map(fd, &err)))
+        return -1;
+    close(fd);
+    unlink(name);
+    lines_journal(&lines, journal);
+    memset(serials, 0, sizeof(serials));
+    return 0;
+}
+
+static int teardown_journal(void **state)
+{
+    teardown(state);
+    journal_unmap(journal);
+    journal = NULL;
+    return 0;
+}
+
+static bool use(void)
+{
+    flat_put_int(lines_use(&lines), "grant", 1);
+    return lines_keep(&lines);
+}
+
+static void kept(const char *word)
+{
+    flat_put(lines_event(&lines, "network"), "host", word);
+    lines_add(&lines, LINES_KEPT);
+}
+
+/* What is kept is in the sheet before anything is sent, and waits; a question takes it along. */
+static void test_kept_before_it_is_sent(void **state)
+{
+    struct buf text CLEANUP(buf_clear);
+    struct span rest;
+    struct flat flat;
+    struct err err;
+    (void)state;
+    buf_init(&text, JOURNAL_BYTES);
+    kept("a");
+    assert_true(use());
+    assert_true(journal_copy(journal, 1, 0, &text));
+    rest = (struct span){(const char *)text.data, text.len};
+    assert_true(flat_take(&rest, &flat, &err) && flat_take(&rest, &flat, &err));
+    assert_int_equal(flat.kind, MESSAGE_FLAT_USED);
+    assert_int_equal(rest.len, 0);
+    assert_string_equal(heard, "");
+    ask(1);
+    turns(1);
+    assert_string_equal(heard, "a!?1|");
+    assert_int_equal(serials[0], 1);
+}
+
+/* Where the monitor has taken nothing of as many sheets as there are, what is told travels at once, and nothing is used. */
+static void test_no_sheet_is_free(void **state)
+{
+    (void)state;
+    for (int i = 0; i < JOURNAL_SHEETS; i++) {
+        assert_true(use());
+        lines_flush(&lines);
+    }
+    assert_false(use());
+    kept("b");
+    turns(1);
+    assert_string_equal(heard, "!|!|!|!|b|");
+    assert_int_equal(serials[JOURNAL_SHEETS - 1], JOURNAL_SHEETS);
+    assert_int_equal(serials[JOURNAL_SHEETS], 0);
+    assert_false(use());
+    atomic_store(&journal->taken, 2);
+    assert_true(use());
+    lines_flush(&lines);
+    turns(1);
+    assert_int_equal(serials[JOURNAL_SHEETS + 1], JOURNAL_SHEETS + 1);
+}
+
+/* A round is a sheet's worth at the most; what no sheet holds travels without one, and the serials have no gap. */
+static void test_bounds_of_a_sheet(void **state)
+{
+    AUTOFREE char *word = mem_alloc(JOURNAL_BYTES + 1), *half = mem_alloc(JOURNAL_BYTES / 2 + 1);
+    (void)state;
+    memset(word, 'w', JOURNAL_BYTES);
+    memset(half, 'h', JOURNAL_BYTES / 2);
+    kept(half);
+    kept(half);
+    kept(word);
+    lines_flush(&lines);
+    for (int i = 0; i < MESSAGE_ROUND_MAX + 1; i++)
+        kept("x");
+    lines_flush(&lines);
+    turns(1);
+    static const unsigned want[] = {1, 2, 0, 3, 4};
+    assert_int_equal(messages, COUNT(want));
+    for (size_t i = 0; i < COUNT(want); i++)
+        assert_int_equal(serials[i], want[i]);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define K(name) cmocka_unit_test_setup_teardown(name, setup_journal, teardown_journal)
     const struct CMUnitTest tests[] = {T(test_one_message_a_round), T(test_what_is_over_waits_a_little),
                                        T(test_flushed_before_others), T(test_bounds),
-                                       T(test_questions_in_their_order), T(test_a_question_of_the_next_step)};
+                                       T(test_questions_in_their_order), T(test_a_question_of_the_next_step),
+                                       K(test_kept_before_it_is_sent), K(test_no_sheet_is_free),
+                                       K(test_bounds_of_a_sheet)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
