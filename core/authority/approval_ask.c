@@ -2,10 +2,10 @@
  * is checked and decided anew, and what the person sees is made from it here. */
 #include "core/authority/approval_private.h"
 
-#include "core/authority/credential.h"
 #include "core/authority/worker.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
+#include "core/wire/target.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,7 +298,7 @@ static void answer_request(struct session *session, uint32_t id, const struct re
     bool ambiguous = false;
 
     if (!session_may_ask(session, &why) ||
-        !credential_canonical(request->host, request->path, &ambiguous, &why)) {
+        !target_is_canonical(request->host, request->path, &ambiguous, &why)) {
         worker_refuse(session, id, &why, NULL, NULL);
         return;
     }

@@ -31,20 +31,6 @@ static bool read_ask(struct flat *flat, struct credential *ask, int64_t *grant, 
            flat_get_text(flat, "request", FLAT_MAY, ID_TEXT_BYTES, &ask->request, err);
 }
 
-bool credential_canonical(const char *host, const char *path, bool *ambiguous, struct err *err)
-{
-    struct target_host parsed;
-
-    if (!target_host_parse(span_of(host), &parsed, err))
-        return false;
-    AUTOFREE char *canonical = target_path_canonical(span_of(path), ambiguous, err);
-    if (canonical == NULL)
-        return false;
-    if (strcmp(canonical, path) == 0 && strcmp(parsed.name, host) == 0)
-        return true;
-    return err_set(err, ERR_DENIED, "the request is not in canonical form");
-}
-
 /* The binding that this session's rules give to this request; NULL and err where it is not the one asked for. */
 static const struct binding *decide(struct session *session, const struct credential *ask,
                                     struct decision *decision, bool *lendable, struct err *err)
@@ -52,7 +38,7 @@ static const struct binding *decide(struct session *session, const struct creden
     struct match_query query = {.host = span_of(ask->host), .port = (uint16_t)ask->port,
                                 .method = span_of(ask->method), .path = span_of(ask->path)};
 
-    if (!session_may_ask(session, err) || !credential_canonical(ask->host, ask->path, &query.ambiguous, err))
+    if (!session_may_ask(session, err) || !target_is_canonical(ask->host, ask->path, &query.ambiguous, err))
         return NULL;
     if (ask->operation != NULL) {
         if (!operation_credential(session, ask->operation, &query, decision, err))

@@ -28,7 +28,4 @@ struct credential *credential_new(struct session *session, struct flat *ask, str
 void credential_refuse(struct session *session, struct credential *credential, const struct err *why) NONNULL;
 void credential_free(struct credential *credential); /* NULL is fine */
 
-/* Host and path as they are matched are as they are sent, or it is a lie. *ambiguous: of the path. */
-bool credential_canonical(const char *host, const char *path, bool *ambiguous, struct err *err) MUSTUSE NONNULL;
-
 #endif

@@ -1,9 +1,9 @@
 /* Credentials that a worker keeps for a moment, and the journal (core/data/journal.h) that makes it possible: what was
- * given once for an ordinary request may be used again for the same binding and host without asking, where the line that
- * says so is in the journal first. The monitor decides on each such use anew when the line comes, within 20 ms; a worker
- * that says it used what the rules do not give it has broken the protocol. Whatever could change the answer (rules,
- * vault, a decision of the person, a session that is halted or ends, a record that cannot be written) takes all leases
- * back at once: the number that they were given under is no more the journal's. Monitor only. */
+ * given once for an ordinary request may be used again for the same binding and host without asking, where the line
+ * that says so is in the journal first. The monitor decides on each such use anew when the line comes, within 20 ms; a
+ * worker that says it used what the rules do not give it has broken the protocol. Whatever could change the answer
+ * (rules, vault, a decision of the person, a session that is halted or ends, a record that cannot be written) takes all
+ * leases back at once: the number that they were given under is no more the journal's. Monitor only. */
 #ifndef AILERON_AUTHORITY_LEASE_H
 #define AILERON_AUTHORITY_LEASE_H
 
@@ -42,7 +42,7 @@ bool lease_round(struct session *session, const struct ipc_message *message, str
 void lease_collect(struct session *session) NONNULL;
 /* The same of a worker that has died; the next one begins afresh. */
 void lease_collect_last(struct session *session) NONNULL;
-/* A use that could not be written: it is kept, and written when the record takes it. False: too many are kept already. */
+/* A use that could not be written: it is kept, and written when the record takes it. False: too many are kept. */
 bool lease_keep(struct session *session, const struct buf *line) MUSTUSE NONNULL;
 /* Writes what is kept, where the record takes lines again. */
 void lease_retry(struct session *session) NONNULL;

@@ -5,7 +5,8 @@
 
 #include "core/authority/session.h"
 
-/* MESSAGE_ROUND, or what a sheet of the journal holds. Each line is on the record before anything behind it is answered.
+/* MESSAGE_ROUND, or what a sheet of the journal holds. Each line is on the record before anything behind it is
+ * answered.
  * ROUND_DEAD: there is no worker any more that its questions could be answered to; they are passed over. False: the
  * worker broke the protocol; what came before is written and answered. */
 enum round_from { ROUND_LIVE, ROUND_DEAD };

@@ -1,12 +1,14 @@
-/* A session's journal: where its worker puts what is for the record before it does what the lines are about, and where it
- * stays until the monitor has written it to the record. A file in the session's private directory that both map: what is
- * in it outlives either of them, as what was written with write(2) does. So nothing needs to wait for the monitor but
- * what only the monitor has: a credential that the worker was not lent.
+/* A session's journal: where its worker puts what is for the record before it does what the lines are about, and where
+ * it stays until the monitor has written it to the record. A file in the session's private directory that both map:
+ * what is in it outlives either of them, as what was written with write(2) does. So nothing needs to wait for the
+ * monitor but what only the monitor has: a credential that the worker was not lent.
  *
  * The worker fills sheets, one after another: sheet n lies at n modulo JOURNAL_SHEETS, has the serial n, and holds the
- * flat objects of one MESSAGE_ROUND. It is free for n + JOURNAL_SHEETS when the monitor says that it has taken n. The
- * monitor reads nothing in it but what another process may have written: a sheet is copied out before it is looked at, and
- * `taken` is believed only where there is no worker. */
+ * flat objects of one MESSAGE_ROUND. It is free for n + JOURNAL_SHEETS when the monitor says that it has taken n.
+ *
+ * All of it may be written by a worker that was taken over: the monitor copies a sheet before it looks at it, and
+ * believes what is in the head only of an earlier daemon. The worker can neither change the file's size nor give its
+ * blocks back (core/loop/jail), so that the monitor's own writing to it never fails. */
 #ifndef AILERON_DATA_JOURNAL_H
 #define AILERON_DATA_JOURNAL_H
 

@@ -189,14 +189,22 @@ static void ask_credential(struct flow *flow)
     lines_add(&flow->plane->lines, LINES_NOW);
 }
 
+/* What the monitor would look at. What it refuses, it is asked about, and says why. */
+static bool may_use_lent(const struct flow *flow)
+{
+    struct err err;
+    bool ambiguous;
+    return !flow->operation && flow->decision.action == POLICY_ALLOW &&
+           target_is_canonical(flow->target->host.name, flow->target->path, &ambiguous, &err);
+}
+
 /* One that was lent: its line is in the journal before the request is on its way. */
 static bool use_lent(struct flow *flow)
 {
     struct buf value CLEANUP(buf_wipe) = {0};
     struct secrets_use use = use_of(flow);
     struct err err;
-    struct secrets *secrets =
-        flow->operation || flow->decision.action != POLICY_ALLOW ? NULL : secrets_lent(flow->plane, &use);
+    struct secrets *secrets = may_use_lent(flow) ? secrets_lent(flow->plane, &use) : NULL;
     if (!secrets)
         return false;
     struct flat_out *question = lines_use(&flow->plane->lines);

@@ -28,8 +28,8 @@ void lines_init(struct lines *lines, struct loop *loop, struct ipc *ipc) NONNULL
 /* From now on rounds lie in the journal, behind what the monitor has of it. Borrowed. */
 void lines_journal(struct lines *lines, struct journal *journal) NONNULL;
 void lines_clear(struct lines *lines) NONNULL; /* what was not sent is lost: lines_flush first */
-/* Begins an event (a word of the record's table), a question for a credential, or the use of one that was lent; flat_put
- * into what comes back, then lines_add, or lines_keep. One at a time. */
+/* Begins an event (a word of the record's table), a question for a credential, or the use of one that was lent;
+ * flat_put into what comes back, then lines_add, or lines_keep. One at a time. */
 struct flat_out *lines_event(struct lines *lines, const char *word) MUSTUSE NONNULL;
 struct flat_out *lines_ask(struct lines *lines) MUSTUSE NONNULL;
 struct flat_out *lines_use(struct lines *lines) MUSTUSE NONNULL;

@@ -276,3 +276,17 @@ bool target_write_origin(const struct target *target, struct buf *out)
         out->len = before;
     return ok;
 }
+
+bool target_is_canonical(const char *host, const char *path, bool *ambiguous, struct err *err)
+{
+    struct target_host parsed;
+
+    if (!target_host_parse(span_of(host), &parsed, err))
+        return false;
+    AUTOFREE char *canonical = target_path_canonical(span_of(path), ambiguous, err);
+    if (canonical == NULL)
+        return false;
+    if (strcmp(canonical, path) == 0 && strcmp(parsed.name, host) == 0)
+        return true;
+    return err_set(err, ERR_DENIED, "the request is not in canonical form");
+}

@@ -43,6 +43,9 @@ bool target_authority_parse(struct span text, uint16_t default_port, struct targ
  * front of two hex digits; such a path is forwarded as it is, and no path rule may be matched against it.
  * NUL-terminated; the caller frees it. NULL on refusal. */
 char *target_path_canonical(struct span path, bool *ambiguous, struct err *err) MUSTUSE NONNULL_AT(2, 3);
+/* Whether a host and a path, as rules are matched against them, are as they are sent; else it is a lie, or no path (the
+ * asterisk of OPTIONS). *ambiguous: of the path. ERR_DENIED, or what is wrong with them. */
+bool target_is_canonical(const char *host, const char *path, bool *ambiguous, struct err *err) MUSTUSE NONNULL;
 
 enum target_scheme { TARGET_HTTP, TARGET_HTTPS };
 const char *target_scheme_word(enum target_scheme scheme) MUSTUSE;    /* "http", "https" */

@@ -1,5 +1,5 @@
-/* Credentials that are lent, and the journal, as the monitor has them: a use is on the record whatever dies or is full, is
- * what the rules give, and ends with whatever could change the answer. */
+/* Credentials that are lent, and the journal, as the monitor has them: a use is on the record whatever dies or is full,
+ * is what the rules give, and ends with whatever could change the answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

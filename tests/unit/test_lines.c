@@ -268,7 +268,7 @@ static void test_kept_before_it_is_sent(void **state)
     assert_int_equal(serials[0], 1);
 }
 
-/* Where the monitor has taken nothing of as many sheets as there are, what is told travels at once, and nothing is used. */
+/* Where the monitor has taken none of all sheets, what is told travels at once, and nothing is used. */
 static void test_no_sheet_is_free(void **state)
 {
     (void)state;
