@@ -165,6 +165,8 @@ static void begin(void)
     require(upstream_tls && upstream_leaf);
     plane.pool = pool_new(loop);
     lines_init(&plane.lines, loop, plane.ipc);
+    require(file_mkdirs(world.session->private_dir, 0700, &err) && lease_open(world.session, &err));
+    lines_journal(&plane.lines, world.session->lease.journal);
 }
 
 static void end(void)
