@@ -11,6 +11,6 @@
  * worker broke the protocol; what came before is written and answered. */
 enum round_from { ROUND_LIVE, ROUND_DEAD };
 bool round_take(struct session *session, enum round_from from, const void *payload, size_t len, struct err *err)
-    MUSTUSE NONNULL;
+    MUSTUSE NONNULL_AT(1, 5);
 
 #endif
