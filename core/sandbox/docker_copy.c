@@ -97,7 +97,7 @@ bool docker_bring_back(const struct plan *plan, const char *name, struct err *er
     AUTOFREE char *dir = mem_printf("%s/run/back-%s", plan->aileron_home, plan->session_id);
     AUTOFREE char *came = file_join(dir, "workspace");
     struct merge_spec spec = {.from = came, .workspace = plan->workspace, .sent = plan->sent, .uid = plan->uid,
-                              .gid = plan->gid};
+                              .gid = plan->gid, .bytes_max = PACK_BYTES_MAX};
     struct merge_report report = {0};
     struct err ignored = {0};
 

@@ -22,6 +22,7 @@ struct merging {
     struct merge_report *report;
     int root; /* the workspace */
     int came;
+    uint64_t bytes_left;
 };
 
 static int open_below(int root, const char *path, int flags)
@@ -156,25 +157,42 @@ static bool copy(int from, int to)
     return n == 0;
 }
 
+/* Whether it is what it was when it was looked at; here NULL: nothing. */
+static bool still(int parent, const char *base, const struct stat *here)
+{
+    struct stat now;
+    bool there = fstatat(parent, base, &now, AT_SYMLINK_NOFOLLOW) == 0;
+
+    return there == (here != NULL) && (!there || (now.st_ino == here->st_ino && now.st_size == here->st_size &&
+                                                  same_time(&now.st_ctim, &here->st_ctim)));
+}
+
 static bool write_file(struct merging *self, int from, const struct stat *came, int parent, const char *base,
-                       const char *path, struct err *err)
+                       const char *path, const struct stat *here, struct err *err)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, came->st_mtim};
     AUTOFREE char *temp = mem_printf(".aileron-%ld.new", (long)getpid());
     CLEANUP(file_close_ptr) int to = -1;
 
+    if ((uint64_t)came->st_size > self->bytes_left)
+        return err_set(err, ERR_LIMIT, "more than %llu GiB would be written here",
+                       (unsigned long long)(self->spec->bytes_max >> 30));
+    self->bytes_left -= (uint64_t)came->st_size;
     unlinkat(parent, temp, 0); /* of an earlier one that was killed, and had our number */
     to = openat(parent, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0)
         return failed(path, err);
-    if (copy(from, to) && give(self, to) && fchmod(to, came->st_mode & 0777) == 0 && futimens(to, times) == 0 &&
-        renameat(parent, temp, parent, base) == 0) {
+    bool good = copy(from, to) && give(self, to) && fchmod(to, came->st_mode & 0777) == 0 && futimens(to, times) == 0;
+    bool conflict = good && !still(parent, base, here); /* a large file takes a while, and somebody works here */
+    if (good && !conflict && renameat(parent, temp, parent, base) == 0) {
         self->report->changed++;
         return true;
     }
-    failed(path, err);
+    self->report->conflicts += conflict;
+    if (!conflict)
+        failed(path, err);
     unlinkat(parent, temp, 0);
-    return false;
+    return conflict;
 }
 
 /* Whether what is here in that place may be replaced; a conflict is counted where not. here NULL: there is nothing. */
@@ -209,7 +227,7 @@ static bool take_file(struct merging *self, int came_dir, int parent, const char
             return fchmod(ours, came->st_mode & 0777) == 0 || failed(path, err);
         }
     }
-    return !may_replace(self, path, here, came) || write_file(self, from, came, parent, base, path, err);
+    return !may_replace(self, path, here, came) || write_file(self, from, came, parent, base, path, here, err);
 }
 
 static bool take_link(struct merging *self, int came_dir, int parent, const char *base, const char *path, size_t depth,
@@ -301,7 +319,8 @@ bool merge(const struct merge_spec *spec, struct merge_report *report, struct er
 {
     CLEANUP(file_close_ptr) int root = open(spec->workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     CLEANUP(file_close_ptr) int came = open(spec->from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct merging self = {.spec = spec, .report = report, .root = root, .came = came};
+    struct merging self = {.spec = spec, .report = report, .root = root, .came = came,
+                           .bytes_left = spec->bytes_max};
     bool good = true;
 
     *report = (struct merge_report){0};

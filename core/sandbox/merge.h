@@ -17,6 +17,7 @@ struct merge_spec {
     const struct pack_list *sent; /* what was there when it was sent */
     uid_t uid;                   /* whose files they become */
     gid_t gid;
+    uint64_t bytes_max; /* that may be written here: what came once may have many names (hard links) */
 };
 /* False: it stopped in between; the report counts what was done. */
 bool merge(const struct merge_spec *spec, struct merge_report *report, struct err *err) MUSTUSE NONNULL;

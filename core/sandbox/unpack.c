@@ -362,5 +362,5 @@ bool unpack_stream(int fd, const char *dir, int stall_ms, struct unpack_left *le
 
     if (root < 0)
         return err_errno(err, ERR_IO, errno, "cannot open %s", dir);
-    return take_all(&self, fd, err);
+    return take_all(&self, fd, err) && (self.over || err_set(err, ERR_DATA, "the archive is cut off"));
 }

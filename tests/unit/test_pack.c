@@ -93,7 +93,8 @@ static void send_all(void)
 static struct merge_report merged(void)
 {
     AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came/workspace");
-    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid()};
+    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
+                              .bytes_max = PACK_BYTES_MAX};
     struct merge_report report;
 
     if (!merge(&spec, &report, &err))
@@ -237,11 +238,77 @@ static void test_a_link_here_is_not_followed(void **state)
     sh("[ -z \"$(ls -A out)\" ]; [ -L ws/d ]");
 }
 
+/* A connection that breaks ends a stream between two entries, as a rule: what is missing then was not removed. */
+static void test_cut_off(void **state)
+{
+    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came");
+    struct unpack_left left = {.bytes = UINT64_C(1) << 30, .entries = 10000};
+    struct pack pack;
+    int ends[2];
+
+    (void)state;
+    sh("cd ws; echo 1 > a; echo 1 > b");
+    assert_int_equal(pipe(ends), 0);
+    pack_init(&pack, ends[1]);
+    if (!pack_tree(&pack, ws, "workspace", NULL, &err)) /* and no pack_end */
+        fail_msg("%s", err.message);
+    pack_clear(&pack);
+    close(ends[1]);
+    assert_false(unpack_stream(ends[0], came, 5000, &left, &err));
+    close(ends[0]);
+    assert_non_null(strstr(err.message, "cut off"));
+}
+
+/* Of a file's hard links the stream has the bytes once; laid over the workspace each is a file of its own. */
+static void test_bounds_of_links(void **state)
+{
+    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came/workspace");
+    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
+                              .bytes_max = 3000};
+    struct merge_report report;
+
+    (void)state;
+    sh("cd ws; echo 1 > f");
+    send_all();
+    sh("cd came/workspace; head -c 1000 /dev/zero > big; ln big big2; ln big big3");
+    if (!merge(&spec, &report, &err))
+        fail_msg("%s", err.message);
+    sh("rm ws/big*");
+    spec.bytes_max--;
+    assert_false(merge(&spec, &report, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_int_equal(report.changed, 2);
+}
+
+/* Whoever works here meanwhile is not overwritten: not by what is being copied, either. */
+static void test_changed_while_it_is_copied(void **state)
+{
+    static const char edit[] = "n=0; until [ -e ws/.aileron-*.new ]; do n=$((n+1)); [ $n -lt 200000 ]; done;"
+                               "echo ours > ws/f; touch done";
+    int status = 0;
+
+    (void)state;
+    sh("cd ws; echo 1 > f");
+    send_all();
+    sh("cd came/workspace; truncate -s 400M f");
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (chdir(dir) == 0)
+            execl("/bin/sh", "sh", "-ec", edit, (char *)NULL);
+        _exit(99);
+    }
+    struct merge_report report = merged();
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    sh("[ -e done ]; [ \"$(cat ws/f)\" = ours ]; [ -z \"$(find ws -name '.aileron-*')\" ]");
+    assert_int_equal(report.conflicts, 1);
+}
+
 /* Whatever stands in the place of the workspace is no directory: nothing is done. */
 static void test_no_directory(void **state)
 {
     AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came/workspace");
-    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid()};
+    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
+                              .bytes_max = PACK_BYTES_MAX};
     struct merge_report report;
 
     (void)state;
@@ -258,6 +325,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_there), T(test_bounds), T(test_interrupted), T(test_nothing_changed), T(test_changes),
         T(test_changed_here_meanwhile), T(test_links), T(test_a_link_here_is_not_followed), T(test_no_directory),
+        T(test_cut_off), T(test_bounds_of_links),
+        T(test_changed_while_it_is_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
