@@ -52,7 +52,10 @@ bool docker_send(const struct plan *plan, const char *name, struct err *err)
     close(fd);
     if (!good)
         kill(pid, SIGKILL);
-    int status = docker_await(pid);
+    int status = docker_await(pid, PACK_STALL_MS);
+    if (good && status < 0)
+        return err_set(err, ERR_TIMEOUT, pack_asked_to_end() ? "interrupted" : "the engine has all of the files, and "
+                                                                               "does not answer");
     if (good && status != 0) {
         err_set(err, ERR_LAUNCH, "the files cannot be copied to the container (docker cp ended with status %d)",
                 status);
@@ -72,11 +75,11 @@ static bool receive(const struct plan *plan, const char *name, const char *dir, 
 
     if (pid < 0)
         return false;
-    bool good = unpack_stream(fd, dir, PACK_STALL_MS, &left, err);
+    pack_forget_asked(); /* they were the agent's, which is over */
+    bool good = unpack_stream(fd, dir, PACK_STALL_MS, pack_asked_to_end, &left, err);
     close(fd);
-    if (!good)
-        kill(pid, SIGKILL);
-    docker_await(pid);
+    kill(pid, SIGKILL); /* it waits for the engine to hang up, and we have all of it */
+    docker_await(pid, 0);
     return good || (err->code == ERR_LIMIT &&
                     err_set(err, ERR_LIMIT, "the workspace has more than %zu files or %llu GiB", PACK_ENTRIES_MAX,
                             (unsigned long long)(PACK_BYTES_MAX >> 30)));

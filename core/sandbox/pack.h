@@ -37,6 +37,10 @@ struct pack {
     struct buf head;
 };
 void pack_init(struct pack *pack, int fd) NONNULL;
+/* Whether such a signal waits: the launcher has them blocked. pack_forget_asked: the ones until now were meant for what
+ * is over. */
+bool pack_asked_to_end(void);
+void pack_forget_asked(void);
 void pack_clear(struct pack *pack) NONNULL;
 /* One entry that is no file: a directory, a symbolic or a hard link. */
 bool pack_add(struct pack *pack, enum tar_type type, const char *name, const char *target, mode_t mode,

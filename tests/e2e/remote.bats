@@ -54,6 +54,13 @@ far_begin() {
 session_runs() { [ "$(docker ps -q --filter status=running | wc -l)" -eq 1 ]; }
 far_end() { STATUS=0; wait "$LAUNCHER" || STATUS=$?; }
 owned() { chown -R 1234:2345 "$WORLD/ws"; }
+# A docker that does this where it is to bring the workspace back; $DOCKER is the true one. To be put before PATH.
+bringing_back() { # SCRIPT
+    mkdir -p "$WORLD/up/bin"
+    printf '#!/bin/sh\nDOCKER=%s\ncase $1$3 in cp-) %s ;; esac\nexec "$DOCKER" "$@"\n' "$(command -v docker)" "$1" \
+        > "$WORLD/up/bin/docker"
+    chmod +x "$WORLD/up/bin/docker"
+}
 
 @test "the engine cannot see this machine's files, nor can a sandbox reach anything but by the listener" {
     run -0 nsenter -m -t "$FAR_PID" ls "$WORLD" "$BIN"
@@ -187,8 +194,53 @@ of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link
     [ "$(cat "$WORLD/up/theirs")" = theirs ]
     run -0 aileron session prune # it is somebody's work
     [ "$(docker ps -aq | wc -l)" -eq 1 ]
+    DOCKER_HOST=unix://$FAR/sock run -0 aileron session prune # also where the same engine is one of this machine
+    [ "$(docker ps -aq | wc -l)" -eq 1 ]
     $kept
 }
+
+@test "a connection that breaks while the workspace comes back: nothing is removed here, and the container is kept" {
+    echo 1 > a; echo 1 > b; owned
+    bringing_back '"$DOCKER" "$@" | head -c 1536; exit 0' # the directory and one file, whole
+    PATH=$WORLD/up/bin:$PATH run -0 far sh -c 'echo 2 > b'
+    grep -q 'not brought back as a whole: the archive is cut off' <<< "$output"
+    [ "$(cat a b)" = $'1\n1' ]
+    $(grep -o 'docker rm -v [^ ]*' <<< "$output")
+}
+
+@test "an engine that has said all and does not hang up keeps nobody waiting; one that says nothing can be left" {
+    bringing_back '"$DOCKER" "$@"; exec sleep 90'
+    SECONDS=0
+    PATH=$WORLD/up/bin:$PATH run -0 far sh -c 'echo 1 > made'
+    [ "$SECONDS" -lt 60 ]
+    [ -e made ]
+    bringing_back 'touch '"$WORLD"'/up/asked; exec sleep 90'
+    SECONDS=0
+    PATH=$WORLD/up/bin:$PATH far_begin sh -c 'rm made; sleep 3'
+    wait_for test -e "$WORLD/up/asked"
+    kill -INT "$LAUNCHER"
+    far_end
+    [ "$SECONDS" -lt 60 ]
+    [ -e made ]
+    grep -q 'not brought back as a whole: interrupted' "$OUT"
+    $(grep -o 'docker rm -v [^ ]*' "$OUT")
+}
+
+@test "an engine that takes the files and does not answer can be left, too" {
+    bringing_back 'exit 1'
+    sed -i "s|^case.*|case \$1\$2 in cp-) cat > /dev/null; touch $WORLD/up/taken; exec sleep 90 ;; esac|" "$WORLD/up/bin/docker"
+    SECONDS=0
+    (PATH=$WORLD/up/bin:$PATH exec aileron launch --sandbox=docker --image="$IMAGE" -- /busybox echo started) \
+        > "$WORLD/up/out.far" 2>&1 3>&- &
+    launcher=$!
+    wait_for test -e "$WORLD/up/taken"
+    kill -INT "$launcher"
+    STATUS=0; wait "$launcher" || STATUS=$?
+    [ "$STATUS" -eq 125 ]
+    [ "$SECONDS" -lt 60 ]
+    absent '^started' < "$WORLD/up/out.far"
+}
+
 @test "Ctrl-C on a terminal, and SIGTERM to the launcher, are the command's" {
     run -130 timeout 60 script -qec "aileron launch --sandbox=docker --image=$IMAGE -- /busybox sh -c 'echo up; sleep 60'" \
         /dev/null < <(wait_for session_runs; sleep 1; printf '\003'; sleep 5)

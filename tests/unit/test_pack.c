@@ -65,7 +65,7 @@ static bool transfer(struct pack_list *list, uint64_t bytes, size_t entries)
     if (pid == 0) {
         struct err why = {0};
         close(ends[1]);
-        bool good = unpack_stream(ends[0], came, 5000, &left, &why);
+        bool good = unpack_stream(ends[0], came, 5000, pack_asked_to_end, &left, &why);
         if (!good)
             fprintf(stderr, "%s\n", why.message);
         _exit(good ? 0 : 1);
@@ -151,7 +151,7 @@ static void test_interrupted(void **state)
     int ends[2];
 
     (void)state;
-    AUTOFREE char *ws = file_join(dir, "ws");
+    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came");
     sh("head -c 1000000 /dev/zero > ws/big");
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -162,10 +162,16 @@ static void test_interrupted(void **state)
     assert_false(pack_tree(&pack, ws, "workspace", NULL, &err));
     assert_string_equal(err.message, "interrupted");
     pack_clear(&pack);
+    struct unpack_left left = {.bytes = UINT64_C(1) << 30, .entries = 10000};
+    assert_int_equal(pipe(ends), 0); /* nothing comes from it */
+    assert_false(unpack_stream(ends[0], came, PACK_STALL_MS, pack_asked_to_end, &left, &err));
+    assert_string_equal(err.message, "interrupted");
+    pack_forget_asked();
+    assert_false(pack_asked_to_end());
+    assert_false(unpack_stream(ends[0], came, 300, pack_asked_to_end, &left, &err));
+    assert_non_null(strstr(err.message, "timed out"));
     close(ends[0]);
     close(ends[1]);
-    signal(SIGTERM, SIG_IGN); /* takes it away */
-    signal(SIGTERM, SIG_DFL);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -254,7 +260,7 @@ static void test_cut_off(void **state)
         fail_msg("%s", err.message);
     pack_clear(&pack);
     close(ends[1]);
-    assert_false(unpack_stream(ends[0], came, 5000, &left, &err));
+    assert_false(unpack_stream(ends[0], came, 5000, pack_asked_to_end, &left, &err));
     close(ends[0]);
     assert_non_null(strstr(err.message, "cut off"));
 }
