@@ -213,19 +213,21 @@ bool privilege_filter(struct err *err)
 }
 
 /* Behind privilege_filter, which lets no foreign numbers through. */
-bool privilege_filter_users(struct err *err)
+bool privilege_filter_admin(struct err *err)
 {
     struct sock_filter rows[] = {
         /* 0 */ LOAD(nr),
-        /* 1 */ EQUALS(SYS_clone3, 7, 0), /* its flags are in memory; C libraries go on with clone */
-        /* 2 */ EQUALS(SYS_clone, 2, 0),
-        /* 3 */ EQUALS(SYS_unshare, 1, 0),
-        /* 4 */ ALLOW,
-        /* 5 */ LOAD(args[0]),
-        /* 6 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 1, 0),
-        /* 7 */ ALLOW,
-        /* 8 */ REFUSE(EPERM),
-        /* 9 */ REFUSE(ENOSYS),
+        /* 1 */ EQUALS(SYS_clone3, 9, 0), /* its flags are in memory; C libraries go on with clone */
+        /* 2 */ EQUALS(SYS_clone, 4, 0),
+        /* 3 */ EQUALS(SYS_unshare, 3, 0),
+        /* 4 */ EQUALS(SYS_syslog, 5, 0),
+        /* 5 */ EQUALS(SYS_fanotify_init, 4, 0),
+        /* 6 */ ALLOW,
+        /* 7 */ LOAD(args[0]),
+        /* 8 */ BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 1, 0),
+        /* 9 */ ALLOW,
+        /* 10 */ REFUSE(EPERM),
+        /* 11 */ REFUSE(ENOSYS),
     };
 
     return install(rows, COUNT(rows), err);
