@@ -6,9 +6,11 @@
 #include "core/sandbox/merge.h"
 #include "core/sandbox/unpack.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool pack_program(struct pack *pack, const struct plan *plan, struct err *err)
@@ -26,15 +28,31 @@ static bool pack_program(struct pack *pack, const struct plan *plan, struct err 
     return good;
 }
 
+/* By a path without links, and the directory that was looked at when the sandbox was planned (F10): a sandbox of this
+ * host may have what is above it, and put a link there. -1 and err. */
+static int open_workspace(const struct plan *plan, struct err *err)
+{
+    CLEANUP(file_close_ptr) int place = plan_open(plan->workspace);
+    int fd = place >= 0 ? openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == plan->workspace_dev && st.st_ino == plan->workspace_ino)
+        return fd;
+    file_close_ptr(&fd);
+    err_set(err, ERR_CONFLICT, "%s is another directory than it was", plan->workspace);
+    return -1;
+}
+
 /* No directory of the image is named that is not ours: a link in its place stays what it is. */
 static bool pack_all(struct pack *pack, const struct plan *plan, struct err *err)
 {
     AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
+    CLEANUP(file_close_ptr) int workspace = open_workspace(plan, err);
 
-    return pack_program(pack, plan, err) && pack_tree(pack, shims, "opt/aileron/shims", NULL, err) &&
+    return workspace >= 0 && pack_program(pack, plan, err) && pack_tree(pack, shims, "opt/aileron/shims", NULL, err) &&
            pack_tree(pack, plan->session_dir, "etc/aileron", NULL, err) &&
            pack_tree(pack, plan->session_dir, "run/aileron", NULL, err) &&
-           pack_tree(pack, plan->workspace, &SANDBOX_WORKSPACE[1], plan->sent, err) && pack_end(pack, err);
+           pack_directory(pack, workspace, &SANDBOX_WORKSPACE[1], plan->sent, err) && pack_end(pack, err);
 }
 
 bool docker_send(const struct plan *plan, const char *name, struct err *err)
@@ -99,12 +117,13 @@ bool docker_bring_back(const struct plan *plan, const char *name, struct err *er
 {
     AUTOFREE char *dir = mem_printf("%s/run/back-%s", plan->aileron_home, plan->session_id);
     AUTOFREE char *came = file_join(dir, "workspace");
-    struct merge_spec spec = {.from = came, .workspace = plan->workspace, .sent = plan->sent, .uid = plan->uid,
+    CLEANUP(file_close_ptr) int workspace = open_workspace(plan, err);
+    struct merge_spec spec = {.from = came, .workspace = workspace, .sent = plan->sent, .uid = plan->uid,
                               .gid = plan->gid, .bytes_max = PACK_BYTES_MAX};
     struct merge_report report = {0};
     struct err ignored = {0};
 
-    bool good = receive(plan, name, dir, err) && merge(&spec, &report, err);
+    bool good = workspace >= 0 && receive(plan, name, dir, err) && merge(&spec, &report, err);
     say(&report);
     if (good && report.conflicts > 0)
         good = err_set(err, ERR_CONFLICT, "%zu file%s changed here too meanwhile, and stay%s as here", report.conflicts,

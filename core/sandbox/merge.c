@@ -317,16 +317,15 @@ static bool take_all(struct merging *self, int came_dir, int parent, const char 
 
 bool merge(const struct merge_spec *spec, struct merge_report *report, struct err *err)
 {
-    CLEANUP(file_close_ptr) int root = open(spec->workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     CLEANUP(file_close_ptr) int came = open(spec->from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct merging self = {.spec = spec, .report = report, .root = root, .came = came,
+    struct merging self = {.spec = spec, .report = report, .root = spec->workspace, .came = came,
                            .bytes_left = spec->bytes_max};
     bool good = true;
 
     *report = (struct merge_report){0};
-    if (root < 0 || came < 0)
-        return err_errno(err, ERR_IO, errno, "cannot open %s", root < 0 ? spec->workspace : "what came back");
+    if (came < 0)
+        return err_errno(err, ERR_IO, errno, "cannot open what came back");
     for (size_t i = spec->sent->count; good && i > 0; i--)
         good = remove_one(&self, &spec->sent->entries[i - 1], err);
-    return good && take_all(&self, came, root, "", 0, err);
+    return good && take_all(&self, came, spec->workspace, "", 0, err);
 }

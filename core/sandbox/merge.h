@@ -13,7 +13,7 @@ struct merge_report {
 };
 struct merge_spec {
     const char *from;            /* what came: a directory that is ours alone */
-    const char *workspace;
+    int workspace;               /* its directory */
     const struct pack_list *sent; /* what was there when it was sent */
     uid_t uid;                   /* whose files they become */
     gid_t gid;

@@ -252,11 +252,19 @@ static bool walk(struct walk *self, int dir, const char *path, struct err *err)
 bool pack_tree(struct pack *pack, const char *path, const char *name, struct pack_list *list, struct err *err)
 {
     CLEANUP(file_close_ptr) int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (dir < 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot read %s", path);
+    return pack_directory(pack, dir, name, list, err);
+}
+
+bool pack_directory(struct pack *pack, int dir, const char *name, struct pack_list *list, struct err *err)
+{
     struct walk self = {.pack = pack, .list = list, .name = name};
     struct stat st;
 
-    if (dir < 0 || fstat(dir, &st) != 0)
-        return err_errno(err, ERR_LAUNCH, errno, "cannot read %s", path);
+    if (fstat(dir, &st) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot read the directory %s", name);
     struct tar_entry entry = {.type = TAR_DIRECTORY, .name = name, .mode = st.st_mode & 07777,
                               .mtime = st.st_mtim.tv_sec};
     if (!put_head(pack, &entry, (struct tar_owner){st.st_uid, st.st_gid}, err) || !walk(&self, dir, "", err))

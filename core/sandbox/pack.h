@@ -51,6 +51,8 @@ bool pack_file(struct pack *pack, const char *path, const char *name, mode_t mod
  * sorted then; NULL: nobody needs it. */
 bool pack_tree(struct pack *pack, const char *path, const char *name, struct pack_list *list, struct err *err)
     MUSTUSE NONNULL_AT(1, 2, 3, 5);
+bool pack_directory(struct pack *pack, int dir, const char *name, struct pack_list *list, struct err *err)
+    MUSTUSE NONNULL_AT(1, 3, 5);
 bool pack_end(struct pack *pack, struct err *err) MUSTUSE NONNULL;
 
 #endif

@@ -242,6 +242,26 @@ of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link
     absent '^started' < "$WORLD/up/out.far"
 }
 
+
+@test "F10 another directory in the workspace's place, by a link above it: not sent, and not written to" {
+    mkdir -p pkg/src "$WORLD/up/other/src"; echo private > "$WORLD/up/other/src/private"; owned
+    cd pkg/src
+    far_begin sh -c 'echo x > made; sleep 3'
+    mv ../../pkg ../../old; ln -s "$WORLD/up/other" ../../pkg
+    far_end
+    [ "$(ls "$WORLD/up/other/src")" = private ]
+    grep -q 'is another directory than it was' "$OUT"
+    $(grep -o 'docker rm -v [^ ]*' "$OUT")
+    cd "$WORLD/ws"; rm pkg; mv old pkg; cd pkg/src
+    mkdir -p "$WORLD/up/bin"
+    printf '#!/bin/sh\n[ "$1" != create ] || { mv %s %s; ln -s %s %s; }\nexec %s "$@"\n' "$WORLD/ws/pkg" "$WORLD/ws/old" \
+        "$WORLD/up/other" "$WORLD/ws/pkg" "$(command -v docker)" > "$WORLD/up/bin/docker"
+    chmod +x "$WORLD/up/bin/docker"
+    PATH=$WORLD/up/bin:$PATH run -125 far sh -c 'echo started; ls'
+    absent '^started\|^private' <<< "$output"
+    grep -q 'is another directory than it was' <<< "$output"
+}
+
 @test "Ctrl-C on a terminal, and SIGTERM to the launcher, are the command's" {
     run -130 timeout 60 script -qec "aileron launch --sandbox=docker --image=$IMAGE -- /busybox sh -c 'echo up; sleep 60'" \
         /dev/null < <(wait_for session_runs; sleep 1; printf '\003'; sleep 5)

@@ -5,6 +5,7 @@
 
 #include "core/base/file.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -90,9 +91,19 @@ static void send_all(void)
         fail_msg("%s", err.message);
 }
 
+static int open_ws(void)
+{
+    AUTOFREE char *ws = file_join(dir, "ws");
+    int fd = open(ws, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
 static struct merge_report merged(void)
 {
-    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came/workspace");
+    AUTOFREE char *came = file_join(dir, "came/workspace");
+    CLEANUP(file_close_ptr) int ws = open_ws();
     struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
                               .bytes_max = PACK_BYTES_MAX};
     struct merge_report report;
@@ -268,7 +279,8 @@ static void test_cut_off(void **state)
 /* Of a file's hard links the stream has the bytes once; laid over the workspace each is a file of its own. */
 static void test_bounds_of_links(void **state)
 {
-    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came/workspace");
+    AUTOFREE char *came = file_join(dir, "came/workspace");
+    CLEANUP(file_close_ptr) int ws = open_ws();
     struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
                               .bytes_max = 3000};
     struct merge_report report;
@@ -312,7 +324,8 @@ static void test_changed_while_it_is_copied(void **state)
 /* Whatever stands in the place of the workspace is no directory: nothing is done. */
 static void test_no_directory(void **state)
 {
-    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came/workspace");
+    AUTOFREE char *came = file_join(dir, "came/workspace");
+    CLEANUP(file_close_ptr) int ws = open_ws();
     struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
                               .bytes_max = PACK_BYTES_MAX};
     struct merge_report report;
