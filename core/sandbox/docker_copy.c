@@ -6,12 +6,18 @@
 #include "core/sandbox/merge.h"
 #include "core/sandbox/unpack.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define BACK "back-"
 
 static bool pack_program(struct pack *pack, const struct plan *plan, struct err *err)
 {
@@ -89,7 +95,7 @@ static bool receive(const struct plan *plan, const char *name, const char *dir, 
     AUTOFREE char *from = mem_printf("%s:" SANDBOX_WORKSPACE, name);
     struct unpack_left left = {.bytes = PACK_BYTES_MAX, .entries = PACK_ENTRIES_MAX};
     int fd = -1;
-    pid_t pid = file_mkdirs(dir, 0700, err) ? docker_start(WORDS("cp", from, "-"), STDOUT_FILENO, &fd, plan, err) : -1;
+    pid_t pid = docker_start(WORDS("cp", from, "-"), STDOUT_FILENO, &fd, plan, err);
 
     if (pid < 0)
         return false;
@@ -113,9 +119,40 @@ static void say(const struct merge_report *report)
                 report->links == 1 ? " leads" : "s lead", report->links == 1 ? "is" : "are");
 }
 
+/* Held by whoever fills it, for as long as that is. -1 and err. */
+static int hold(const char *dir, struct err *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    err_errno(err, ERR_IO, errno, "cannot use %s", dir);
+    file_close_ptr(&fd);
+    return -1;
+}
+
+size_t docker_prune_back(const char *aileron_home, struct err *err)
+{
+    AUTOFREE char *run = file_join(aileron_home, "run");
+    DIR *list = opendir(run);
+    size_t removed = 0;
+
+    for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
+        if (strncmp(entry->d_name, BACK, sizeof(BACK) - 1) != 0)
+            continue;
+        AUTOFREE char *dir = file_join(run, entry->d_name);
+        struct err busy = {0};
+        CLEANUP(file_close_ptr) int held = hold(dir, &busy);
+        removed += held >= 0 && file_remove_tree(dir, err);
+    }
+    if (list != NULL)
+        closedir(list);
+    return removed;
+}
+
 bool docker_bring_back(const struct plan *plan, const char *name, struct err *err)
 {
-    AUTOFREE char *dir = mem_printf("%s/run/back-%s", plan->aileron_home, plan->session_id);
+    AUTOFREE char *dir = mem_printf("%s/run/" BACK "%s", plan->aileron_home, plan->session_id);
     AUTOFREE char *came = file_join(dir, "workspace");
     CLEANUP(file_close_ptr) int workspace = open_workspace(plan, err);
     struct merge_spec spec = {.from = came, .workspace = workspace, .sent = plan->sent, .uid = plan->uid,
@@ -123,7 +160,8 @@ bool docker_bring_back(const struct plan *plan, const char *name, struct err *er
     struct merge_report report = {0};
     struct err ignored = {0};
 
-    bool good = workspace >= 0 && receive(plan, name, dir, err) && merge(&spec, &report, err);
+    CLEANUP(file_close_ptr) int held = workspace >= 0 && file_mkdirs(dir, 0700, err) ? hold(dir, err) : -1;
+    bool good = held >= 0 && receive(plan, name, dir, err) && merge(&spec, &report, err);
     say(&report);
     if (good && report.conflicts > 0)
         good = err_set(err, ERR_CONFLICT, "%zu file%s changed here too meanwhile, and stay%s as here", report.conflicts,

@@ -227,6 +227,21 @@ of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link
     $(grep -o 'docker rm -v [^ ]*' "$OUT")
 }
 
+@test "a launcher that is killed while the workspace comes back: prune removes what had come, and nothing that still comes" {
+    bringing_back '"$DOCKER" "$@" | head -c 700; exec sleep 30'
+    back() { ls -d "$AILERON_HOME"/run/back-*/workspace; }
+    PATH=$WORLD/up/bin:$PATH far_begin true
+    wait_for back
+    aileron session prune
+    back
+    kill -9 "$LAUNCHER"
+    far_end
+    run -0 aileron session prune
+    grep -q '^removed 1 directories' <<< "$output"
+    run ! back
+    docker rm -v "$(docker ps -aq)"
+}
+
 @test "an engine that takes the files and does not answer can be left, too" {
     bringing_back 'exit 1'
     sed -i "s|^case.*|case \$1\$2 in cp-) cat > /dev/null; touch $WORLD/up/taken; exec sleep 90 ;; esac|" "$WORLD/up/bin/docker"
