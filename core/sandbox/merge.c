@@ -22,7 +22,6 @@ struct merging {
     struct merge_report *report;
     int root; /* the workspace */
     int came;
-    uint64_t bytes_left;
 };
 
 static int open_below(int root, const char *path, int flags)
@@ -68,6 +67,41 @@ static bool failed(const char *path, struct err *err)
 {
     err_errno(err, ERR_IO, errno, "cannot bring %.200s back into the workspace", path);
     return false;
+}
+
+/* ---- whether it can be taken ---- */
+
+/* Before anything is changed here. Each name counts: what came once may have many (hard links), and becomes a file here
+ * for each. */
+static bool survey(const char *path, int dir, size_t depth, uint64_t *bytes_left, struct err *err)
+{
+    int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = again >= 0 ? fdopendir(again) : NULL;
+    struct stat st;
+    bool good = true;
+
+    if (list == NULL) {
+        file_close_ptr(&again);
+        return failed(path, err);
+    }
+    if (depth > PACK_DEPTH_MAX)
+        good = err_set(err, ERR_LIMIT, "the directory %.200s is more than %d deep", path, PACK_DEPTH_MAX);
+    for (struct dirent *entry; good && (entry = readdir(list)) != NULL;) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        AUTOFREE char *below = path[0] != '\0' ? mem_printf("%s/%s", path, entry->d_name) : mem_strdup(entry->d_name);
+        good = fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 || failed(below, err);
+        uint64_t bytes = good && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+        if (good && bytes > *bytes_left)
+            good = err_set(err, ERR_LIMIT, "with all of its names it is larger than what is copied at most");
+        *bytes_left -= good ? bytes : 0;
+        if (!good || !S_ISDIR(st.st_mode))
+            continue;
+        CLEANUP(file_close_ptr) int inner = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        good = inner >= 0 ? survey(below, inner, depth + 1, bytes_left, err) : failed(below, err);
+    }
+    closedir(list);
+    return good;
 }
 
 /* ---- what is gone ---- */
@@ -174,10 +208,6 @@ static bool write_file(struct merging *self, int from, const struct stat *came, 
     AUTOFREE char *temp = mem_printf(".aileron-%ld.new", (long)getpid());
     CLEANUP(file_close_ptr) int to = -1;
 
-    if ((uint64_t)came->st_size > self->bytes_left)
-        return err_set(err, ERR_LIMIT, "more than %llu GiB would be written here",
-                       (unsigned long long)(self->spec->bytes_max >> 30));
-    self->bytes_left -= (uint64_t)came->st_size;
     unlinkat(parent, temp, 0); /* of an earlier one that was killed, and had our number */
     to = openat(parent, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0)
@@ -303,8 +333,6 @@ static bool take_all(struct merging *self, int came_dir, int parent, const char 
         file_close_ptr(&again);
         return failed(path, err);
     }
-    if (depth > PACK_DEPTH_MAX)
-        good = err_set(err, ERR_LIMIT, "the directory %.200s is more than %d deep", path, PACK_DEPTH_MAX);
     for (struct dirent *entry; good && (entry = readdir(list)) != NULL;) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
@@ -318,13 +346,13 @@ static bool take_all(struct merging *self, int came_dir, int parent, const char 
 bool merge(const struct merge_spec *spec, struct merge_report *report, struct err *err)
 {
     CLEANUP(file_close_ptr) int came = open(spec->from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct merging self = {.spec = spec, .report = report, .root = spec->workspace, .came = came,
-                           .bytes_left = spec->bytes_max};
-    bool good = true;
+    struct merging self = {.spec = spec, .report = report, .root = spec->workspace, .came = came};
+    uint64_t bytes_left = spec->bytes_max;
 
     *report = (struct merge_report){0};
     if (came < 0)
         return err_errno(err, ERR_IO, errno, "cannot open what came back");
+    bool good = survey("", came, 0, &bytes_left, err);
     for (size_t i = spec->sent->count; good && i > 0; i--)
         good = remove_one(&self, &spec->sent->entries[i - 1], err);
     return good && take_all(&self, came, spec->workspace, "", 0, err);

@@ -288,14 +288,19 @@ static void test_bounds_of_links(void **state)
     (void)state;
     sh("cd ws; echo 1 > f");
     send_all();
-    sh("cd came/workspace; head -c 1000 /dev/zero > big; ln big big2; ln big big3");
-    if (!merge(&spec, &report, &err))
-        fail_msg("%s", err.message);
-    sh("rm ws/big*");
+    sh("cd came/workspace; rm f; mkdir d; head -c 1000 /dev/zero > d/big; ln d/big d/big2; ln d/big big3");
     spec.bytes_max--;
     assert_false(merge(&spec, &report, &err));
     assert_int_equal(err.code, ERR_LIMIT);
-    assert_int_equal(report.changed, 2);
+    sh("[ \"$(ls ws)\" = f ]"); /* nothing was done */
+    spec.bytes_max++;
+    if (!merge(&spec, &report, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(report.changed, 3);
+    sh("cd came/workspace; p=.; for i in $(seq 129); do p=$p/d; done; mkdir -p $p; rm -r d/big*");
+    assert_false(merge(&spec, &report, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    sh("[ -e ws/d/big ]");
 }
 
 /* Whoever works here meanwhile is not overwritten: not by what is being copied, either. */
