@@ -305,7 +305,11 @@ static bool take_directory(struct merging *self, int came_dir, int parent, const
         return failed(path, err);
     if (here == NULL && (!give(self, to) || fchmod(to, came->st_mode & 0777) != 0))
         return failed(path, err);
-    return take_all(self, from, to, path, depth + 1, err);
+    const struct pack_entry *sent = pack_list_find(self->spec->sent, path);
+    bool good = take_all(self, from, to, path, depth + 1, err);
+    if (here == NULL && sent != NULL && S_ISDIR(sent->mode)) /* removed here: that stands, unless something came into it */
+        (void)unlinkat(parent, base, AT_REMOVEDIR);
+    return good;
 }
 
 static bool take(struct merging *self, int came_dir, int parent, const char *base, const char *path, size_t depth,
