@@ -307,7 +307,7 @@ static bool take_directory(struct merging *self, int came_dir, int parent, const
         return failed(path, err);
     const struct pack_entry *sent = pack_list_find(self->spec->sent, path);
     bool good = take_all(self, from, to, path, depth + 1, err);
-    if (here == NULL && sent != NULL && S_ISDIR(sent->mode)) /* removed here: that stands, unless something came into it */
+    if (here == NULL && sent != NULL && S_ISDIR(sent->mode)) /* removed here: that stands, unless something came in */
         (void)unlinkat(parent, base, AT_REMOVEDIR);
     return good;
 }

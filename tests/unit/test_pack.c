@@ -216,7 +216,8 @@ static void test_changed_here_meanwhile(void **state)
     sh("cd ws; echo 1 > both; echo 1 > here; echo 1 > removed; echo 1 > removed2; echo 1 > theirs; mkdir d e;"
        "echo 1 > d/f; echo 1 > e/f; echo 1 > gone");
     send_all();
-    sh("cd ws; rm -r e; echo 2 > both; echo 2 > here; rm removed removed2; echo 2 > d/f; echo 2 > gone; echo mine > fresh");
+    sh("cd ws; rm -r e; echo 2 > both; echo 2 > here; rm removed removed2; echo 2 > d/f; echo 2 > gone;"
+       "echo mine > fresh");
     sh("cd came/workspace; echo 3 > both; echo 33 > removed2; echo 3 > theirs; rm -r d gone; echo 3 > fresh");
     /* both, d/f, gone, fresh; `here` came back as it was sent, and stays too */
     struct merge_report report = merged();
