@@ -219,7 +219,7 @@ of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link
     SECONDS=0
     PATH=$WORLD/up/bin:$PATH far_begin sh -c 'rm made; sleep 3'
     wait_for test -e "$WORLD/up/asked"
-    kill -INT "$LAUNCHER"
+    kill -TERM "$LAUNCHER"
     far_end
     [ "$SECONDS" -lt 60 ]
     [ -e made ]
@@ -250,7 +250,7 @@ of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link
         > "$WORLD/up/out.far" 2>&1 3>&- &
     launcher=$!
     wait_for test -e "$WORLD/up/taken"
-    kill -INT "$launcher"
+    kill -TERM "$launcher"
     STATUS=0; wait "$launcher" || STATUS=$?
     [ "$STATUS" -eq 125 ]
     [ "$SECONDS" -lt 60 ]
