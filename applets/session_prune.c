@@ -5,6 +5,7 @@
 #include "applets/applet.h"
 #include "core/base/file.h"
 #include "core/client/client.h"
+#include "core/sandbox/docker_copy.h"
 #include "core/sandbox/engine.h"
 
 #include <stddef.h>
@@ -140,14 +141,16 @@ static bool prune(struct client *client, const struct options *options, char **n
     JSON_AUTO json_t *answer = NULL;
     if (!client_ask(client, "POST", "/v1/sessions/prune", NULL, &answer, err))
         return false;
+    AUTOFREE char *home = client_home(err);
     size_t directories = (size_t)json_integer_value(json_object_get(answer, "directories"));
+    directories += home != NULL ? docker_prune_back(home, err) : 0;
     size_t launchers = (size_t)json_integer_value(json_object_get(answer, "launchers"));
     say(removed, "containers");
     say(directories, "directories");
     say(launchers, "launchers");
     if (removed + directories + launchers == 0)
         puts("nothing was left behind");
-    return !options->caches || prune_caches(client, err);
+    return err->code == ERR_NONE && (!options->caches || prune_caches(client, err));
 }
 
 int session_prune_run(int argc, char **argv)

@@ -174,7 +174,7 @@ static struct host *find_host(struct talker *talker, const char *name)
         slot = (slot + 1) % SLOTS;
     if (talker->slots[slot] != NULL)
         return talker->slots[slot];
-    if (talker->count < RECENT_HOSTS) {
+    if (talker->count < RECENT_HOSTS && strlen(name) <= RECENT_HOST_BYTES) {
         talker->count++;
         return talker->slots[slot] = host_new(name);
     }

@@ -9,6 +9,7 @@ enum {
     RECENT_LINES = 300,
     RECENT_LINE_BYTES = 8 * 1024, /* a longer one is kept without its fields, and says so */
     RECENT_HOSTS = 256,           /* of one session; the others are one row together */
+    RECENT_HOST_BYTES = 255,      /* what a worker says of longer names is among the others: no host has one */
     RECENT_SESSIONS = 1024        /* as many as limits.sessions can be */
 };
 

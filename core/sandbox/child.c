@@ -95,7 +95,7 @@ static bool become_agent(const struct child_spec *spec, struct err *err)
     memory_go_first();
     if (spec->nest && !privilege_nest(spec->uid, spec->gid, spec->pids, err))
         return false;
-    if (!privilege_filter(err))
+    if (!privilege_filter(err) || (spec->wide && !privilege_filter_admin(err)))
         return false;
     /* Whatever the engine let us inherit, the agent does not. */
     if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) != 0)

@@ -11,6 +11,7 @@ struct child_spec {
     const char *cwd;
     struct env *env;      /* homefiles_take, in the child */
     bool nest; /* become uid:gid in a nested user namespace */
+    bool wide; /* the engine lets its containers do more than others do (privilege_filter_admin) */
     uid_t uid;
     gid_t gid;
     uint32_t pids;      /* with nest; 0: no limit */

@@ -2,10 +2,14 @@
 #include "core/sandbox/docker_cli.h"
 
 #include "core/base/file.h"
+#include "core/base/id.h"
 #include "core/base/text.h"
+#include "core/sandbox/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -13,7 +17,7 @@
 
 extern char **environ;
 
-enum { WORDS_MAX = 8 };
+enum { WORDS_MAX = 8, AWAIT_PAUSE_MS = 5 };
 
 const struct container docker_cli = {
     .name = "docker",
@@ -106,11 +110,19 @@ pid_t docker_start(const char *const *words, int child_fd, int *fd, const struct
     return pid;
 }
 
-int docker_await(pid_t pid)
+int docker_await(pid_t pid, uint64_t ms)
 {
+    uint64_t until = clock_mono_ms() + ms;
     int status = 0;
 
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (clock_mono_ms() >= until || pack_asked_to_end()) {
+            kill(pid, SIGKILL);
+            while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+            return -1;
+        }
+        poll(NULL, 0, AWAIT_PAUSE_MS);
+    }
     return proc_exit_status(status);
 }

@@ -23,6 +23,7 @@ char *docker_line(struct buf *out) MUSTUSE NONNULL; /* the first; caller frees *
 /* A child with one end of a pipe as its standard input or output (the other is /dev/null); *fd is ours. -1 and err. */
 pid_t docker_start(const char *const *words, int child_fd, int *fd, const struct plan *plan, struct err *err)
     MUSTUSE NONNULL;
-int docker_await(pid_t pid); /* its exit status */
+/* Its exit status. -1: it was killed, as it took longer than that, or somebody asks us to end. */
+int docker_await(pid_t pid, uint64_t ms);
 
 #endif

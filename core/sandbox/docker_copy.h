@@ -9,5 +9,7 @@ bool docker_send(const struct plan *plan, const char *name, struct err *err) MUS
 /* The workspace of one that has ended, laid over the one here (merge.h); says what it did. False also where both sides
  * have changed a file. */
 bool docker_bring_back(const struct plan *plan, const char *name, struct err *err) MUSTUSE NONNULL;
+/* Removes what had come for launchers that were killed; how many there were. */
+size_t docker_prune_back(const char *aileron_home, struct err *err) MUSTUSE NONNULL;
 
 #endif

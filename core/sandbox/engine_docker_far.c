@@ -23,6 +23,10 @@ enum {
     LEFT_MAX = 4096
 };
 
+/* Another name than for engines of this machine: what is theirs and left is removed, and an engine that is reached by
+ * an address may be the same one. */
+#define AWAY "dev.aileron.away"
+
 /* ---- the probe ---- */
 
 static char *find(struct err *err)
@@ -161,7 +165,7 @@ static bool create(const struct plan *plan, const char *name, struct err *err)
         engine_run_add(&run, "--tty");
     engine_run_add(&run, "--name=%s", name);
     engine_run_add(&run, "--label=dev.aileron.session=%s", plan->session_id);
-    engine_run_add(&run, "--label=dev.aileron.home=%s", plan->home_id);
+    engine_run_add(&run, "--label=" AWAY "=%s", plan->home_id);
     if (plan->network == PLAN_SEALED) { /* the supervisor answers; what is left of the engine's would lead nowhere */
         engine_run_add(&run, "--dns=127.0.0.1");
         engine_run_add(&run, "--dns-search=.");
@@ -277,7 +281,7 @@ static void reap(const char *session_id)
 /* Of those that run: one that has been stopped has somebody's work in it, and stays until it is fetched. */
 static bool left(const char *home_id, engine_left_fn found, void *arg, struct err *err)
 {
-    AUTOFREE char *filter = mem_printf("label=dev.aileron.home=%s", home_id);
+    AUTOFREE char *filter = mem_printf("label=" AWAY "=%s", home_id);
     CLEANUP(buf_clear) struct buf out = {0};
     struct span rest, line;
 

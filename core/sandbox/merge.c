@@ -69,6 +69,41 @@ static bool failed(const char *path, struct err *err)
     return false;
 }
 
+/* ---- whether it can be taken ---- */
+
+/* Before anything is changed here. Each name counts: what came once may have many (hard links), and becomes a file here
+ * for each. */
+static bool survey(const char *path, int dir, size_t depth, uint64_t *bytes_left, struct err *err)
+{
+    int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = again >= 0 ? fdopendir(again) : NULL;
+    struct stat st;
+    bool good = true;
+
+    if (list == NULL) {
+        file_close_ptr(&again);
+        return failed(path, err);
+    }
+    if (depth > PACK_DEPTH_MAX)
+        good = err_set(err, ERR_LIMIT, "the directory %.200s is more than %d deep", path, PACK_DEPTH_MAX);
+    for (struct dirent *entry; good && (entry = readdir(list)) != NULL;) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        AUTOFREE char *below = path[0] != '\0' ? mem_printf("%s/%s", path, entry->d_name) : mem_strdup(entry->d_name);
+        good = fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 || failed(below, err);
+        uint64_t bytes = good && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+        if (good && bytes > *bytes_left)
+            good = err_set(err, ERR_LIMIT, "with all of its names it is larger than what is copied at most");
+        *bytes_left -= good ? bytes : 0;
+        if (!good || !S_ISDIR(st.st_mode))
+            continue;
+        CLEANUP(file_close_ptr) int inner = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        good = inner >= 0 ? survey(below, inner, depth + 1, bytes_left, err) : failed(below, err);
+    }
+    closedir(list);
+    return good;
+}
+
 /* ---- what is gone ---- */
 
 static bool remove_one(struct merging *self, const struct pack_entry *sent, struct err *err)
@@ -156,8 +191,18 @@ static bool copy(int from, int to)
     return n == 0;
 }
 
+/* Whether it is what it was when it was looked at; here NULL: nothing. */
+static bool still(int parent, const char *base, const struct stat *here)
+{
+    struct stat now;
+    bool there = fstatat(parent, base, &now, AT_SYMLINK_NOFOLLOW) == 0;
+
+    return there == (here != NULL) && (!there || (now.st_ino == here->st_ino && now.st_size == here->st_size &&
+                                                  same_time(&now.st_ctim, &here->st_ctim)));
+}
+
 static bool write_file(struct merging *self, int from, const struct stat *came, int parent, const char *base,
-                       const char *path, struct err *err)
+                       const char *path, const struct stat *here, struct err *err)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, came->st_mtim};
     AUTOFREE char *temp = mem_printf(".aileron-%ld.new", (long)getpid());
@@ -167,14 +212,17 @@ static bool write_file(struct merging *self, int from, const struct stat *came, 
     to = openat(parent, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (to < 0)
         return failed(path, err);
-    if (copy(from, to) && give(self, to) && fchmod(to, came->st_mode & 0777) == 0 && futimens(to, times) == 0 &&
-        renameat(parent, temp, parent, base) == 0) {
+    bool good = copy(from, to) && give(self, to) && fchmod(to, came->st_mode & 0777) == 0 && futimens(to, times) == 0;
+    bool conflict = good && !still(parent, base, here); /* a large file takes a while, and somebody works here */
+    if (good && !conflict && renameat(parent, temp, parent, base) == 0) {
         self->report->changed++;
         return true;
     }
-    failed(path, err);
+    self->report->conflicts += conflict;
+    if (!conflict)
+        failed(path, err);
     unlinkat(parent, temp, 0);
-    return false;
+    return conflict;
 }
 
 /* Whether what is here in that place may be replaced; a conflict is counted where not. here NULL: there is nothing. */
@@ -209,7 +257,7 @@ static bool take_file(struct merging *self, int came_dir, int parent, const char
             return fchmod(ours, came->st_mode & 0777) == 0 || failed(path, err);
         }
     }
-    return !may_replace(self, path, here, came) || write_file(self, from, came, parent, base, path, err);
+    return !may_replace(self, path, here, came) || write_file(self, from, came, parent, base, path, here, err);
 }
 
 static bool take_link(struct merging *self, int came_dir, int parent, const char *base, const char *path, size_t depth,
@@ -257,7 +305,11 @@ static bool take_directory(struct merging *self, int came_dir, int parent, const
         return failed(path, err);
     if (here == NULL && (!give(self, to) || fchmod(to, came->st_mode & 0777) != 0))
         return failed(path, err);
-    return take_all(self, from, to, path, depth + 1, err);
+    const struct pack_entry *sent = pack_list_find(self->spec->sent, path);
+    bool good = take_all(self, from, to, path, depth + 1, err);
+    if (here == NULL && sent != NULL && S_ISDIR(sent->mode)) /* removed here: that stands, unless something came in */
+        (void)unlinkat(parent, base, AT_REMOVEDIR);
+    return good;
 }
 
 static bool take(struct merging *self, int came_dir, int parent, const char *base, const char *path, size_t depth,
@@ -285,8 +337,6 @@ static bool take_all(struct merging *self, int came_dir, int parent, const char 
         file_close_ptr(&again);
         return failed(path, err);
     }
-    if (depth > PACK_DEPTH_MAX)
-        good = err_set(err, ERR_LIMIT, "the directory %.200s is more than %d deep", path, PACK_DEPTH_MAX);
     for (struct dirent *entry; good && (entry = readdir(list)) != NULL;) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
@@ -299,15 +349,15 @@ static bool take_all(struct merging *self, int came_dir, int parent, const char 
 
 bool merge(const struct merge_spec *spec, struct merge_report *report, struct err *err)
 {
-    CLEANUP(file_close_ptr) int root = open(spec->workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     CLEANUP(file_close_ptr) int came = open(spec->from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct merging self = {.spec = spec, .report = report, .root = root, .came = came};
-    bool good = true;
+    struct merging self = {.spec = spec, .report = report, .root = spec->workspace, .came = came};
+    uint64_t bytes_left = spec->bytes_max;
 
     *report = (struct merge_report){0};
-    if (root < 0 || came < 0)
-        return err_errno(err, ERR_IO, errno, "cannot open %s", root < 0 ? spec->workspace : "what came back");
+    if (came < 0)
+        return err_errno(err, ERR_IO, errno, "cannot open what came back");
+    bool good = survey("", came, 0, &bytes_left, err);
     for (size_t i = spec->sent->count; good && i > 0; i--)
         good = remove_one(&self, &spec->sent->entries[i - 1], err);
-    return good && take_all(&self, came, root, "", 0, err);
+    return good && take_all(&self, came, spec->workspace, "", 0, err);
 }

@@ -13,12 +13,13 @@ struct merge_report {
 };
 struct merge_spec {
     const char *from;            /* what came: a directory that is ours alone */
-    const char *workspace;
+    int workspace;               /* its directory */
     const struct pack_list *sent; /* what was there when it was sent */
     uid_t uid;                   /* whose files they become */
     gid_t gid;
+    uint64_t bytes_max; /* of all files that came, once for each of their names (hard links) */
 };
-/* False: it stopped in between; the report counts what was done. */
+/* False: it stopped in between; the report counts what was done. Nothing, where it is too much (ERR_LIMIT). */
 bool merge(const struct merge_spec *spec, struct merge_report *report, struct err *err) MUSTUSE NONNULL;
 
 #endif

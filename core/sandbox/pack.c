@@ -51,13 +51,28 @@ static void note(struct pack_list *list, const char *path, const struct stat *st
 
 /* ---- the pipe ---- */
 
-/* The launcher has them blocked: they wait until it looks. */
-static bool asked_to_end(void)
+static const int asking[] = {SIGINT, SIGTERM, SIGHUP};
+
+bool pack_asked_to_end(void)
 {
     sigset_t waiting;
+    bool asked = false;
 
-    return sigpending(&waiting) == 0 && (sigismember(&waiting, SIGINT) == 1 || sigismember(&waiting, SIGTERM) == 1 ||
-                                         sigismember(&waiting, SIGHUP) == 1);
+    for (size_t i = 0; sigpending(&waiting) == 0 && i < COUNT(asking); i++)
+        asked = asked || sigismember(&waiting, asking[i]) == 1;
+    return asked;
+}
+
+void pack_forget_asked(void)
+{
+    const struct timespec now = {0};
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < COUNT(asking); i++)
+        sigaddset(&set, asking[i]);
+    while (sigtimedwait(&set, NULL, &now) > 0)
+        ;
 }
 
 static bool put(struct pack *pack, const void *data, size_t len, struct err *err)
@@ -76,7 +91,7 @@ static bool put(struct pack *pack, const void *data, size_t len, struct err *err
         }
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return err_errno(err, ERR_LAUNCH, errno, "the engine does not take the files");
-        if (asked_to_end())
+        if (pack_asked_to_end())
             return err_set(err, ERR_FAILED, "interrupted");
         if (waited_ms >= PACK_STALL_MS)
             return err_set(err, ERR_TIMEOUT, "the engine takes no more of the files");
@@ -237,11 +252,19 @@ static bool walk(struct walk *self, int dir, const char *path, struct err *err)
 bool pack_tree(struct pack *pack, const char *path, const char *name, struct pack_list *list, struct err *err)
 {
     CLEANUP(file_close_ptr) int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (dir < 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot read %s", path);
+    return pack_directory(pack, dir, name, list, err);
+}
+
+bool pack_directory(struct pack *pack, int dir, const char *name, struct pack_list *list, struct err *err)
+{
     struct walk self = {.pack = pack, .list = list, .name = name};
     struct stat st;
 
-    if (dir < 0 || fstat(dir, &st) != 0)
-        return err_errno(err, ERR_LAUNCH, errno, "cannot read %s", path);
+    if (fstat(dir, &st) != 0)
+        return err_errno(err, ERR_LAUNCH, errno, "cannot read the directory %s", name);
     struct tar_entry entry = {.type = TAR_DIRECTORY, .name = name, .mode = st.st_mode & 07777,
                               .mtime = st.st_mtim.tv_sec};
     if (!put_head(pack, &entry, (struct tar_owner){st.st_uid, st.st_gid}, err) || !walk(&self, dir, "", err))

@@ -37,6 +37,10 @@ struct pack {
     struct buf head;
 };
 void pack_init(struct pack *pack, int fd) NONNULL;
+/* Whether such a signal waits: the launcher has them blocked. pack_forget_asked: the ones until now were meant for what
+ * is over. */
+bool pack_asked_to_end(void);
+void pack_forget_asked(void);
 void pack_clear(struct pack *pack) NONNULL;
 /* One entry that is no file: a directory, a symbolic or a hard link. */
 bool pack_add(struct pack *pack, enum tar_type type, const char *name, const char *target, mode_t mode,
@@ -47,6 +51,8 @@ bool pack_file(struct pack *pack, const char *path, const char *name, mode_t mod
  * sorted then; NULL: nobody needs it. */
 bool pack_tree(struct pack *pack, const char *path, const char *name, struct pack_list *list, struct err *err)
     MUSTUSE NONNULL_AT(1, 2, 3, 5);
+bool pack_directory(struct pack *pack, int dir, const char *name, struct pack_list *list, struct err *err)
+    MUSTUSE NONNULL_AT(1, 3, 5);
 bool pack_end(struct pack *pack, struct err *err) MUSTUSE NONNULL;
 
 #endif

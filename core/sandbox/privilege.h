@@ -21,5 +21,9 @@ bool privilege_nest(uid_t uid, gid_t gid, uint32_t pids, struct err *err) MUSTUS
  * namespace confines (unix, inet, inet6, netlink); no terminal injection (TIOCSTI, TIOCLINUX); no keyrings,
  * io_uring, bpf and perf events. */
 bool privilege_filter(struct err *err) MUSTUSE NONNULL;
+/* And one more where a container may have CAP_SYS_ADMIN. Its engine's filter then lets the agent, too, do what it
+ * refuses in all other containers and the kernel does not: make user namespaces, in which it has every capability and
+ * the kernel's whole surface for them, read the kernel's log, watch file systems. */
+bool privilege_filter_admin(struct err *err) MUSTUSE NONNULL;
 
 #endif

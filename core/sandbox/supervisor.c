@@ -353,6 +353,7 @@ static bool start(struct supervisor *self, struct err *err)
         .cwd = self->place.cwd,
         .env = &self->env,
         .nest = self->place.nest,
+        .wide = self->spec->have_remote, /* only there the container may have CAP_SYS_ADMIN */
         .uid = self->place.uid,
         .gid = self->place.gid,
         .pids = self->spec->pids,

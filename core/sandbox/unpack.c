@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHUNK = 64 * 1024, MAGIC_BYTES = 6 };
+enum { CHUNK = 64 * 1024, MAGIC_BYTES = 6, PATIENCE_MS = 250 };
 
 #define WHITEOUT ".wh."
 #define OPAQUE ".wh..wh..opq"
@@ -31,6 +31,7 @@ struct unpack {
     bool over;             /* the archive's end was there */
     bool skip;             /* what cannot be made is left out */
     int stall_ms;          /* for a byte of a pipe; -1: as long as it takes */
+    bool (*stop)(void);    /* NULL: nobody stops it */
     int file;              /* that is being written, or -1 */
     struct tar_entry entry;
     struct unpack_left *left;
@@ -251,11 +252,19 @@ static ssize_t read_some(const struct unpack *self, int fd, char *chunk)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
 
-    if (self->stall_ms >= 0 && poll(&wait, 1, self->stall_ms) == 0) {
-        errno = ETIMEDOUT;
-        return -1;
+    for (int waited_ms = 0;;) {
+        if (self->stop != NULL && self->stop()) {
+            errno = ECANCELED;
+            return -1;
+        }
+        int ready = self->stall_ms >= 0 ? poll(&wait, 1, PATIENCE_MS) : 1;
+        if (ready > 0)
+            return read(fd, chunk, CHUNK);
+        if (ready == 0 && (waited_ms += PATIENCE_MS) > self->stall_ms) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
     }
-    return read(fd, chunk, CHUNK);
 }
 
 /* Up to its end: what follows that may be as long as it likes. */
@@ -271,6 +280,8 @@ static bool take_all(struct unpack *self, int fd, struct err *err)
         n = read_some(self, fd, chunk);
         if (n < 0 && errno == EINTR)
             n = 1;
+        else if (n < 0 && errno == ECANCELED)
+            good = err_set(err, ERR_FAILED, "interrupted");
         else if (n < 0)
             good = err_errno(err, ERR_IO, errno, "cannot read the archive");
         else if (n > 0)
@@ -355,12 +366,13 @@ bool unpack_archive(const char *archive, const char *dir, bool layer, struct unp
     return take_once(&self, archive, err);
 }
 
-bool unpack_stream(int fd, const char *dir, int stall_ms, struct unpack_left *left, struct err *err)
+bool unpack_stream(int fd, const char *dir, int stall_ms, bool (*stop)(void), struct unpack_left *left, struct err *err)
 {
     CLEANUP(file_close_ptr) int root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    struct unpack self = {.root = root, .file = -1, .left = left, .skip = true, .stall_ms = stall_ms};
+    struct unpack self = {.root = root, .file = -1, .left = left, .skip = true, .stall_ms = stall_ms,
+                          .stop = stop};
 
     if (root < 0)
         return err_errno(err, ERR_IO, errno, "cannot open %s", dir);
-    return take_all(&self, fd, err);
+    return take_all(&self, fd, err) && (self.over || err_set(err, ERR_DATA, "the archive is cut off"));
 }

@@ -17,7 +17,10 @@ struct unpack_left {
  * away what is in the directory already. On failure the directory has some of it. */
 bool unpack_archive(const char *archive, const char *dir, bool layer, struct unpack_left *left, struct err *err)
     MUSTUSE NONNULL;
-/* The same from a pipe, plain, as bounded by left; devices and FIFOs are left out. Waits stall_ms for a byte. */
-bool unpack_stream(int fd, const char *dir, int stall_ms, struct unpack_left *left, struct err *err) MUSTUSE NONNULL;
+/* The same from a pipe, plain, as bounded by left; devices and FIFOs are left out. Waits stall_ms for a byte, and
+ * not at all (ERR_FAILED) where stop says so. An archive without its end mark is cut off, wherever that was: files that
+ * are missing mean something to the caller. */
+bool unpack_stream(int fd, const char *dir, int stall_ms, bool (*stop)(void), struct unpack_left *left,
+                   struct err *err) MUSTUSE NONNULL;
 
 #endif

@@ -54,6 +54,13 @@ far_begin() {
 session_runs() { [ "$(docker ps -q --filter status=running | wc -l)" -eq 1 ]; }
 far_end() { STATUS=0; wait "$LAUNCHER" || STATUS=$?; }
 owned() { chown -R 1234:2345 "$WORLD/ws"; }
+# A docker that does this where it is to bring the workspace back; $DOCKER is the true one. To be put before PATH.
+bringing_back() { # SCRIPT
+    mkdir -p "$WORLD/up/bin"
+    printf '#!/bin/sh\nDOCKER=%s\ncase $1$3 in cp-) %s ;; esac\nexec "$DOCKER" "$@"\n' "$(command -v docker)" "$1" \
+        > "$WORLD/up/bin/docker"
+    chmod +x "$WORLD/up/bin/docker"
+}
 
 @test "the engine cannot see this machine's files, nor can a sandbox reach anything but by the listener" {
     run -0 nsenter -m -t "$FAR_PID" ls "$WORLD" "$BIN"
@@ -98,6 +105,7 @@ owned() { chown -R 1234:2345 "$WORLD/ws"; }
 
 @test "sealed: the process that carries is out of the agent's reach, which has no capability" {
     run -0 far sh -c 'grep -h "^Cap\|^NoNewPrivs" /proc/self/status
+        unshare -U -r true && echo "has every capability among users of its own"
         for p in /proc/[0-9]*; do
             case $(cat $p/comm) in aileron-proxy) ;; *) continue ;; esac
             echo "found ${p#/proc/}"
@@ -109,7 +117,7 @@ owned() { chown -R 1234:2345 "$WORLD/ws"; }
     [ "$(grep -c '^found' <<< "$output")" -eq 2 ] # pid 1 and the carrier
     grep -q '^done$' <<< "$output"
     [ "$(grep -c '^Cap.*0000000000000000$' <<< "$output")" -eq 5 ]
-    absent 'sees\|lists\|enters\|kills' <<< "$output"
+    absent 'sees\|lists\|enters\|kills\|has every' <<< "$output"
 }
 
 @test "an engine that allows no network namespace: no start, and a sentence" {
@@ -187,8 +195,88 @@ of two lines/f"; printf '#!/bin/sh\n' > script; chmod 755 script; ln -s old link
     [ "$(cat "$WORLD/up/theirs")" = theirs ]
     run -0 aileron session prune # it is somebody's work
     [ "$(docker ps -aq | wc -l)" -eq 1 ]
+    DOCKER_HOST=unix://$FAR/sock run -0 aileron session prune # also where the same engine is one of this machine
+    [ "$(docker ps -aq | wc -l)" -eq 1 ]
     $kept
 }
+
+@test "a connection that breaks while the workspace comes back: nothing is removed here, and the container is kept" {
+    echo 1 > a; echo 1 > b; owned
+    bringing_back '"$DOCKER" "$@" | head -c 1536; exit 0' # the directory and one file, whole
+    PATH=$WORLD/up/bin:$PATH run -0 far sh -c 'echo 2 > b'
+    grep -q 'not brought back as a whole: the archive is cut off' <<< "$output"
+    [ "$(cat a b)" = $'1\n1' ]
+    $(grep -o 'docker rm -v [^ ]*' <<< "$output")
+}
+
+@test "an engine that has said all and does not hang up keeps nobody waiting; one that says nothing can be left" {
+    bringing_back '"$DOCKER" "$@"; exec sleep 90'
+    SECONDS=0
+    PATH=$WORLD/up/bin:$PATH run -0 far sh -c 'echo 1 > made'
+    [ "$SECONDS" -lt 60 ]
+    [ -e made ]
+    bringing_back 'touch '"$WORLD"'/up/asked; exec sleep 90'
+    SECONDS=0
+    PATH=$WORLD/up/bin:$PATH far_begin sh -c 'rm made; sleep 3'
+    wait_for test -e "$WORLD/up/asked"
+    kill -TERM "$LAUNCHER"
+    far_end
+    [ "$SECONDS" -lt 60 ]
+    [ -e made ]
+    grep -q 'not brought back as a whole: interrupted' "$OUT"
+    $(grep -o 'docker rm -v [^ ]*' "$OUT")
+}
+
+@test "a launcher that is killed while the workspace comes back: prune removes what had come, and nothing that still comes" {
+    bringing_back '"$DOCKER" "$@" | head -c 700; exec sleep 30'
+    back() { ls -d "$AILERON_HOME"/run/back-*/workspace; }
+    PATH=$WORLD/up/bin:$PATH far_begin true
+    wait_for back
+    aileron session prune
+    back
+    kill -9 "$LAUNCHER"
+    far_end
+    run -0 aileron session prune
+    grep -q '^removed 1 directories' <<< "$output"
+    run ! back
+    docker rm -v "$(docker ps -aq)"
+}
+
+@test "an engine that takes the files and does not answer can be left, too" {
+    bringing_back 'exit 1'
+    sed -i "s|^case.*|case \$1\$2 in cp-) cat > /dev/null; touch $WORLD/up/taken; exec sleep 90 ;; esac|" "$WORLD/up/bin/docker"
+    SECONDS=0
+    (PATH=$WORLD/up/bin:$PATH exec aileron launch --sandbox=docker --image="$IMAGE" -- /busybox echo started) \
+        > "$WORLD/up/out.far" 2>&1 3>&- &
+    launcher=$!
+    wait_for test -e "$WORLD/up/taken"
+    kill -TERM "$launcher"
+    STATUS=0; wait "$launcher" || STATUS=$?
+    [ "$STATUS" -eq 125 ]
+    [ "$SECONDS" -lt 60 ]
+    absent '^started' < "$WORLD/up/out.far"
+}
+
+
+@test "F10 another directory in the workspace's place, by a link above it: not sent, and not written to" {
+    mkdir -p pkg/src "$WORLD/up/other/src"; echo private > "$WORLD/up/other/src/private"; owned
+    cd pkg/src
+    far_begin sh -c 'echo x > made; sleep 3'
+    mv ../../pkg ../../old; ln -s "$WORLD/up/other" ../../pkg
+    far_end
+    [ "$(ls "$WORLD/up/other/src")" = private ]
+    grep -q 'is another directory than it was' "$OUT"
+    $(grep -o 'docker rm -v [^ ]*' "$OUT")
+    cd "$WORLD/ws"; rm pkg; mv old pkg; cd pkg/src
+    mkdir -p "$WORLD/up/bin"
+    printf '#!/bin/sh\n[ "$1" != create ] || { mv %s %s; ln -s %s %s; }\nexec %s "$@"\n' "$WORLD/ws/pkg" "$WORLD/ws/old" \
+        "$WORLD/up/other" "$WORLD/ws/pkg" "$(command -v docker)" > "$WORLD/up/bin/docker"
+    chmod +x "$WORLD/up/bin/docker"
+    PATH=$WORLD/up/bin:$PATH run -125 far sh -c 'echo started; ls'
+    absent '^started\|^private' <<< "$output"
+    grep -q 'is another directory than it was' <<< "$output"
+}
+
 @test "Ctrl-C on a terminal, and SIGTERM to the launcher, are the command's" {
     run -130 timeout 60 script -qec "aileron launch --sandbox=docker --image=$IMAGE -- /busybox sh -c 'echo up; sleep 60'" \
         /dev/null < <(wait_for session_runs; sleep 1; printf '\003'; sleep 5)

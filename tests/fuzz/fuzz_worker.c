@@ -142,8 +142,9 @@ static void say(const uint8_t *line, size_t len)
     if ((line[0] == ASK || line[0] == MESSAGE_ROUND) && payload.len > 0 && payload.data[0] == '{' &&
         !make_flat(&payload, line[0] == ASK ? line[1] : 0))
         return;
+    uint8_t nothing[1] = {0}; /* the channel's buffer is always there */
     struct ipc_message message = {.type = line[0] == ASK ? MESSAGE_ROUND : line[0], .id = line[1],
-                                  .data = payload.data, .len = payload.len};
+                                  .data = payload.len > 0 ? payload.data : nothing, .len = payload.len};
     struct doc doc = {0};
     bool raw = message.type == MESSAGE_OP_BODY || message.type == MESSAGE_CANCEL ||
                message.type == MESSAGE_ROUND;

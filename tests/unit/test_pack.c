@@ -5,6 +5,7 @@
 
 #include "core/base/file.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -65,7 +66,7 @@ static bool transfer(struct pack_list *list, uint64_t bytes, size_t entries)
     if (pid == 0) {
         struct err why = {0};
         close(ends[1]);
-        bool good = unpack_stream(ends[0], came, 5000, &left, &why);
+        bool good = unpack_stream(ends[0], came, 5000, pack_asked_to_end, &left, &why);
         if (!good)
             fprintf(stderr, "%s\n", why.message);
         _exit(good ? 0 : 1);
@@ -90,10 +91,21 @@ static void send_all(void)
         fail_msg("%s", err.message);
 }
 
+static int open_ws(void)
+{
+    AUTOFREE char *ws = file_join(dir, "ws");
+    int fd = open(ws, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
 static struct merge_report merged(void)
 {
-    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came/workspace");
-    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid()};
+    AUTOFREE char *came = file_join(dir, "came/workspace");
+    CLEANUP(file_close_ptr) int ws = open_ws();
+    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
+                              .bytes_max = PACK_BYTES_MAX};
     struct merge_report report;
 
     if (!merge(&spec, &report, &err))
@@ -150,7 +162,7 @@ static void test_interrupted(void **state)
     int ends[2];
 
     (void)state;
-    AUTOFREE char *ws = file_join(dir, "ws");
+    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came");
     sh("head -c 1000000 /dev/zero > ws/big");
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -161,10 +173,16 @@ static void test_interrupted(void **state)
     assert_false(pack_tree(&pack, ws, "workspace", NULL, &err));
     assert_string_equal(err.message, "interrupted");
     pack_clear(&pack);
+    struct unpack_left left = {.bytes = UINT64_C(1) << 30, .entries = 10000};
+    assert_int_equal(pipe(ends), 0); /* nothing comes from it */
+    assert_false(unpack_stream(ends[0], came, PACK_STALL_MS, pack_asked_to_end, &left, &err));
+    assert_string_equal(err.message, "interrupted");
+    pack_forget_asked();
+    assert_false(pack_asked_to_end());
+    assert_false(unpack_stream(ends[0], came, 300, pack_asked_to_end, &left, &err));
+    assert_non_null(strstr(err.message, "timed out"));
     close(ends[0]);
     close(ends[1]);
-    signal(SIGTERM, SIG_IGN); /* takes it away */
-    signal(SIGTERM, SIG_DFL);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -195,10 +213,11 @@ static void test_changes(void **state)
 static void test_changed_here_meanwhile(void **state)
 {
     (void)state;
-    sh("cd ws; echo 1 > both; echo 1 > here; echo 1 > removed; echo 1 > removed2; echo 1 > theirs; mkdir d;"
-       "echo 1 > d/f; echo 1 > gone");
+    sh("cd ws; echo 1 > both; echo 1 > here; echo 1 > removed; echo 1 > removed2; echo 1 > theirs; mkdir d e;"
+       "echo 1 > d/f; echo 1 > e/f; echo 1 > gone");
     send_all();
-    sh("cd ws; echo 2 > both; echo 2 > here; rm removed removed2; echo 2 > d/f; echo 2 > gone; echo mine > fresh");
+    sh("cd ws; rm -r e; echo 2 > both; echo 2 > here; rm removed removed2; echo 2 > d/f; echo 2 > gone;"
+       "echo mine > fresh");
     sh("cd came/workspace; echo 3 > both; echo 33 > removed2; echo 3 > theirs; rm -r d gone; echo 3 > fresh");
     /* both, d/f, gone, fresh; `here` came back as it was sent, and stays too */
     struct merge_report report = merged();
@@ -206,7 +225,7 @@ static void test_changed_here_meanwhile(void **state)
     assert_int_equal(report.removed, 0);
     assert_true(report.conflicts >= 4);
     sh("cd ws; [ $(cat both) = 2 ]; [ $(cat here) = 2 ]; [ ! -e removed ]; [ $(cat removed2) = 33 ];"
-       "[ $(cat theirs) = 3 ]; [ $(cat d/f) = 2 ]; [ $(cat gone) = 2 ]; [ $(cat fresh) = mine ]");
+       "[ $(cat theirs) = 3 ]; [ $(cat d/f) = 2 ]; [ ! -e e ]; [ $(cat gone) = 2 ]; [ $(cat fresh) = mine ]");
 }
 
 /* Links lead nowhere out, and nothing is written through one, be it theirs or one of this host. */
@@ -237,11 +256,84 @@ static void test_a_link_here_is_not_followed(void **state)
     sh("[ -z \"$(ls -A out)\" ]; [ -L ws/d ]");
 }
 
+/* A connection that breaks ends a stream between two entries, as a rule: what is missing then was not removed. */
+static void test_cut_off(void **state)
+{
+    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came");
+    struct unpack_left left = {.bytes = UINT64_C(1) << 30, .entries = 10000};
+    struct pack pack;
+    int ends[2];
+
+    (void)state;
+    sh("cd ws; echo 1 > a; echo 1 > b");
+    assert_int_equal(pipe(ends), 0);
+    pack_init(&pack, ends[1]);
+    if (!pack_tree(&pack, ws, "workspace", NULL, &err)) /* and no pack_end */
+        fail_msg("%s", err.message);
+    pack_clear(&pack);
+    close(ends[1]);
+    assert_false(unpack_stream(ends[0], came, 5000, pack_asked_to_end, &left, &err));
+    close(ends[0]);
+    assert_non_null(strstr(err.message, "cut off"));
+}
+
+/* Of a file's hard links the stream has the bytes once; laid over the workspace each is a file of its own. */
+static void test_bounds_of_links(void **state)
+{
+    AUTOFREE char *came = file_join(dir, "came/workspace");
+    CLEANUP(file_close_ptr) int ws = open_ws();
+    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
+                              .bytes_max = 3000};
+    struct merge_report report;
+
+    (void)state;
+    sh("cd ws; echo 1 > f");
+    send_all();
+    sh("cd came/workspace; rm f; mkdir d; head -c 1000 /dev/zero > d/big; ln d/big d/big2; ln d/big big3");
+    spec.bytes_max--;
+    assert_false(merge(&spec, &report, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    sh("[ \"$(ls ws)\" = f ]"); /* nothing was done */
+    spec.bytes_max++;
+    if (!merge(&spec, &report, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(report.changed, 3);
+    sh("cd came/workspace; p=.; for i in $(seq 129); do p=$p/d; done; mkdir -p $p; rm -r d/big*");
+    assert_false(merge(&spec, &report, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    sh("[ -e ws/d/big ]");
+}
+
+/* Whoever works here meanwhile is not overwritten: not by what is being copied, either. */
+static void test_changed_while_it_is_copied(void **state)
+{
+    static const char edit[] = "n=0; until [ -e ws/.aileron-*.new ]; do n=$((n+1)); [ $n -lt 200000 ]; done;"
+                               "echo ours > ws/f; touch done";
+    int status = 0;
+
+    (void)state;
+    sh("cd ws; echo 1 > f");
+    send_all();
+    sh("cd came/workspace; truncate -s 400M f");
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (chdir(dir) == 0)
+            execl("/bin/sh", "sh", "-ec", edit, (char *)NULL);
+        _exit(99);
+    }
+    struct merge_report report = merged();
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    sh("[ -e done ]; [ \"$(cat ws/f)\" = ours ]; [ -z \"$(find ws -name '.aileron-*')\" ]");
+    assert_int_equal(report.conflicts, 1);
+}
+
 /* Whatever stands in the place of the workspace is no directory: nothing is done. */
 static void test_no_directory(void **state)
 {
-    AUTOFREE char *ws = file_join(dir, "ws"), *came = file_join(dir, "came/workspace");
-    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid()};
+    AUTOFREE char *came = file_join(dir, "came/workspace");
+    CLEANUP(file_close_ptr) int ws = open_ws();
+    struct merge_spec spec = {.from = came, .workspace = ws, .sent = &sent, .uid = getuid(), .gid = getgid(),
+                              .bytes_max = PACK_BYTES_MAX};
     struct merge_report report;
 
     (void)state;
@@ -258,6 +350,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_there), T(test_bounds), T(test_interrupted), T(test_nothing_changed), T(test_changes),
         T(test_changed_here_meanwhile), T(test_links), T(test_a_link_here_is_not_followed), T(test_no_directory),
+        T(test_cut_off), T(test_bounds_of_links),
+        T(test_changed_while_it_is_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

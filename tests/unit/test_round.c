@@ -214,12 +214,52 @@ static void limit_answer_of_a_round(void **state)
     assert_int_equal(messages, 2); /* three, and one */
 }
 
+static void add_odd_line(struct buf *round, const char *name, size_t host_bytes, char letter)
+{
+    AUTOFREE char *host = mem_alloc(host_bytes + 1);
+    struct flat_out out;
+
+    memset(host, letter, host_bytes);
+    assert_true(audit_event_begin(&out, round, "network"));
+    flat_put(&out, "host", host);
+    flat_put_int(&out, name, INT64_MIN);
+    assert_true(flat_end(&out));
+}
+
+/* C13: what a worker says of a host that no host can be called is not kept by its name. */
+static void c13_names_too_long_for_a_host(void **state)
+{
+    enum { NAMES = 20, BYTES = 180 * 1024 };
+    struct world *world = *state;
+    struct buf round CLEANUP(buf_clear);
+    AUTOFREE char *path = mem_printf("/v1/sessions/%s", world->session);
+
+    buf_init(&round, FRAME_BYTES);
+    for (int i = 0; i < NAMES; i++) {
+        round.len = 0;
+        add_odd_line(&round, "port", i == 0 ? 255 : i == 1 ? 256 : BYTES, (char)('a' + i));
+        tell(world, MESSAGE_ROUND, 0, round.data, round.len);
+    }
+    tell_ask(world, 1, ask_for("/"));
+    hear_secrets(world, 1, 0);
+    json_t *answer JSON_AUTO = ask(world, "GET", path, NULL);
+    const json_t *hosts = json_object_get(answer, "hosts"), *host;
+    size_t i;
+    assert_int_equal(json_array_size(hosts), 3); /* api.test, the longest that may be, all others */
+    json_array_foreach(hosts, i, host) {
+        assert_true(strlen(text_at(host, "host")) <= 255);
+        if (text_at(host, "host")[0] == 0)
+            assert_int_equal(json_integer_value(json_object_get(host, "allowed")), NAMES - 1);
+    }
+    record_is_whole(world);
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
     const struct CMUnitTest tests[] = {T(a_round_keeps_its_order), T(f03_a_round_that_cannot_be_written_gives_nothing),
                                        T(a_round_with_a_line_too_long), T(a_line_too_long_is_lost_alone),
-                                       T(limit_answer_of_a_round)};
+                                       T(limit_answer_of_a_round), T(c13_names_too_long_for_a_host)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

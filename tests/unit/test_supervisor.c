@@ -9,7 +9,9 @@
 #include "core/sandbox/privilege.h"
 #include "tests/unit/netns.h"
 
+#include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -284,6 +287,43 @@ static void test_filter(void **state)
 #endif
 }
 
+/* Where the engine's own filter would let it: no user namespace, whichever call is used; processes and threads' calls
+ * go on. */
+static int more_refused(void)
+{
+    struct err err = {0};
+    uint64_t args[8] = {CLONE_NEWUSER};
+
+    if (!privilege_filter(&err) || !privilege_filter_admin(&err))
+        return 1;
+    if (unshare(CLONE_NEWUSER) == 0 || errno != EPERM)
+        return 2;
+    if (syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL) != -1 || errno != EPERM)
+        return 3;
+    if (syscall(SYS_clone3, args, sizeof args) != -1 || errno != ENOSYS)
+        return 4;
+    if (syscall(SYS_syslog, 10, NULL, 0) != -1 || errno != EPERM || syscall(SYS_fanotify_init, 0, 0) != -1 ||
+        errno != EPERM)
+        return 5;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(unshare(CLONE_FILES));
+    int status = -1;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 : 6;
+}
+
+static void test_wide(void **state)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    (void)state;
+    if (pid == 0)
+        _exit(more_refused());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(proc_exit_status(status), 0);
+}
+
 static void wait_for_output(const char *text)
 {
     for (int i = 0; i < 500; i++) {
@@ -398,7 +438,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exit_status), cmocka_unit_test(test_agent_that_cannot_run),
         cmocka_unit_test(test_no_privileges), cmocka_unit_test(test_another_user),
-        cmocka_unit_test(test_environment), cmocka_unit_test(test_filter), cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_environment), cmocka_unit_test(test_filter), cmocka_unit_test(test_wide),
+        cmocka_unit_test(test_signals),
         cmocka_unit_test(test_orphans_are_reaped), cmocka_unit_test(test_session_end),
         cmocka_unit_test(test_session_end_is_told),
         cmocka_unit_test(test_bad_start),
