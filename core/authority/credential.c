@@ -138,18 +138,19 @@ static void write_line(const struct session *session, struct credential *credent
 
 /* Under the number that things are lent under now, the rules must give it; what was done under an earlier one was taken
  * back meanwhile, and the line says so. */
-static bool may_have_used(struct session *session, struct credential *credential, uint64_t grant, struct err *err)
+static bool may_have_used(struct session *session, struct credential *credential, uint64_t grant, bool dead,
+                          struct err *err)
 {
-    if (grant < session->lease.grant) {
+    if (grant == session->lease.grant && credential->given != NULL && credential->lendable)
+        return true;
+    if (dead || grant < session->lease.grant) {
         credential->given = NULL;
         return true;
     }
-    if (grant == session->lease.grant && credential->given != NULL && credential->lendable)
-        return true;
     return err_set(err, ERR_DATA, "a use of %s that was not lent for this", credential->binding);
 }
 
-struct credential *credential_new(struct session *session, struct flat *ask, struct err *err)
+struct credential *credential_new(struct session *session, struct flat *ask, bool dead, struct err *err)
 {
     struct credential *credential = mem_alloc(sizeof *credential);
     int64_t grant = 0;
@@ -161,7 +162,7 @@ struct credential *credential_new(struct session *session, struct flat *ask, str
     }
     credential->given = decide(session, credential, &credential->decision, &credential->lendable, &credential->why);
     if (credential->used) {
-        if (!may_have_used(session, credential, (uint64_t)grant, err)) {
+        if (!may_have_used(session, credential, (uint64_t)grant, dead, err)) {
             credential_free(credential);
             return NULL;
         }

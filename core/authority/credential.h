@@ -22,8 +22,10 @@ struct credential {
     struct audit_entry entry; /* its line for the record */
 };
 /* Reads a question of the session's worker and decides it from the session's own snapshot; the line is not written yet,
- * and until it is, nothing may leave. NULL: the worker broke the protocol. */
-struct credential *credential_new(struct session *session, struct flat *ask, struct err *err) MUSTUSE NONNULL;
+ * and until it is, nothing may leave. dead: that worker is no more, and what it used is told in any case. NULL: it broke
+ * the protocol. */
+struct credential *credential_new(struct session *session, struct flat *ask, bool dead, struct err *err)
+    MUSTUSE NONNULL;
 /* It cannot be given after all. */
 void credential_refuse(struct session *session, struct credential *credential, const struct err *why) NONNULL;
 void credential_free(struct credential *credential); /* NULL is fine */

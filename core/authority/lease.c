@@ -165,8 +165,7 @@ bool lease_open(struct session *session, struct err *err)
     if (lease->journal == NULL)
         return false;
     lease->taken = atomic_load_explicit(&lease->journal->taken, memory_order_acquire);
-    lease->grant = atomic_load_explicit(&lease->journal->grant, memory_order_acquire);
-    lease_collect_last(session); /* under a new number */
+    lease_collect_last(session);
     return true;
 }
 

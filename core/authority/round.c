@@ -34,7 +34,7 @@ static bool take_one(struct round *round, struct span *rest, struct err *err)
     }
     if (flat.kind == MESSAGE_FLAT_ASK || flat.kind == MESSAGE_FLAT_USED) {
         *rest = ahead;
-        round->asked[at] = credential_new(round->session, &flat, err);
+        round->asked[at] = credential_new(round->session, &flat, round->from == ROUND_DEAD, err);
         if (round->asked[at] == NULL)
             return false;
         round->bound_count += round->asked[at]->used || round->asked[at]->given != NULL;

@@ -69,7 +69,8 @@ static bool send_snapshot(struct worker *worker, bool first, struct err *err)
         return false;
     int fds[] = {fd, worker->session->lease.fd, worker->session->remote_fd};
     size_t count = !first ? 1 : fds[2] >= 0 ? 3 : 2;
-    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, first ? MESSAGE_KEPT : 0, 0, NULL, 0, fds, count))
+    uint32_t last = first ? (uint32_t)worker->session->lease.taken : 0;
+    if (!ipc_send(worker->ipc, MESSAGE_SNAPSHOT, first ? MESSAGE_KEPT : 0, last, NULL, 0, fds, count))
         return err_set(err, ERR_UNAVAILABLE, "the session's worker does not take its snapshot");
     return true;
 }

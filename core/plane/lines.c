@@ -34,10 +34,11 @@ void lines_init(struct lines *lines, struct loop *loop, struct ipc *ipc)
     timer_init(&lines->late, loop, on_time, lines);
 }
 
-void lines_journal(struct lines *lines, struct journal *journal)
+void lines_journal(struct lines *lines, struct journal *journal, uint32_t last)
 {
+    uint64_t taken = atomic_load_explicit(&journal->taken, memory_order_acquire);
     lines->journal = journal;
-    lines->serial = atomic_load_explicit(&journal->taken, memory_order_acquire);
+    lines->serial = taken + (uint32_t)(last - (uint32_t)taken);
 }
 
 void lines_clear(struct lines *lines)

@@ -25,8 +25,8 @@ struct lines {
     struct timer late;
 };
 void lines_init(struct lines *lines, struct loop *loop, struct ipc *ipc) NONNULL;
-/* From now on rounds lie in the journal, behind what the monitor has of it. Borrowed. */
-void lines_journal(struct lines *lines, struct journal *journal) NONNULL;
+/* From now on rounds lie in the journal, behind the sheet with the serial `last` (its lower half). Borrowed. */
+void lines_journal(struct lines *lines, struct journal *journal, uint32_t last) NONNULL;
 void lines_clear(struct lines *lines) NONNULL; /* what was not sent is lost: lines_flush first */
 /* Begins an event (a word of the record's table), a question for a credential, or the use of one that was lent;
  * flat_put into what comes back, then lines_add, or lines_keep. One at a time. */

@@ -111,7 +111,7 @@ static bool take_journal(struct worker *worker, const struct ipc_message *messag
         struct journal *journal = journal_map(message->fds[at++], err);
         if (!journal)
             return false;
-        lines_journal(&worker->plane.lines, journal);
+        lines_journal(&worker->plane.lines, journal, message->id);
     }
     if (message->fd_count > at)
         *remote_fd = message->fds[at];

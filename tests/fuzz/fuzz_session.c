@@ -166,7 +166,7 @@ static void begin(void)
     plane.pool = pool_new(loop);
     lines_init(&plane.lines, loop, plane.ipc);
     require(file_mkdirs(world.session->private_dir, 0700, &err) && lease_open(world.session, &err));
-    lines_journal(&plane.lines, world.session->lease.journal);
+    lines_journal(&plane.lines, world.session->lease.journal, 0);
 }
 
 static void end(void)

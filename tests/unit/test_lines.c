@@ -220,7 +220,7 @@ static int setup_journal(void **state)
         return -1;
     close(fd);
     unlink(name);
-    lines_journal(&lines, journal);
+    lines_journal(&lines, journal, 0);
     memset(serials, 0, sizeof(serials));
     return 0;
 }
@@ -311,6 +311,20 @@ static void test_bounds_of_a_sheet(void **state)
         assert_int_equal(serials[i], want[i]);
 }
 
+/* Behind the last sheet that came, also where the monitor could not yet tick off what is in it. */
+static void test_behind_the_last(void **state)
+{
+    (void)state;
+    atomic_store(&journal->taken, 0xffffffff);
+    lines_journal(&lines, journal, 2); /* 0x1'0000'0002 */
+    assert_true(use());
+    lines_flush(&lines);
+    assert_false(use());
+    turns(1);
+    assert_int_equal(serials[0], 3);
+    assert_int_equal(atomic_load(&journal->sheets[3].serial), 0x100000003);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -319,6 +333,6 @@ int main(void)
                                        T(test_flushed_before_others), T(test_bounds),
                                        T(test_questions_in_their_order), T(test_a_question_of_the_next_step),
                                        K(test_kept_before_it_is_sent), K(test_no_sheet_is_free),
-                                       K(test_bounds_of_a_sheet)};
+                                       K(test_bounds_of_a_sheet), K(test_behind_the_last)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
