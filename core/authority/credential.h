@@ -21,9 +21,9 @@ struct credential {
     struct buf text; /* entry's bytes */
     struct audit_entry entry; /* its line for the record */
 };
-/* Reads a question of the session's worker and decides it from the session's own snapshot; the line is not written yet,
- * and until it is, nothing may leave. dead: that worker is no more, and what it used is told in any case. NULL: it broke
- * the protocol. */
+/* Reads a question of the session's worker and decides it from the session's own snapshot; the line is not written
+ * yet, and until it is, nothing may leave. dead: that worker is no more, and what it used is told in any case. NULL: it
+ * broke the protocol. */
 struct credential *credential_new(struct session *session, struct flat *ask, bool dead, struct err *err)
     MUSTUSE NONNULL;
 /* It cannot be given after all. */

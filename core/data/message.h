@@ -15,10 +15,10 @@
 
 enum message_type {
     /* ---- monitor to worker ---- */
-    /* No payload; one descriptor: a sealed memfd with the snapshot document (core/data/config.h). The
-     * first message to a new worker, and again after each reload; used from each connection's next request. With the
-     * flag MESSAGE_KEPT a second descriptor: the session's journal (core/data/journal.h); the id is the last serial's. One more where the sandbox is
-     * on another machine: the session's TLS listener. */
+    /* No payload; one descriptor: a sealed memfd with the snapshot document (core/data/config.h). The first message to
+     * a new worker, and again after each reload; used from each connection's next request. With the flag MESSAGE_KEPT a
+     * second descriptor: the session's journal (core/data/journal.h), and the id is the last serial in it. One more
+     * where the sandbox is on another machine: the session's TLS listener. */
     MESSAGE_SNAPSHOT = 1,
     /* Answers to a ROUND's questions, or to UPSTREAM_ASK. Flag MESSAGE_SECRET; id 0. Payload: one or more flat objects
      * of the kind MESSAGE_FLAT_ANSWER: the question's id, the secret, and the user name where the scheme has one. */
