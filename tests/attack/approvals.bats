@@ -1,5 +1,6 @@
 # Deciding for the person, where many ask and little works: A05 (a flood) and A06 (two deciders, a store or a record that
 # takes nothing). The home is a small file system of its own, in a mount namespace of the test.
+# bats file_tags=own-world
 bats_require_minimum_version 1.5.0
 load ../lib/world.bash
 ENGINE=bwrap

@@ -1,5 +1,6 @@
 # F01: kill -9 of the daemon at every commit, record line and message, found by a hook in a program of its own
 # (build/CONFIG/crash). CRASH_ROUNDS says how many; CRASH_SEED repeats a run.
+# bats file_tags=own-world
 bats_require_minimum_version 1.5.0
 load ../lib/world.bash
 ENGINE=bwrap

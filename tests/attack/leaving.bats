@@ -1,4 +1,5 @@
 # Leaving the sandbox: rows E01 to E06, E08 and E09 of the threats, performed against the real program.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

@@ -1,6 +1,7 @@
 # Credentials that a worker keeps for a moment: rows F01, C12 and F07 of the threats, by a client that never rests on a
 # connection that stays. What such a request leaves behind is its line, whoever dies; and what takes the credential back
 # is felt by the next request.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 ENGINE=bwrap

@@ -1,5 +1,6 @@
 # The TLS listener of a session whose sandbox is on another machine: what anybody on the network can try. No engine is
 # needed: a session is what the daemon makes of a launch, and its launcher is a process of the test's.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 

@@ -1,5 +1,6 @@
 # F11: what an agent leaves in the workspace for the host to run is shown to the person when the session ends, and is on
 # the record. The file's name says the engine: planted_docker.bats is a link to this one.
+# bats file_tags=own-world
 load ../lib/world.bash
 world_by_engine
 bats_require_minimum_version 1.5.0

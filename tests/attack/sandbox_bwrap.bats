@@ -1,5 +1,6 @@
 # Attacks from inside a sandbox on its walls: the network (E01 to E04), the host (C01, E04). The file's name says the
 # engine: sandbox_docker.bats and sandbox_podman.bats are links to this one.
+# bats file_tags=own-world
 load ../lib/world.bash
 world_by_engine
 bats_require_minimum_version 1.5.0

@@ -1,4 +1,5 @@
 # The person's terminal and shell, with a hostile program in the sandbox (F02).
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 

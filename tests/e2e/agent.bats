@@ -1,6 +1,7 @@
 # A real agent, Claude Code from npm, in the sandbox: it talks to a model (tests/lib/model.py) with a key that it does not
 # have, calls a tool that needs a person, is told that it is pending, waits, and goes on when the person has decided.
 # ENGINE is bwrap, where the agent is shown what is installed in its user's home.
+# bats file_tags=own-world
 bats_require_minimum_version 1.5.0
 load ../lib/world.bash
 ENGINE=bwrap

@@ -1,5 +1,6 @@
 # Stories with real programs of a distribution in a sealed sandbox, against a real HTTPS service. The file's
 # name is the engine: docker.bats and podman.bats are links to this one, and their programs are those of an image.
+# bats file_tags=own-world
 ENGINE=$(basename "$BATS_TEST_FILENAME" .bats)
 load ../lib/world.bash
 

@@ -1,6 +1,7 @@
 # sandbox.cache under either engine: what one session leaves in it the next one finds, at the agent's own place, and
 # nothing else is mounted by it. The file's name says the engine: cache_docker.bats and cache_podman.bats are
 # links to this one.
+# bats file_tags=own-world
 load ../lib/world.bash
 world_by_engine
 bats_require_minimum_version 1.5.0

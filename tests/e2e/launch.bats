@@ -1,5 +1,6 @@
 # Launch: what it says, how it is suspended, what it refuses. Under bwrap, which every machine can have; what is so
 # under either engine stands in life_bwrap.bats.
+# bats file_tags=own-world
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0
 

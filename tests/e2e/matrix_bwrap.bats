@@ -1,6 +1,7 @@
 # Any image, under each engine: it starts, a name resolves in it, the API is called with a credential that it never sees,
 # and the exit status is the program's. The file's name is the engine: matrix_docker.bats and matrix_podman.bats are
 # links to this one. tests/lib/images makes the images, and says what is in each.
+# bats file_tags=own-world
 load ../lib/world.bash
 world_by_engine scratch
 bats_require_minimum_version 1.5.0

@@ -1,5 +1,6 @@
 # bwrap with a root file system that is not the host's: a directory with one static program and nothing else shows that
 # nothing has to be in it, one with symlinks where ours have to be that nothing in it leads out.
+# bats file_tags=own-world
 ENGINE=bwrap
 load ../lib/world.bash
 bats_require_minimum_version 1.5.0

@@ -1,5 +1,6 @@
 # `aileron session` under either engine: what is listed and shown, stopping, and what becomes of what is left behind. The
 # file's name says the engine: session_docker.bats and session_podman.bats are links to this one.
+# bats file_tags=own-world
 load ../lib/world.bash
 world_by_engine
 bats_require_minimum_version 1.5.0

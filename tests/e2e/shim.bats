@@ -1,4 +1,5 @@
 # Connectors as tools: the shim and aileron-wait in a real sandbox, against a real HTTPS service.
+# bats file_tags=own-world
 load ../lib/world.bash
 
 setup_file() {

@@ -1,5 +1,6 @@
 # Waiting for a person: many at once, in any order, through pipes that break and a daemon that dies; each way to end has
 # a status of its own, and who waits costs nothing meanwhile.
+# bats file_tags=own-world
 bats_require_minimum_version 1.5.0
 load ../lib/world.bash
 
