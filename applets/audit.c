@@ -4,8 +4,8 @@
 
 #include "applets/show.h"
 #include "core/base/file.h"
-#include "core/base/log.h"
 #include "core/base/id.h"
+#include "core/base/log.h"
 #include "core/client/client.h"
 #include "core/data/audit.h"
 

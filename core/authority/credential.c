@@ -15,11 +15,11 @@
 enum { METHOD_BYTES = 32, PATH_BYTES = 16 * 1024, HOST_BYTES = 255, NAME_BYTES = 512, ID_TEXT_BYTES = 31 };
 enum { LINE_BYTES = 64 * 1024 };
 
-static bool read_ask(struct flat *flat, struct credential *ask, int64_t *grant, struct err *err)
+static bool read_ask(struct flat *flat, struct credential *ask, struct err *err)
 {
     ask->used = flat->kind == MESSAGE_FLAT_USED;
     return flat_check(flat, message_ask_names, err) &&
-           (ask->used ? flat_get_int(flat, "grant", 1, INT64_MAX, grant, err)
+           (ask->used ? flat_get_int(flat, "grant", 1, INT64_MAX, &ask->grant, err)
                       : flat_get_int(flat, "id", 1, MESSAGE_UNASKED - 1, &ask->id, err)) &&
            flat_get_text(flat, "binding", FLAT_NEED, BINDING_NAME_MAX, &ask->binding, err) &&
            flat_get_text(flat, "host", FLAT_NEED, HOST_BYTES, &ask->host, err) &&
@@ -31,10 +31,11 @@ static bool read_ask(struct flat *flat, struct credential *ask, int64_t *grant, 
            flat_get_text(flat, "request", FLAT_MAY, ID_TEXT_BYTES, &ask->request, err);
 }
 
-/* The binding that this session's rules give to this request; NULL and err where it is not the one asked for. */
-static const struct binding *decide(struct session *session, const struct credential *ask,
-                                    struct decision *decision, bool *lendable, struct err *err)
+/* The binding that this session's rules give to this request; NULL and ask->why where it is not the one asked for. */
+static const struct binding *decide(struct session *session, struct credential *ask)
 {
+    struct decision *decision = &ask->decision;
+    struct err *err = &ask->why;
     struct match_query query = {.host = span_of(ask->host), .port = (uint16_t)ask->port,
                                 .method = span_of(ask->method), .path = span_of(ask->path)};
 
@@ -45,7 +46,7 @@ static const struct binding *decide(struct session *session, const struct creden
             return NULL;
     } else {
         snapshot_decide(session->snapshot, &query, decision);
-        *lendable = decision->action == POLICY_ALLOW;
+        ask->lendable = decision->action == POLICY_ALLOW;
         if (decision->action == POLICY_APPROVE && approval_covers(session, ask->request, &query, ask->binding))
             decision->action = POLICY_ALLOW;
     }
@@ -125,9 +126,9 @@ static void write_line(const struct session *session, struct credential *credent
     if (!done) {
         flat_put(&out, "code", err_word(credential->why.code));
         flat_put(&out, "reason", credential->why.message);
-    }
-    if (done && given == NULL)
+    } else if (given == NULL) {
         flat_put(&out, "reason", "by the rules and the vault as they were a moment before");
+    }
     struct err err = {0};
     good = flat_end(&out) && good;
     struct span rest = {(const char *)credential->text.data, credential->text.len};
@@ -138,9 +139,10 @@ static void write_line(const struct session *session, struct credential *credent
 
 /* Under the number that things are lent under now, the rules must give it; what was done under an earlier one was taken
  * back meanwhile, and the line says so. */
-static bool may_have_used(struct session *session, struct credential *credential, uint64_t grant, bool dead,
-                          struct err *err)
+static bool may_have_used(const struct session *session, struct credential *credential, bool dead, struct err *err)
 {
+    uint64_t grant = (uint64_t)credential->grant;
+
     if (grant == session->lease.grant && credential->given != NULL && credential->lendable)
         return true;
     if (dead || grant < session->lease.grant) {
@@ -153,25 +155,17 @@ static bool may_have_used(struct session *session, struct credential *credential
 struct credential *credential_new(struct session *session, struct flat *ask, bool dead, struct err *err)
 {
     struct credential *credential = mem_alloc(sizeof *credential);
-    int64_t grant = 0;
 
     buf_init(&credential->text, LINE_BYTES);
-    if (!read_ask(ask, credential, &grant, err)) {
+    bool good = read_ask(ask, credential, err);
+    credential->given = good ? decide(session, credential) : NULL;
+    if (!good || (credential->used && !may_have_used(session, credential, dead, err))) {
         credential_free(credential);
         return NULL;
     }
-    credential->given = decide(session, credential, &credential->decision, &credential->lendable, &credential->why);
-    if (credential->used) {
-        if (!may_have_used(session, credential, (uint64_t)grant, dead, err)) {
-            credential_free(credential);
-            return NULL;
-        }
-        write_line(session, credential);
-        return credential;
-    }
-    if (credential->given != NULL)
+    if (!credential->used && credential->given != NULL)
         credential->secret = fetch(session, credential->given, credential->username, &credential->why);
-    if (credential->secret == NULL)
+    if (!credential->used && credential->secret == NULL)
         credential->given = NULL;
     write_line(session, credential);
     return credential;

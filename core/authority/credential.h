@@ -9,7 +9,7 @@
 /* A question of a worker (MESSAGE_FLAT_ASK), or a use of what it was lent (MESSAGE_FLAT_USED), and what was decided
  * about it. */
 struct credential {
-    int64_t id, port;
+    int64_t id, grant, port; /* id of a question, grant of a use */
     bool used;     /* it has happened, and nothing is answered */
     bool lendable; /* the rules alone give it, and would again */
     const char *binding, *host, *method, *path, *rule, *operation, *request; /* borrowed from the message */

@@ -12,16 +12,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static struct lease *lease_of(struct session *session)
-{
-    return &session->lease;
-}
-
 /* ---- what is lent ---- */
 
 uint64_t lease_give(struct session *session)
 {
-    struct lease *lease = lease_of(session);
+    struct lease *lease = &session->lease;
 
     if (lease->journal == NULL || lease->unwritten.len > 0 || !session_may_ask(session, &(struct err){0}))
         return 0;
@@ -31,7 +26,7 @@ uint64_t lease_give(struct session *session)
 
 void lease_end(struct session *session)
 {
-    struct lease *lease = lease_of(session);
+    struct lease *lease = &session->lease;
 
     if (lease->journal == NULL)
         return;
@@ -66,7 +61,7 @@ static size_t *ahead_of(struct lease *lease, uint64_t serial)
 
 bool lease_round(struct session *session, const struct ipc_message *message, struct err *err)
 {
-    struct lease *lease = lease_of(session);
+    struct lease *lease = &session->lease;
     uint64_t serial = lease->taken + 1;
 
     if (lease->journal == NULL || message->id != (uint32_t)serial)
@@ -76,9 +71,9 @@ bool lease_round(struct session *session, const struct ipc_message *message, str
         return err_set(err, ERR_DATA, "a sheet of the journal that is shorter than it was");
     lease_retry(session);
     *ahead = message->len; /* also where it is bad: what came before the bad one is written once */
-    if (skip < message->len || skip == 0)
-        if (!round_take(session, ROUND_LIVE, (const uint8_t *)message->data + skip, message->len - skip, err))
-            return false;
+    if ((skip < message->len || skip == 0) &&
+        !round_take(session, ROUND_LIVE, (const uint8_t *)message->data + skip, message->len - skip, err))
+        return false;
     lease->taken = serial;
     now_taken(lease);
     return true;
@@ -87,7 +82,7 @@ bool lease_round(struct session *session, const struct ipc_message *message, str
 /* Returns the last sheet that was begun. */
 static uint64_t collect(struct session *session, enum round_from from)
 {
-    struct lease *lease = lease_of(session);
+    struct lease *lease = &session->lease;
     uint64_t serial = lease->taken + 1;
     struct buf text;
 
@@ -115,7 +110,7 @@ void lease_collect(struct session *session)
 
 void lease_collect_last(struct session *session)
 {
-    struct lease *lease = lease_of(session);
+    struct lease *lease = &session->lease;
 
     if (lease->journal == NULL)
         return;
@@ -134,7 +129,7 @@ bool lease_keep(struct session *session, const struct buf *line)
 
 void lease_retry(struct session *session)
 {
-    struct lease *lease = lease_of(session);
+    struct lease *lease = &session->lease;
     struct span rest = {(const char *)lease->unwritten.data, lease->unwritten.len};
     struct audit_entry entry;
     struct err err = {0};
@@ -156,7 +151,7 @@ void lease_retry(struct session *session)
 
 bool lease_open(struct session *session, struct err *err)
 {
-    struct lease *lease = lease_of(session);
+    struct lease *lease = &session->lease;
     AUTOFREE char *path = file_join(session->private_dir, "journal");
 
     buf_init(&lease->unwritten, LEASE_UNWRITTEN_BYTES);
@@ -171,7 +166,7 @@ bool lease_open(struct session *session, struct err *err)
 
 void lease_close(struct session *session)
 {
-    struct lease *lease = lease_of(session);
+    struct lease *lease = &session->lease;
 
     if (lease->unwritten.len > 0)
         log_error("session %s: the record cannot be written, and lines of %zu bytes about credentials are lost",
