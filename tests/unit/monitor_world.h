@@ -259,15 +259,46 @@ static inline void start_session(struct world *world)
     connect_worker(world);
 }
 
-static inline void tell(struct world *world, enum message_type type, uint32_t id, const void *payload, size_t len)
+/* A monitor with these rules, an empty vault that is open, and no session yet; NULL: there is none. */
+static inline struct world *world_with_rules(void **state, const char *bindings, const char *policy)
 {
-    struct frame_head head = {.type = (uint16_t)type, .id = id};
+    if (world_setup(state) != 0)
+        return NULL;
+    struct world *world = *state;
+    write_file(world, "bindings.yaml", bindings);
+    write_file(world, "policy.yaml", policy);
+    start_monitor(world);
+    make_vault(world);
+    return world;
+}
+
+/* The worker has ended; the connection to the next one waits in the socket's backlog until there is one. */
+static inline void wait_for_death(struct world *world)
+{
+    struct pollfd fd = {.fd = world->worker, .events = POLLIN};
+    char byte;
+
+    while (poll(&fd, 1, ANSWER_MS) == 1 && recv(world->worker, &byte, 1, 0) > 0)
+        ;
+    close(world->worker);
+    connect_worker(world);
+}
+
+static inline void tell_flags(struct world *world, enum message_type type, unsigned flags, uint32_t id,
+                              const void *payload, size_t len)
+{
+    struct frame_head head = {.type = (uint16_t)type, .flags = (uint16_t)flags, .id = id};
     uint32_t whole = (uint32_t)(sizeof head + len);
     struct err err = {0};
 
     assert_true(file_write_all(world->worker, &whole, sizeof whole, &err));
     assert_true(file_write_all(world->worker, &head, sizeof head, &err));
     assert_true(file_write_all(world->worker, payload, len, &err));
+}
+
+static inline void tell(struct world *world, enum message_type type, uint32_t id, const void *payload, size_t len)
+{
+    tell_flags(world, type, 0, id, payload, len);
 }
 
 static inline void tell_json(struct world *world, enum message_type type, uint32_t id, json_t *payload)

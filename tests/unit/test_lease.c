@@ -41,13 +41,10 @@ static void open_journal(const struct world *world)
 
 static int setup(void **state)
 {
-    if (world_setup(state) != 0)
+    struct world *world = world_with_rules(state, bindings, policy);
+
+    if (world == NULL)
         return -1;
-    struct world *world = *state;
-    write_file(world, "bindings.yaml", bindings);
-    write_file(world, "policy.yaml", policy);
-    start_monitor(world);
-    make_vault(world);
     put_secret(world, "user/api", "token", NULL, "MARKER-ghp-0123456789");
     start_session(world);
     open_journal(world);
@@ -61,6 +58,12 @@ static int teardown(void **state)
     return world_teardown(state);
 }
 
+static json_t *ask_for(const char *path)
+{
+    return json_pack("{s:s, s:s, s:i, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443, "method",
+                     "GET", "path", path);
+}
+
 /* Asks for the credential; under which number it was lent, 0: for this once. */
 static uint64_t lent(struct world *world)
 {
@@ -70,8 +73,7 @@ static uint64_t lent(struct world *world)
     struct flat_field grant;
     size_t len;
 
-    tell_ask(world, 7, json_pack("{s:s, s:s, s:i, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443,
-                                 "method", "GET", "path", "/first"));
+    tell_ask(world, 7, ask_for("/first"));
     assert_int_equal(hear(world, payload, sizeof payload, &len).type, MESSAGE_CREDENTIAL);
     struct span rest = {payload, len};
     assert_true(flat_take(&rest, &flat, &err) && flat_check(&flat, message_answer_names, &err));
@@ -105,13 +107,7 @@ static void add_use(struct buf *sheet, uint64_t grant, const char *path)
 
 static void send_sheet(struct world *world, const struct buf *sheet)
 {
-    struct frame_head head = {.type = MESSAGE_ROUND, .flags = MESSAGE_KEPT, .id = (uint32_t)serial};
-    uint32_t whole = (uint32_t)(sizeof head + sheet->len);
-    struct err err = {0};
-
-    assert_true(file_write_all(world->worker, &whole, sizeof whole, &err));
-    assert_true(file_write_all(world->worker, &head, sizeof head, &err));
-    assert_true(file_write_all(world->worker, sheet->data, sheet->len, &err));
+    tell_flags(world, MESSAGE_ROUND, MESSAGE_KEPT, (uint32_t)serial, sheet->data, sheet->len);
 }
 
 static void use(struct world *world, uint64_t grant, const char *path)
@@ -138,17 +134,6 @@ static void wait_for_lines(const struct world *world, const char *event, size_t 
     for (int i = 0; i < 500 && count_lines(world, event, NULL, NULL) < count; i++)
         pause_ms(10);
     assert_int_equal(count_lines(world, event, NULL, NULL), count);
-}
-
-static void wait_for_death(struct world *world)
-{
-    struct pollfd fd = {.fd = world->worker, .events = POLLIN};
-    char byte;
-
-    while (poll(&fd, 1, ANSWER_MS) == 1 && recv(world->worker, &byte, 1, 0) > 0)
-        ;
-    close(world->worker);
-    connect_worker(world);
 }
 
 static void is_ended(struct world *world)
@@ -223,8 +208,7 @@ static void what_could_change_the_answer_takes_it_back(void **state)
     json_decref(ask(world, "POST", "/v1/vault/lock", NULL));
     assert_int_equal(atomic_load(&journal->grant), 0);
     use(world, after, "/locked");
-    tell_ask(world, 8, json_pack("{s:s, s:s, s:i, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443,
-                                 "method", "GET", "path", "/refused"));
+    tell_ask(world, 8, ask_for("/refused"));
     json_decref(hear_json(world, MESSAGE_REFUSED, 8));
     assert_int_equal(uses(world, "/late") + uses(world, "/locked"), 2);
     assert_int_equal(count_lines(world, "credential", "reason", late), 2);
@@ -239,8 +223,7 @@ static void f01_the_journal_outlives_the_worker_and_the_daemon(void **state)
     struct buf sheet = sheet_begin();
 
     add_use(&sheet, grant, "/worker");
-    json_t *question JSON_AUTO = json_pack("{s:s, s:s, s:i, s:s, s:s}", "binding", "user/api", "host", "api.test",
-                                           "port", 443, "method", "GET", "path", "/unheard");
+    json_t *question JSON_AUTO = ask_for("/unheard");
     flat_question(&sheet, 9, question);
     atomic_store(&journal->sheets[serial % JOURNAL_SHEETS].len, (uint32_t)sheet.len);
     sheet = sheet_begin();
@@ -299,16 +282,14 @@ static void f03_a_use_that_cannot_be_written_is_written_later(void **state)
         skip(); /* prlimit of a process that is not dumpable */
     assert_int_equal(prlimit(world->monitor, RLIMIT_FSIZE, &none, &old), 0);
     use(world, grant, "/full");
-    tell_ask(world, 8, json_pack("{s:s, s:s, s:i, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443,
-                                 "method", "GET", "path", "/refused"));
+    tell_ask(world, 8, ask_for("/refused"));
     json_decref(hear_json(world, MESSAGE_REFUSED, 8));
     assert_int_equal(uses(world, "/full"), 0);
     assert_int_equal(atomic_load(&journal->grant), 0);
     assert_int_equal(atomic_load(&journal->taken), taken); /* a daemon that dies now finds it */
     tell(world, MESSAGE_ROUND, 0, "", 0); /* a worker that dies meanwhile has a successor that goes on behind it */
     wait_for_death(world);
-    tell_ask(world, 8, json_pack("{s:s, s:s, s:i, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443,
-                                 "method", "GET", "path", "/refused"));
+    tell_ask(world, 8, ask_for("/refused"));
     json_decref(hear_json(world, MESSAGE_REFUSED, 8));
     use(world, grant, "/behind");
     assert_int_equal(prlimit(world->monitor, RLIMIT_FSIZE, &old, NULL), 0);

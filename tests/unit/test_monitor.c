@@ -31,13 +31,10 @@ static const char policy[] = "version: 1\n"
 
 static int setup(void **state)
 {
-    if (world_setup(state) != 0)
+    struct world *world = world_with_rules(state, bindings, policy);
+
+    if (world == NULL)
         return -1;
-    struct world *world = *state;
-    write_file(world, "bindings.yaml", bindings);
-    write_file(world, "policy.yaml", policy);
-    start_monitor(world);
-    make_vault(world);
     put_secret(world, "user/api", "token", NULL, secret);
     put_secret(world, "user/paths", "token", NULL, secret);
     put_secret(world, "user/basic", "basic", "alice", "pw");
@@ -154,17 +151,6 @@ static void f03_no_record_no_credential(void **state)
     assert_int_equal(prlimit(world->monitor, RLIMIT_FSIZE, &old, NULL), 0);
     expect_secret(world, ask_for("user/api", "api.test", "GET", "/"), secret);
     record_is_whole(world);
-}
-
-static void wait_for_death(struct world *world)
-{
-    struct pollfd fd = {.fd = world->worker, .events = POLLIN};
-    char byte;
-
-    while (poll(&fd, 1, ANSWER_MS) == 1 && recv(world->worker, &byte, 1, 0) > 0)
-        ;
-    close(world->worker);
-    connect_worker(world); /* waits in the socket's backlog until there is a worker again */
 }
 
 static void a_worker_that_breaks_the_protocol_is_replaced(void **state)

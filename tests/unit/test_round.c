@@ -20,13 +20,10 @@ static const char policy[] = "version: 1\n"
 
 static int setup(void **state)
 {
-    if (world_setup(state) != 0)
+    struct world *world = world_with_rules(state, bindings, policy);
+
+    if (world == NULL)
         return -1;
-    struct world *world = *state;
-    write_file(world, "bindings.yaml", bindings);
-    write_file(world, "policy.yaml", policy);
-    start_monitor(world);
-    make_vault(world);
     put_secret(world, "user/api", "token", NULL, "MARKER-ghp-0123456789");
     start_session(world);
     return 0;

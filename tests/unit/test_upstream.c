@@ -137,17 +137,6 @@ static void c11_gives_nothing_after_the_sessions_end(void **state)
     expect_refused(world, ask_for("proxy", "mtls.test", 443), "denied");
 }
 
-static void wait_for_death(struct world *world)
-{
-    struct pollfd fd = {.fd = world->worker, .events = POLLIN};
-    char byte;
-
-    while (poll(&fd, 1, ANSWER_MS) == 1 && recv(world->worker, &byte, 1, 0) > 0)
-        ;
-    close(world->worker);
-    connect_worker(world);
-}
-
 static void a_malformed_question_ends_the_worker(void **state)
 {
     static const char *const bad[] = {"{}", "{\"for\": \"vault\", \"host\": \"a\", \"port\": 1}",
