@@ -53,7 +53,7 @@ recorded() {
 @test "F11: repositories where nobody looks, halves of one, and what a configuration includes" {
     mkdir conf sub
     printf '[user]\n\tname = A Person\n' > conf/git
-    git config include.path ../conf/git
+    git config -f .git/config include.path ../conf/git
     give
     run --separate-stderr inside sh -c '
         export HOME=/tmp GIT_CONFIG_NOSYSTEM=1; git config --global --add safe.directory "*"
