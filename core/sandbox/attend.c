@@ -24,6 +24,7 @@ enum {
     SCREEN_BYTES = 65536,
     LAST_OUTPUT_MS = 200, /* what the terminal still holds when the sandbox has ended */
     FIRST_WORD_MS = 300,  /* a command may say something before its supervisor says that it runs */
+    SIZE_AGAIN_MS = 1000, /* an engine's client that has just started does not hear of a change of size yet */
     LAST_WORD_MS = 300,   /* what is on its way from a supervisor whose engine has ended */
     OUTLIVES_MS = SUPERVISOR_GRACE_MS + 2000 /* a sandbox that has lost its engine ends itself */
 };
@@ -36,7 +37,8 @@ struct state {
     int signal_fd;
     uint8_t keys[KEYS_BYTES]; /* typed, not yet taken by the pty */
     size_t key_at, key_len;
-    uint64_t ask_again_ms; /* when daemon_gone is called again; 0: not wanted */
+    uint64_t ask_again_ms;  /* when daemon_gone is called again; 0: not wanted */
+    uint64_t size_again_ms; /* when the engine is told again to look at the size; 0: it has been */
     bool keys_ended, ended;
     bool running, over; /* the agent was started; the supervisor has said its last word */
     int status;
@@ -80,10 +82,22 @@ static void tell(struct state *state, int signo)
 }
 
 /* Its terminal is no controlling one, so that no change of size would reach docker's client by itself. */
-static void resize(const struct state *state)
+static void tell_size(struct state *state)
+{
+    kill(state->attend->child, SIGWINCH);
+    state->size_again_ms = clock_mono_ms() + SIZE_AGAIN_MS;
+}
+
+static void tell_size_again(struct state *state)
+{
+    kill(state->attend->child, SIGWINCH);
+    state->size_again_ms = 0;
+}
+
+static void resize(struct state *state)
 {
     tty_resize(state->attend->tty);
-    kill(state->attend->child, SIGWINCH);
+    tell_size(state);
 }
 
 /* The whole job, which may be a script that started us, as a terminal's Ctrl-Z would. Where no shell could resume it
@@ -244,6 +258,8 @@ static void on_control(struct state *state)
         break;
     case SUPERVISOR_RUNNING:
         state->running = true;
+        if (attend->tty != NULL)
+            tell_size(state);
         if (attend->starter_fd >= 0)
             (void)!send(attend->starter_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
         break;
@@ -328,7 +344,7 @@ static void turn(struct state *state)
 {
     const struct attend *attend = state->attend;
     bool tty = attend->tty != NULL, behind = attend->keeper != NULL && keeper_behind(attend->keeper);
-    int wait = state->ask_again_ms != 0 ? ATTEND_RETRY_MS : -1;
+    int wait = state->ask_again_ms != 0 ? ATTEND_RETRY_MS : state->size_again_ms != 0 ? SIZE_AGAIN_MS / 4 : -1;
     struct pollfd polls[OWN_POLLS + KEEPER_POLLS] = {
         {.fd = state->signal_fd, .events = POLLIN},
         {.fd = tty && !behind ? attend->tty->master : -1,
@@ -351,9 +367,8 @@ static void turn(struct state *state)
         poll(NULL, 0, 5); /* nobody has the other end open at the moment */
     if (polls[1].revents != 0 || polls[2].revents != 0)
         on_keys(state, polls[2].revents, polls[1].revents & POLLOUT);
-    /* As in resize. */
     if (attend->keeper != NULL && keeper_turn(attend->keeper, polls + OWN_POLLS))
-        kill(attend->child, SIGWINCH);
+        tell_size(state);
     if (polls[3].revents != 0)
         on_control(state);
     if (polls[4].revents != 0)
@@ -362,6 +377,8 @@ static void turn(struct state *state)
         on_starter(state);
     if (state->ask_again_ms != 0 && clock_mono_ms() >= state->ask_again_ms)
         ask_daemon(state);
+    if (state->size_again_ms != 0 && clock_mono_ms() >= state->size_again_ms)
+        tell_size_again(state);
     if (polls[0].revents != 0)
         on_signals(state);
 }

@@ -104,7 +104,8 @@ while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
 
 @test "Ctrl-Z suspends the launcher as any command of a shell, which has its terminal meanwhile; fg goes on" {
     # What stty says is the shell's own terminal: with the launcher stopped it is in the modes that it had before.
-    local inside='echo rea""dy; read line; stty size; echo got $line'
+    # The new size comes by the engine, so it may come behind what was typed.
+    local inside='echo rea""dy; read line; until stty size | grep 44; do sleep 0.1; done; echo got $line'
     run "$TESTS_LIB/terminal.py" 'size:33x77' 'expect:$ ' \
         "send:aileron launch --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- sh -c '$inside'\n" \
         'expect:ready' 'send:\x1a' 'expect:Stopped' 'expect:$ ' 'send:stty -a | tr ";" " "\n' 'expect: icanon' \
@@ -113,6 +114,32 @@ while (key := os.read(0, 1)) != b"q": os.write(1, b"[%02x]" % key[0])'
     echo "$output"
     [ "$status" -eq 9 ]
     grep -q 'modes restored' <<< "$output"
+}
+
+@test "a change of size that the engine's client has slept through reaches the sandbox all the same" {
+    [ "$ENGINE" != bwrap ] || skip "bwrap has no client: the terminal is the sandbox's own"
+    # A client as docker's is when it has just begun: it does not hear SIGWINCH until the agent lets it.
+    mkdir "$WORLD/late"
+    cat > "$WORLD/late/$ENGINE" << EOF
+#!/bin/sh
+PATH=\${PATH#*:}
+exec 9<&0
+$ENGINE "\$@" <&9 &
+client=\$!
+until [ -e "$WORLD/ws/awake" ] || ! kill -0 \$client 2> /dev/null; do sleep 0.05; done
+trap 'kill -WINCH \$client' WINCH
+for turn in 1 2 3; do
+    wait \$client
+    status=\$?
+    kill -0 \$client 2> /dev/null || exit \$status
+done
+EOF
+    chmod +x "$WORLD/late/$ENGINE"
+    PATH=$WORLD/late:$PATH run terminal 'size:33x77' 'expect:ready' 'size:44x88' 'wait:0.2' 'send:\n' 'expect:44 88' \
+        -- sh -c 'echo ready; read line; touch awake; until stty size | grep 44; do sleep 0.1; done'
+    echo "$output"
+    [ "$status" -eq 0 ]
+    rm -f "$WORLD/ws/awake"
 }
 
 @test "what a program has switched on and cannot switch off any more, as it is killed, is switched off" {
