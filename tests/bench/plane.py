@@ -92,6 +92,12 @@ class Ours(Peer):
         if self.host == bench.UNTOUCHED:
             self.ca = self.world.up + "/ca.pem"
 
+    def stop(self):
+        """And the worker's end: the monitor's time would have all of the worker's once it is reaped."""
+        super().stop()
+        worker = "/proc/%d" % self.parts["worker"][0]
+        self.world.wait("the worker's end", lambda: not os.path.exists(worker))
+
 
 def pids(peer):
     return [pid for part in peer.parts.values() for pid in part]
