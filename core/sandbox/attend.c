@@ -77,21 +77,16 @@ static void tell(struct state *state, int signo)
         return;
     if (attend->signal != NULL)
         attend->signal(attend->signal_arg, signo);
-    else
+    else if (!state->ended) /* reaped: its number may be another's */
         kill(attend->child, signo);
 }
 
 /* Its terminal is no controlling one, so that no change of size would reach docker's client by itself. */
 static void tell_size(struct state *state)
 {
-    kill(state->attend->child, SIGWINCH);
+    if (!state->ended)
+        kill(state->attend->child, SIGWINCH);
     state->size_again_ms = clock_mono_ms() + SIZE_AGAIN_MS;
-}
-
-static void tell_size_again(struct state *state)
-{
-    kill(state->attend->child, SIGWINCH);
-    state->size_again_ms = 0;
 }
 
 static void resize(struct state *state)
@@ -377,8 +372,10 @@ static void turn(struct state *state)
         on_starter(state);
     if (state->ask_again_ms != 0 && clock_mono_ms() >= state->ask_again_ms)
         ask_daemon(state);
-    if (state->size_again_ms != 0 && clock_mono_ms() >= state->size_again_ms)
-        tell_size_again(state);
+    if (state->size_again_ms != 0 && clock_mono_ms() >= state->size_again_ms) {
+        tell_size(state);
+        state->size_again_ms = 0;
+    }
     if (polls[0].revents != 0)
         on_signals(state);
 }
