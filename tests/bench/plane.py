@@ -191,7 +191,9 @@ def applies(peer, mode):
     """sslsplit copies the upstream's certificate, so that it mints one leaf for all names, and it does not resume."""
     if mode == "idle":
         return peer.name not in ("direct", "ours-seen")
-    if peer.name == "ours-untouched" or mode == "mint" and peer.name in ("direct", "ours-seen", "sslsplit"):
+    if peer.name == "ours-untouched":  # no TLS of its own: what is left is what carrying bytes takes
+        return mode.startswith("ka")
+    if mode == "mint" and peer.name in ("direct", "ours-seen", "sslsplit"):
         return False
     return not (peer.name == "sslsplit" and mode.endswith("resume"))
 

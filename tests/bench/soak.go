@@ -4,7 +4,8 @@
 //	soak bulk PROXY CA HOST down|up N    one body of N bytes
 //	soak idle PROXY CA HOST N            N tunnels that have each answered one request; "ready"; until standard input
 //	                                     ends; then all of them are asked once more
-//	soak churn PROXY CA HOST RATE SECS   RATE new connections a second with one request each; HOST may be http://HOST
+//	soak churn PROXY CA HOST RATE SECS   RATE new connections a second with one request each; HOST may be http://HOST,
+//	                                     or resumed:HOST, which takes up an earlier TLS session
 //	soak slow PROXY CA HOST N            N readers and N writers of 1 KiB a second; "ready"; until standard input ends
 //	soak quick PROXY CA HOST SECS        one client, one request after another
 //
@@ -36,6 +37,7 @@ type client struct {
 	proxy, host string
 	plain       bool
 	config      *tls.Config
+	resumed     int64
 }
 
 func check(err error, what string) {
@@ -107,7 +109,7 @@ func (c *client) open() (net.Conn, *bufio.Reader, error) {
 	fmt.Fprintf(conn, "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\n\r\n", c.host, c.host)
 	head := make([]byte, 0, 512)
 	for !strings.HasSuffix(string(head), "\r\n\r\n") && len(head) < 512 {
-		n, err := conn.Read(head[len(head) : len(head)+1])
+		n, err := conn.Read(head[len(head):cap(head)]) // nothing follows before our hello
 		if err != nil {
 			conn.Close()
 			return nil, nil, err
@@ -123,7 +125,30 @@ func (c *client) open() (net.Conn, *bufio.Reader, error) {
 		conn.Close()
 		return nil, nil, err
 	}
+	if secure.ConnectionState().DidResume {
+		atomic.AddInt64(&c.resumed, 1)
+	}
 	return secure, bufio.NewReaderSize(secure, 2048), nil
+}
+
+// The newest ticket, for as many connections as come before the next one: programs that start together do the same.
+type lastTicket struct {
+	lock  sync.Mutex
+	state *tls.ClientSessionState
+}
+
+func (t *lastTicket) Get(string) (*tls.ClientSessionState, bool) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	return t.state, t.state != nil
+}
+
+func (t *lastTicket) Put(_ string, state *tls.ClientSessionState) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	if state != nil { // nil: the one that was taken is used up
+		t.state = state
+	}
 }
 
 func (c *client) ask(conn net.Conn, reader *bufio.Reader, method, path, more string) (*http.Response, error) {
@@ -255,7 +280,8 @@ func (c *client) churn(rate, seconds int64) {
 	wait.Wait()
 	took := time.Since(began).Seconds()
 	say(map[string]interface{}{"done": done, "failed": failed, "skipped": skipped, "seconds": took, "reasons": reasons,
-		"p50_ms": percentile(samples, 0.5), "p99_ms": percentile(samples, 0.99)})
+		"resumed": c.resumed,
+		"p50_ms":  percentile(samples, 0.5), "p99_ms": percentile(samples, 0.99)})
 }
 
 func (c *client) slow(count int64) {
@@ -327,10 +353,14 @@ func main() {
 	ca, err := os.ReadFile(os.Args[3])
 	check(err, "the authority's certificate")
 	host, plain := os.Args[4], strings.HasPrefix(os.Args[4], "http://")
-	host = strings.TrimPrefix(host, "http://")
+	resumed := strings.HasPrefix(host, "resumed:")
+	host = strings.TrimPrefix(strings.TrimPrefix(host, "http://"), "resumed:")
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
 	c := &client{proxy: os.Args[2], host: host, plain: plain, config: &tls.Config{RootCAs: roots, ServerName: host}}
+	if resumed {
+		c.config.ClientSessionCache = &lastTicket{}
+	}
 	switch os.Args[1] {
 	case "bulk":
 		c.bulk(os.Args[5] == "up", number(os.Args[6]))
