@@ -222,7 +222,7 @@ coverage:
 	@$(MAKE) --no-print-directory CONFIG=coverage unit
 	@tests/lib/coverage $(CORE_SRC)
 analyze: | deps-libs
-	@clang --analyze --analyzer-output text -Xclang -analyzer-werror $(CPPFLAGS) -std=gnu11 $(CORE_SRC) $(APPLET_SRC)
+	@printf '%s\n' $(CORE_SRC) $(APPLET_SRC) | tests/lib/analyze $(CPPFLAGS)
 # ---- the rest
 
 .PHONY: format man install repro size fresh clean help
