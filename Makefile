@@ -150,8 +150,8 @@ $(B)/embed.c: $(EMBED) contrib/embed Makefile
 $(B)/embed.o: $(B)/embed.c $(EMBED) | deps-libs
 	@$(COMPILE)
 -include $(patsubst %.c,$(B)/%.d,$(CORE_SRC) $(APPLET_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(wildcard tests/lib/*.c))
-# ---- tests (tests/lib/run prints failures in full, then "N passed, N failed")
-RUN := tests/lib/run
+# ---- tests (tests/lib/run prints failures in full, then "N passed, N failed"; TIMES=4 multiplies their limits)
+RUN := tests/lib/run $(TIMES:%=-t %)
 export CC_LINT := $(CC) $(CPPFLAGS) $(CFLAGS)
 export OBJECTS := $(B)
 TEST_LINK = $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
@@ -222,7 +222,7 @@ coverage:
 	@$(MAKE) --no-print-directory CONFIG=coverage unit
 	@tests/lib/coverage $(CORE_SRC)
 analyze: | deps-libs
-	@clang --analyze --analyzer-output text -Xclang -analyzer-werror $(CPPFLAGS) -std=gnu11 $(CORE_SRC) $(APPLET_SRC)
+	@printf '%s\n' $(CORE_SRC) $(APPLET_SRC) | tests/lib/analyze $(CPPFLAGS)
 # ---- the rest
 
 .PHONY: format man install repro size fresh clean help

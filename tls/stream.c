@@ -12,7 +12,8 @@
 
 #include "tls/internal.h"
 
-/* Records without data (tickets, warnings, empty ones) in a row; more is a flood. */
+/* Records without data (warnings, empty ones, tickets, each of which the library tells of twice) in a row; more is a
+ * flood. */
 #define EMPTY_MAX 32
 
 /* The library sends each message of a handshake by itself. Gathered, a flight is one packet, and the peer wakes

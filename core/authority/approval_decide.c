@@ -282,8 +282,10 @@ static bool store_decision_of(struct session *session, const struct store_approv
         if (edited == NULL)
             return false;
         json_t *summary JSON_AUTO = approval_summary(edited);
-        stored.full = full = approval_digest(edited, digest);
-        stored.shown = shown = json_canonical(summary);
+        full = approval_digest(edited, digest);
+        shown = json_canonical(summary);
+        stored.full = full;
+        stored.shown = shown;
         stored.digest = digest;
     }
     json_t *event = approval_event(row, state);

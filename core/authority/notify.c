@@ -22,8 +22,9 @@ static bool wanted(const struct monitor *monitor)
 static void run(struct monitor *monitor, const char *text)
 {
     char *const *command = monitor->rules->config->approvals.notify;
+    const char *path = getenv("PATH");
     struct err err = {0};
-    AUTOFREE char *program = proc_which(command[0], getenv("PATH") != NULL ? getenv("PATH") : "/usr/bin:/bin");
+    AUTOFREE char *program = proc_which(command[0], path != NULL ? path : "/usr/bin:/bin");
     CLEANUP(file_close_ptr) int fd = file_sealed("approval", text, strlen(text), &err);
     struct proc_fd fds[] = {{fd, STDIN_FILENO}};
 

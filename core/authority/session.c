@@ -348,15 +348,15 @@ struct session *session_create(struct monitor *monitor, const struct json_at *re
 
 /* ---- the end ---- */
 
-static void unlink_session(struct session *session)
+static void unlink_session(struct monitor *monitor, struct session *session)
 {
-    struct session **at = &session->monitor->sessions;
+    struct session **at = &monitor->sessions;
 
     while (*at != NULL && *at != session)
         at = &(*at)->next;
     if (*at == session) {
         *at = session->next;
-        session->monitor->session_count--;
+        monitor->session_count--;
     }
 }
 
@@ -367,7 +367,7 @@ static void free_later(void *arg)
 
 void session_gone(struct session *session)
 {
-    unlink_session(session);
+    unlink_session(session->monitor, session);
     loop_defer(session->monitor->loop, free_later, session);
 }
 
@@ -445,7 +445,7 @@ void session_close_all(struct monitor *monitor)
 {
     while (monitor->sessions != NULL) {
         struct session *session = monitor->sessions;
-        unlink_session(session);
+        unlink_session(monitor, session);
         session_free(session);
     }
 }

@@ -21,7 +21,7 @@ bool span_eqis(struct span a, const char *s) NONNULL;
 bool span_starts(struct span s, const char *prefix) NONNULL;
 bool span_ends(struct span s, const char *suffix) NONNULL;
 struct span span_trim(struct span s);               /* spaces and tabs off both ends */
-bool span_cut(struct span *rest, char sep, struct span *head) NONNULL; /* false when rest was empty */
+bool span_cut(struct span *rest, char sep, struct span *head) MUSTUSE NONNULL; /* false when rest was empty */
 
 /* Decimal digits only, no sign, no space; false on overflow past max. */
 bool text_u64(struct span s, uint64_t max, uint64_t *out) MUSTUSE NONNULL;

@@ -266,12 +266,12 @@ struct bindings *bindings_from(const struct json_at *at, struct err *err)
     bindings->items = mem_array(count + 1, sizeof *bindings->items);
     for (size_t i = 0; i < count; i++) {
         struct json_at entry = json_element(&list, i);
-        struct binding *binding = &bindings->items[i];
-        if (!binding_from(bindings, binding, &entry, err)) {
-            binding_clear(binding);
+        struct binding binding = {0};
+        if (!binding_from(bindings, &binding, &entry, err)) {
+            binding_clear(&binding);
             goto fail;
         }
-        bindings->count++;
+        bindings->items[bindings->count++] = binding;
     }
     rows_build(bindings);
     return bindings;

@@ -5,6 +5,7 @@
 #include "core/plane/relay.h"
 #include "core/plane/tunnel.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,8 +234,10 @@ static bool pump_once(struct exchange *exchange)
     size_t before = input.len;
     enum http1_event event = http1_next(exchange->parser, &input, &body, &err);
     size_t used = before - input.len;
-    if (event == HTTP1_BODY)
+    if (event == HTTP1_BODY) {
+        assert(exchange->flow); /* without one there was no room */
         flow_body(exchange->flow, body);
+    }
     if (event == HTTP1_ERROR) {
         exchange->keep = false;
         if (exchange->flow) {

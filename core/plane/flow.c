@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "core/plane/scheme.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,6 +379,7 @@ static bool allowed(struct flow *flow, struct err *err, int *status)
     const char *bar = decision_bar(decision, tls, flow->request->method);
     if (!bar)
         return true;
+    assert(decision->binding);
     *status = tls ? 403 : 502;
     err_set(err, ERR_DENIED, "the credential %s %s", decision->binding->name, bar);
     return tls ? err_hint(err, "Use another method") : err_hint(err, "Use https://%s", flow->target->host.name);

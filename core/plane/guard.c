@@ -103,6 +103,10 @@ static bool leak_in_fields(const struct needles *sentinels, const struct msg_fie
 bool guard_leak(const struct needles *sentinels, const struct target *target, const struct msg *msg,
                 const struct binding *own, char place[GUARD_PLACE_BYTES], unsigned *tag)
 {
+    if (found(sentinels, msg->method, tag)) {
+        put_place(place, SPAN("method"));
+        return true;
+    }
     if (found(sentinels, span_of(target->path), tag)) {
         put_place(place, SPAN("path"));
         return true;

@@ -66,7 +66,7 @@ static const struct ipc_handler ipc_handler = {.message = on_message, .gone = on
 
 static bool prepare(struct page_worker *page, struct err *err)
 {
-    struct sockaddr_in at;
+    struct sockaddr_in at = {0};
     socklen_t len = sizeof at;
 
     log_open("page", LOG_WARN);

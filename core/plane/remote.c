@@ -76,8 +76,8 @@ static bool proven(const struct plane *plane, struct span line)
     if (!span_cut(&line, ' ', &word) || !span_eqs(word, "AILERON") || !span_cut(&line, ' ', &token) ||
         !snapshot_token_ok(plane->epoch->snapshot, token))
         return false;
-    span_cut(&line, ' ', &mode);
-    return span_eqs(mode, "proxy") || span_eqs(mode, "api") || span_eqs(mode, "capture");
+    return span_cut(&line, ' ', &mode) &&
+           (span_eqs(mode, "proxy") || span_eqs(mode, "api") || span_eqs(mode, "capture"));
 }
 
 static void on_nothing(struct conn *conn, enum conn_event event, void *arg)

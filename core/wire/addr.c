@@ -2,6 +2,7 @@
  * nothing here may depend on the C library. What kind of network an address belongs to is addr_class.c. */
 #include "core/wire/addr.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 static bool is_digit(char c)
@@ -95,6 +96,7 @@ bool addr_parse_loose(struct span text, struct addr *out)
         count++;
     }
     uint64_t value = 0;
+    assert(count > 0);
     for (size_t i = 0; i + 1 < count; i++) {
         if (parts[i] > 255)
             return false;

@@ -428,6 +428,8 @@ static inline void world_stop(struct world *world)
     upstream_close(&world->plain);
     upstream_close(&world->tls);
     world_wait(world, 20); /* the plane sees the ends of its connections */
+    for (uint64_t end = clock_mono_ms() + 1000; (plane->connections > 0 || plane->trunks) && clock_mono_ms() < end;)
+        world_turn(world);
     secrets_forget(plane);
     pool_free(plane->pool);
     resume_free(plane->resume);

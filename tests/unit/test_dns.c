@@ -1,6 +1,8 @@
 /* core/wire/dns: what is answered, and how odd and broken queries end (threat E03). */
 #include "core/wire/dns.h"
 
+#include "core/base/mem.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -221,11 +223,56 @@ static void test_malformed(void **state)
     }
 }
 
+/* Records behind the question: read to be skipped, and malformed they are no less refused than the question is. */
+static void test_records(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        enum dns_kind kind;
+    } rows[] = {
+        {"\1x\0\0\1\0\1\0\0\0\0\0\4\1\2\3\4", 17, DNS_A},    /* of any type, here an address */
+        {"\0\0\xfa\0\xff\0\0\0\0\0\1x", 12, DNS_A},              /* TSIG */
+        {"\1x\0\0\1\0\1\0\0\0\0\0\4\1\2\3", 16, DNS_REFUSE},  /* its data are cut off */
+        {"\xc0\x0c\0\1\0\1\0\0\0\0\0\0", 12, DNS_REFUSE},        /* a pointer to the question */
+        {"\2x", 2, DNS_REFUSE},
+        {"\0\0\1\0\1\0\0\0\0\0", 10, DNS_REFUSE},
+        {"\0\0\1\0\1\0\0\0\0\xff\xff", 11, DNS_REFUSE},
+        {"\0\0\1\0\1\0\0\0\0\0\0\0", 12, DNS_REFUSE},           /* and a byte behind it */
+    };
+    uint8_t in[1024], out[DNS_MESSAGE_BYTES];
+    struct dns_query q;
+    size_t len = query(in, "a.example", 1, 1);
+    (void)state;
+    in[11] = 1;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTOFREE uint8_t *exact = mem_alloc(len + rows[i].len); /* memcheck sees what is read behind it */
+        memcpy(exact, in, len);
+        memcpy(exact + len, rows[i].bytes, rows[i].len);
+        dns_parse(exact, len + rows[i].len, &q);
+        assert_int_equal(q.kind, rows[i].kind);
+        assert_false(q.has_edns);
+        assert_int_equal(dns_answer(in, &q, address, out), q.kind == DNS_A ? len + 16 : len);
+    }
+    for (size_t count = 4; count <= 5; count++) { /* as many as are read, and one more */
+        in[11] = (uint8_t)count;
+        for (size_t i = 0; i < count; i++)
+            memcpy(in + len + i * 11, "\0\0\1\0\1\0\0\0\0\0\0", 11);
+        dns_parse(in, len + count * 11, &q);
+        assert_int_equal(q.kind, count == 4 ? DNS_A : DNS_REFUSE);
+    }
+    in[11] = 0;
+    in[9] = 1; /* a record of authority, which an update would have */
+    dns_parse(in, len, &q);
+    assert_int_equal(q.kind, DNS_REFUSE);
+    assert_int_equal(q.rcode, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_address), cmocka_unit_test(test_other_types), cmocka_unit_test(test_edns),
-        cmocka_unit_test(test_names),   cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_malformed),   cmocka_unit_test(test_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

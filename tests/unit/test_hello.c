@@ -349,6 +349,85 @@ static void test_largest(void **state)
     }
 }
 
+static enum hello_result parse_message(const struct build *message)
+{
+    static struct build wire;
+    struct hello hello;
+    wire.len = 0;
+    add_records(&wire, message, 16384);
+    return tls_hello_parse(wire.p, wire.len, &hello);
+}
+
+/* A message that ends too early, wherever that is, or too late: whole are the one without extensions and the one with
+ * all. */
+static void test_short_messages(void **state)
+{
+    (void)state;
+    static struct build extensions, message;
+    enum { WITHOUT_EXTENSIONS = 4 + 2 + 32 + 1 + 4 + 2 };
+    typical(&extensions);
+    message.len = 0;
+    add_hello(&message, &extensions);
+    for (size_t whole = message.len; message.len > 4; message.len--) {
+        end(&message, 4, 3);
+        bool good = message.len == whole || message.len == WITHOUT_EXTENSIONS;
+        assert_int_equal(parse_message(&message), good ? HELLO_OK : HELLO_BAD);
+    }
+    message.len = 0;
+    add_hello(&message, &extensions);
+    add_number(&message, 1, 0);
+    end(&message, 4, 3);
+    assert_int_equal(parse_message(&message), HELLO_BAD);
+}
+
+/* The vectors in front of the extensions, and the version. */
+static void test_odd_messages(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t version, session, suites, compression;
+        enum hello_result result;
+    } rows[] = {
+        {0x0303, 32, 2, 1, HELLO_OK},  {0x0300, 0, 100, 2, HELLO_OK}, {0x0303, 33, 2, 1, HELLO_BAD},
+        {0x0303, 0, 3, 1, HELLO_BAD},  {0x0303, 0, 0, 1, HELLO_BAD},  {0x0303, 0, 2, 0, HELLO_BAD},
+        {0x0203, 0, 2, 1, HELLO_BAD},  {0x0403, 0, 2, 1, HELLO_BAD},  {0x7f1c, 0, 2, 1, HELLO_BAD},
+    };
+    static struct build message;
+    static uint8_t zeros[256];
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        message.len = 0;
+        add_number(&message, 1, 1);
+        size_t whole = begin(&message, 3);
+        add_number(&message, 2, rows[i].version);
+        add(&message, zeros, 32);
+        add_number(&message, 1, rows[i].session);
+        add(&message, zeros, rows[i].session);
+        add_number(&message, 2, rows[i].suites);
+        add(&message, zeros, rows[i].suites);
+        add_number(&message, 1, rows[i].compression);
+        add(&message, zeros, rows[i].compression);
+        end(&message, whole, 3);
+        assert_int_equal(parse_message(&message), rows[i].result);
+    }
+}
+
+/* Records that hold more than the message may be long: none of it is written behind the room for that. */
+static void test_records_beyond_the_message(void **state)
+{
+    (void)state;
+    static struct build wire;
+    static uint8_t filling[16384];
+    struct hello hello;
+    wire.len = 0;
+    add(&wire, "\x16\x03\x01\x00\x04\x01\x00\x40\x00", 9); /* the longest message, and no more of it yet */
+    assert_int_equal(tls_hello_parse(wire.p, wire.len, &hello), HELLO_MORE);
+    add(&wire, "\x16\x03\x01\x00\x01\x03", 6);
+    add(&wire, "\x16\x03\x01\x40\x00", 5);
+    add(&wire, filling, sizeof filling);
+    assert_int_equal(tls_hello_parse(wire.p, wire.len, &hello), HELLO_BAD);
+    assert_int_equal(tls_hello_parse(wire.p, wire.len - 1, &hello), HELLO_BAD); /* what is here already is enough */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +441,9 @@ int main(void)
         cmocka_unit_test(test_encrypted_hello),
         cmocka_unit_test(test_many_protocols),
         cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_short_messages),
+        cmocka_unit_test(test_odd_messages),
+        cmocka_unit_test(test_records_beyond_the_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,7 +172,7 @@ static void a_use_is_on_the_record_once(void **state)
     record_is_whole(world);
 }
 
-/* C13: what was not lent, a number that was never given, and sheets that are not the next ones. */
+/* C13: what was not lent, a number that was never given, and sheets that are not the next ones, or shrink. */
 static void c13_a_use_that_was_not_lent_ends_the_worker(void **state)
 {
     struct world *world = *state;
@@ -189,7 +189,17 @@ static void c13_a_use_that_was_not_lent_ends_the_worker(void **state)
     serial++;
     use(world, lent(world), "/gap");
     is_ended(world);
-    wait_for_lines(world, "worker.protocol", 4);
+    grant = lent(world);
+    struct buf sheet = sheet_begin();
+    add_use(&sheet, grant, "/cut");
+    size_t less = sheet.len;
+    add_use(&sheet, grant, "/cut");
+    collect(world);
+    sheet.len = less; /* what was read is not taken back */
+    send_sheet(world, &sheet);
+    is_ended(world);
+    wait_for_lines(world, "worker.protocol", 5);
+    assert_int_equal(uses(world, "/cut"), 2);
     assert_int_equal(uses(world, "/public") + uses(world, "/asked") + uses(world, "/never"), 0);
 }
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -82,12 +83,54 @@ static void test_bounded(void **state)
     assert_ptr_equal(plane.secrets, sets[SECRETS_RESTING_MAX - 1]); /* those behind it in the list are older */
 }
 
+/* C02, C14: what is lent is lent for one binding at one host and port, under one number, for a while. */
+static void test_lent(void **state)
+{
+    static const struct secrets_use use = {"user/api", "api.test", 443};
+    static const struct secrets_use others[] = {
+        {"user/other", "api.test", 443}, {"user/api", "api.test.", 443}, {"user/api", "other.test", 443},
+        {"user/api", "api.test", 8443}, {"", "", 0},
+    };
+    struct journal *journal = mem_alloc(sizeof(*journal));
+    (void)state;
+    struct secrets *given = secrets_take(&plane, SPAN("a credential"));
+    assert_null(secrets_lent(&plane, &use)); /* no journal */
+    plane.lines.journal = journal;
+    atomic_store(&journal->grant, 7);
+    assert_null(secrets_lent(&plane, &use)); /* given, and not lent */
+    secrets_lend(given, &use, "me", 7);
+    secrets_give(given);
+    for (size_t i = 0; i < COUNT(others); i++)
+        assert_null(secrets_lent(&plane, &others[i]));
+    assert_ptr_equal(secrets_lent(&plane, &use), given);
+    assert_true(span_eqs(secrets_text(given), "a credential"));
+    assert_string_equal(secrets_username(given), "me");
+    assert_int_equal(secrets_grant(given), 7);
+    secrets_give(given);
+    atomic_store(&journal->grant, 0); /* the monitor has taken all back */
+    assert_null(secrets_lent(&plane, &use));
+    atomic_store(&journal->grant, 8); /* and lends others */
+    assert_null(secrets_lent(&plane, &use));
+    given = secrets_take(&plane, SPAN("a credential"));
+    secrets_lend(given, &others[0], "", 8); /* for something else from now on */
+    assert_null(secrets_lent(&plane, &use));
+    assert_ptr_equal(secrets_lent(&plane, &others[0]), given);
+    for (uint64_t end = clock_mono_ms() + SECRETS_LENT_MS; clock_mono_ms() < end;)
+        usleep(10000);
+    assert_null(secrets_lent(&plane, &others[0]));
+    secrets_give(given);
+    secrets_give(given);
+    plane.lines.journal = NULL;
+    free(journal);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wiped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lent, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

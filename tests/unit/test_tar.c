@@ -217,6 +217,80 @@ static void test_refused(void **state)
     refuses("cut off");
 }
 
+static void test_numbers(void **state)
+{
+    static const struct {
+        size_t at, len;
+        const char *bytes, *why; /* NULL: it is read */
+    } rows[] = {
+        {124, 12, "     0000000", NULL},
+        {124, 12, "0000000 9999", NULL},
+        {124, 12, "00000000009\0", "size is no number"},
+        {124, 12, "-0000000001\0", "size is no number"},
+        {124, 12, "0x000000001\0", "size is no number"},
+        {124, 12, "777777777777", "cut off"}, /* 64 GiB, which do not follow */
+        {124, 12, "\x80\0\0\0\x80\0\0\0\0\0\0\0", "size is no number"}, /* 2^63 */
+        {100, 8, "77777777", NULL},
+        {100, 8, "0000 755", NULL},
+        {100, 8, "0000rwx\0", "mode is no number"},
+        {100, 8, "\x80\0\0\1\0\0\0\0", "mode is no number"}, /* 2^32 */
+        {136, 12, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", NULL}, /* before 1970 */
+    };
+    uint8_t block[TAR_BLOCK];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        fill(block, "name", '0', "", 0);
+        memcpy(block + rows[i].at, rows[i].bytes, rows[i].len);
+        add_block(block);
+        if (rows[i].why != NULL) {
+            refuses(rows[i].why);
+        } else {
+            add_end();
+            wants(" 0 name");
+            buf_clear(&archive);
+        }
+    }
+}
+
+static void add_pax(const char *record, size_t len)
+{
+    uint8_t block[TAR_BLOCK];
+
+    fill(block, "pax", 'x', "", len);
+    add_block(block);
+    add_bytes(record, len);
+}
+
+/* What another reader could take for another name. */
+static void test_names(void **state)
+{
+    (void)state;
+    add_pax("14 path=a\0/..\n", 14);
+    refuses("holds a NUL");
+    add_pax("15 linkpath=a\0\n", 15);
+    refuses("holds a NUL");
+    add_pax("10 size=1x\n", 11);
+    refuses("wrong length");
+    add_pax("11 size=1x\n", 11);
+    refuses("size is no number");
+    add_pax("9 size=-1\n", 10);
+    refuses("wrong length");
+    add_pax("10 size=-1\n0 path=b\n", 21);
+    refuses("wrong length");
+    add_pax(" 7 a=b\n", 8);
+    refuses("wrong length");
+    add_pax("6 a=b\n6 =\n", 12); /* the second one is longer than what there is */
+    refuses("wrong length");
+    add_pax("6 a=b\n", 7); /* a byte that belongs to none */
+    refuses("wrong length");
+    add_pax("11 path=../\n", 12);
+    add_pax("9 path=x\n", 9);
+    refuses("wrong length");
+    add_pax("18446744073709551616 a=b\n", 25);
+    refuses("wrong length");
+}
+
 static void add_long(const char *kind, size_t len)
 {
     AUTOFREE char *text = mem_alloc(len + 1);
@@ -260,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_entries, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_extensions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_numbers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,13 @@ static void test_hosts(void **state)
         {"127.0.0.1.", "127.0.0.1"},
         {"1.2.3.4.5", NULL},
         {"example.1", NULL},
+        {"0X7F.0X1", "127.0.0.1"},
+        {"0x7f.0xg", "0x7f.0xg"},
         {"example.0x1f", NULL},
+        {"example.0XAF", NULL},
+        {"example.0x", NULL},
+        {"example.0xag", "example.0xag"},
+        {"example.0a", "example.0a"},
         {"4294967296", NULL},
         {"1.example", "1.example"},
         {"[::1]", "::1"},
@@ -311,6 +317,33 @@ static void test_write_bound(void **state)
     buf_clear(&out);
 }
 
+/* C13: what a worker that was taken over may say to be what it decided on. */
+static void test_is_canonical(void **state)
+{
+    static const struct {
+        const char *host, *path;
+        bool canonical, ambiguous;
+    } rows[] = {
+        {"api.test", "/a", true, false},     {"api.test", "/", true, false},        {"127.0.0.1", "/a", true, false},
+        {"::1", "/a", true, false},          {"api.test", "/a//b", true, true},     {"api.test", "/a;b", true, true},
+        {"api.test", "/%C3%A9", true, false}, {"api.test", "/%c3%a9", false, false}, {"API.test", "/a", false, false},
+        {"api.test.", "/a", false, false},   {"api.test:443", "/a", false, false},  {"0x7f.1", "/a", false, false},
+        {"[::1]", "/a", false, false},       {"a b", "/a", false, false},           {"", "/a", false, false},
+        {"api.test", "", false, false},      {"api.test", "a", false, false},       {"api.test", "*", false, false},
+        {"api.test", "/a/../b", false, false}, {"api.test", "/a/..", false, false}, {"api.test", "/%61", false, false},
+        {"api.test", "/a?b", false, false},  {"api.test", "/a#b", false, false},    {"api.test", "/%2f", false, false},
+        {"api.test", "/a\\b", false, false}, {"api.test", "/a b", false, false},    {"api.test", "/%00", false, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct err err = {0};
+        bool ambiguous = false, canonical = target_is_canonical(rows[i].host, rows[i].path, &ambiguous, &err);
+        if (canonical != rows[i].canonical || (canonical && ambiguous != rows[i].ambiguous))
+            fail_msg("%s%s: %d, %d", rows[i].host, rows[i].path, canonical, ambiguous);
+        assert_true(canonical || err.code != ERR_NONE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_authorities), cmocka_unit_test(test_paths),
         cmocka_unit_test(test_path_bound), cmocka_unit_test(test_absolute),
         cmocka_unit_test(test_origin),     cmocka_unit_test(test_write_bound),
+        cmocka_unit_test(test_is_canonical),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
