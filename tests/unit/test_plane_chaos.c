@@ -340,14 +340,17 @@ static void play(uint64_t seed)
         step();
     while (actor_count)
         leave(&actors[0]);
-    for (uint64_t end = clock_mono_ms() + LEAVE_MS; world.plane.connections && clock_mono_ms() < end;) {
+    /* A call of the API outlives its client until the monitor has answered. */
+    for (uint64_t end = clock_mono_ms() + LEAVE_MS;
+         (world.plane.connections || world.plane.asks) && clock_mono_ms() < end;) {
         loop_turn(world.plane.loop, true);
         answer_questions(true);
         refuse_waiting(&world.tls);
         refuse_waiting(&world.plain);
     }
-    if (world.plane.connections || world.monitor_gone || world.plane_gone)
-        fail_msg("seed %llu: %zu connections are left", (unsigned long long)seed, world.plane.connections);
+    if (world.plane.connections || world.plane.asks || world.monitor_gone || world.plane_gone)
+        fail_msg("seed %llu: %zu connections are left%s", (unsigned long long)seed, world.plane.connections,
+                 world.plane.asks ? ", and a question" : "");
     world_stop(&world);
 }
 
