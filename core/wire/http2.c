@@ -269,13 +269,21 @@ static int on_data(nghttp2_session *nghttp2, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
+/* Of an answer, or of what an upgrade has made of a request, nothing is lost that came before its end. */
+static bool is_read_on(const struct http2_stream *stream)
+{
+    const struct http2 *session = stream->session;
+    return !session->server ||
+           (stream->to_upgrade && stream->remote_ended && session->lingering < HTTP2_STREAMS_MAX);
+}
+
 static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *arg)
 {
     struct http2 *session = arg;
     struct http2_stream *stream = http2_find(session, id);
     if (!stream)
         return 0;
-    if (code == HTTP2_NO_ERROR && stream->in.len > 0 && !session->server) {
+    if (code == HTTP2_NO_ERROR && stream->in.len > 0 && is_read_on(stream)) {
         nghttp2_session_set_stream_user_data(nghttp2, id, NULL);
         stream->lingering = true;
         session->lingering++;
