@@ -185,9 +185,14 @@ static void call_reset(struct call *call, enum http2_code code)
     mux_flush(mux);
 }
 
+/* A client that has not read its answer yet keeps it. */
 static void on_linger(void *arg)
 {
-    call_reset(arg, HTTP2_NO_ERROR);
+    struct call *call = arg;
+    if (http2_sent(call->stream))
+        call_reset(call, HTTP2_NO_ERROR);
+    else
+        timer_start(&call->linger, CALL_LINGER_MS);
 }
 
 /* The answer is written. */
@@ -195,9 +200,11 @@ static void call_over(struct call *call)
 {
     struct span data = http2_peek(call->stream);
     mux_flush(call->mux);
-    call->discarded += data.len;
-    http2_consume(call->stream, data.len);
-    if (call->discarded > CALL_DISCARD_BYTES)
+    if (call->discarded <= CALL_DISCARD_BYTES) {
+        call->discarded += data.len;
+        http2_consume(call->stream, data.len);
+    }
+    if (call->discarded > CALL_DISCARD_BYTES && http2_sent(call->stream))
         call_reset(call, HTTP2_NO_ERROR);
     else if (!call->request_done && !http2_ended(call->stream) && !timer_running(&call->linger))
         timer_start(&call->linger, CALL_LINGER_MS);

@@ -110,6 +110,9 @@ bool http2_write(struct http2_stream *stream, struct span data) MUSTUSE NONNULL;
 /* Ends our side after what was written, with the trailers of msg (copied); NULL: none. ERR_LIMIT. */
 bool http2_end(struct http2_stream *stream, const struct msg *msg, struct err *err) MUSTUSE NONNULL_AT(1, 3);
 
+/* All of our side has gone, or goes ahead of a reset, which takes what has not. */
+bool http2_sent(const struct http2_stream *stream) MUSTUSE NONNULL;
+
 /* The peer's body bytes that are here, borrowed until http2_consume, which lets as many more come. */
 struct span http2_peek(const struct http2_stream *stream) NONNULL;
 void http2_consume(struct http2_stream *stream, size_t len) NONNULL;

@@ -30,6 +30,7 @@ struct http2_stream {
     struct buf out;         /* our body: what is not sent begins at out_at */
     size_t out_at;
     bool ending;            /* no more body will be written */
+    bool sent;              /* and all of it was taken by nghttp2 */
     bool deferred;          /* nghttp2 waits for more of our body */
     bool above_low;         /* `writable` is due when the output falls */
     struct msg_fields last; /* our trailers, in the arena */
