@@ -150,9 +150,14 @@ static bool read_client_hello(struct view message, struct hello *out)
            read_extensions(extensions, out);
 }
 
-/* Some servers take a warning, or an empty record, before the hello. */
+/* Some servers take a warning, or an empty record, before the hello; some the hello in the form of SSL 2, which names
+ * nobody (RFC 5246 appendix E.2). */
 static enum hello_result no_handshake(struct view input)
 {
+    if (input.p[0] & 0x80) {
+        bool other = (input.len > 2 && input.p[2] != MESSAGE_CLIENT_HELLO) || (input.len > 3 && input.p[3] != 3);
+        return other ? HELLO_NOT_TLS : input.len > 3 ? HELLO_BAD : HELLO_MORE;
+    }
     if (input.p[0] < RECORD_FIRST || input.p[0] > RECORD_LAST || (input.len > 1 && input.p[1] != 3))
         return HELLO_NOT_TLS;
     return input.len > 1 ? HELLO_BAD : HELLO_MORE;

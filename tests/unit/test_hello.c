@@ -173,13 +173,16 @@ static void test_not_tls(void **state)
 {
     (void)state;
     struct hello hello;
-    static const char *const texts[] = {"G", "GET / HTTP/1.1\r\n", "CONNECT", "SSH-2.0", "\x80\x2e",
+    static const char *const texts[] = {"G", "GET / HTTP/1.1\r\n", "CONNECT", "SSH-2.0", "\x80\x2e\x02",
+                                        "\x80\x2e\x01\x02", "\xc3\xa9\n",
                                         "\x13\x03\x01", "\x19\x03", "\x15\x02", "\x16\x02", "\x16\x04\x01"};
     for (size_t i = 0; i < COUNT(texts); i++)
         assert_int_equal(tls_hello_parse((const uint8_t *)texts[i], strlen(texts[i]), &hello),
                          HELLO_NOT_TLS);
     assert_int_equal(tls_hello_parse((const uint8_t *)"\x16", 1, &hello), HELLO_MORE);
     assert_int_equal(tls_hello_parse((const uint8_t *)"\x16\x03", 2, &hello), HELLO_MORE);
+    assert_int_equal(tls_hello_parse((const uint8_t *)"\x80\x2e\x01", 3, &hello), HELLO_MORE); /* the form of SSL 2 */
+    assert_int_equal(tls_hello_parse((const uint8_t *)"\x80\x2e\x01\x03\x03", 5, &hello), HELLO_BAD);
     /* Another record of TLS: it may be a hello that follows. */
     assert_int_equal(tls_hello_parse((const uint8_t *)"\x15", 1, &hello), HELLO_MORE);
     for (uint8_t type = 20; type <= 24; type++)
