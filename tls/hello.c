@@ -8,8 +8,11 @@
 #define HANDSHAKE_HEAD 4
 
 enum {
+    RECORD_FIRST = 20, /* ChangeCipherSpec; 24 is the last type that was ever given away */
     RECORD_HANDSHAKE = 22,
+    RECORD_LAST = 24,
     MESSAGE_CLIENT_HELLO = 1,
+    MESSAGE_SERVER_HELLO = 2,
     EXT_SERVER_NAME = 0,
     EXT_ALPN = 16,
     EXT_ECH = 0xfe0d,
@@ -147,6 +150,19 @@ static bool read_client_hello(struct view message, struct hello *out)
            read_extensions(extensions, out);
 }
 
+/* Some servers take a warning, or an empty record, before the hello; some the hello in the form of SSL 2, which names
+ * nobody (RFC 5246 appendix E.2). */
+static enum hello_result no_handshake(struct view input)
+{
+    if (input.p[0] & 0x80) {
+        bool other = (input.len > 2 && input.p[2] != MESSAGE_CLIENT_HELLO) || (input.len > 3 && input.p[3] != 3);
+        return other ? HELLO_NOT_TLS : input.len > 3 ? HELLO_BAD : HELLO_MORE;
+    }
+    if (input.p[0] < RECORD_FIRST || input.p[0] > RECORD_LAST || (input.len > 1 && input.p[1] != 3))
+        return HELLO_NOT_TLS;
+    return input.len > 1 ? HELLO_BAD : HELLO_MORE;
+}
+
 enum hello_result tls_hello_parse(const uint8_t *bytes, size_t len, struct hello *out)
 {
     uint8_t joined[HANDSHAKE_HEAD + HELLO_MESSAGE_MAX]; /* the message, free of record heads */
@@ -160,7 +176,7 @@ enum hello_result tls_hello_parse(const uint8_t *bytes, size_t len, struct hello
         /* As much of the head as is there decides at once: nobody waits for five bytes that do
          * not come. */
         if (input.len > 0 && input.p[0] != RECORD_HANDSHAKE)
-            return records == 0 ? HELLO_NOT_TLS : HELLO_BAD;
+            return records == 0 ? no_handshake(input) : HELLO_BAD;
         if (input.len > 1 && input.p[1] != 3)
             return records == 0 ? HELLO_NOT_TLS : HELLO_BAD;
         if (!take_bytes(&input, RECORD_HEAD, &head))
@@ -195,6 +211,21 @@ enum hello_result tls_hello_parse(const uint8_t *bytes, size_t len, struct hello
         return HELLO_BAD;
     *out = found;
     return HELLO_OK;
+}
+
+enum hello_retry tls_hello_retry(const uint8_t *bytes, size_t len)
+{
+    /* A record, a ServerHello in it, its version, and the SHA-256 of "HelloRetryRequest" in the place of its random. */
+    static const uint8_t form[] = {
+        RECORD_HANDSHAKE, 3, 0, 0, 0, MESSAGE_SERVER_HELLO, 0, 0, 0, 3, 3,
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+        0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
+    for (size_t i = 0; i < len && i < sizeof form; i++) {
+        bool any = (i > 1 && i < 5) || (i > 5 && i < 9); /* a version, lengths */
+        if (!any && bytes[i] != form[i])
+            return HELLO_RETRY_NO;
+    }
+    return len < sizeof form ? HELLO_RETRY_MORE : HELLO_RETRY_YES;
 }
 
 struct span hello_alpn(const struct hello *hello, size_t i)

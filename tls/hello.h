@@ -18,7 +18,7 @@ enum hello_result {
     HELLO_MORE,    /* so far right; needs more bytes than there are */
     HELLO_OK,
     HELLO_NOT_TLS, /* does not begin like a TLS handshake record */
-    HELLO_BAD      /* begins like one and is malformed, oversized, or not a ClientHello */
+    HELLO_BAD      /* begins like one, or like another record of TLS, and is malformed, oversized, or no ClientHello */
 };
 
 struct hello {
@@ -34,6 +34,10 @@ struct hello {
 /* Looks at bytes[0..len); out is written on HELLO_OK alone. */
 enum hello_result tls_hello_parse(const uint8_t *bytes, size_t len, struct hello *out)
     MUSTUSE NONNULL_AT(3);
+/* A server's first bytes, behind a hello: whether they want another one (HelloRetryRequest, RFC 8446 section 4.1.4),
+ * which may say anything anew. NO as soon as they can be nothing of the kind. */
+enum hello_retry { HELLO_RETRY_MORE, HELLO_RETRY_NO, HELLO_RETRY_YES };
+enum hello_retry tls_hello_retry(const uint8_t *bytes, size_t len) MUSTUSE;
 struct span hello_alpn(const struct hello *hello, size_t i) NONNULL; /* i < alpn_count */
 bool hello_offers(const struct hello *hello, const char *protocol) NONNULL;
 

@@ -98,7 +98,9 @@ struct ipc *worker_spawn(struct loop *loop, const char *applet, int listen_fd, c
         return NULL;
     }
     *pid = started;
-    return ipc_new(loop, pair[0], for_messages, arg);
+    struct ipc *ipc = ipc_new(loop, pair[0], for_messages, arg);
+    ipc_take_no_fds(ipc);
+    return ipc;
 }
 
 static bool spawn(struct worker *worker, struct err *err)

@@ -18,8 +18,13 @@
 
 enum {
     IPC_MAGIC = 0x49504321,
-    IPC_SOCKET_BYTES = 1024 * 1024 /* asked for; a message needs IPC_PAYLOAD_MAX */
+    IPC_SOCKET_BYTES = 1024 * 1024, /* asked for; a message needs IPC_PAYLOAD_MAX */
+    IPC_FDS_SENT_MAX = 253 /* the kernel's bound: none is left to it to close */
 };
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 /* The machine's own byte order: both ends are the same program on the same machine. */
 struct header {
@@ -47,7 +52,7 @@ struct ipc {
     struct item *first, **tail;
     size_t queued_bytes, queued_fds;
     uint8_t *input; /* IPC_PAYLOAD_MAX + 2: one more to see what is too long, one for the NUL */
-    bool ended, freed;
+    bool ended, freed, no_fds;
     bool peer_gone;  /* sending failed; what it sent before is still to be received, then its end */
     struct err *why; /* NULL: the peer closed */
 };
@@ -59,6 +64,79 @@ bool ipc_pair(int fds[2], struct err *err)
         return err_hint(err, "look at the limit of open files (ulimit -n)");
     }
     return true;
+}
+
+/* ---- descriptors that come ---- */
+
+/* Whatever it is, and whoever has set it up. */
+static void close_at_once(int fd)
+{
+    static const struct linger none;
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close(fd);
+}
+
+/* Out of the control data; more than a message may have are closed. False: too many. */
+static bool take_fds(const struct ipc *ipc, struct msghdr *msg, struct ipc_message *message)
+{
+    size_t most = ipc->no_fds ? 0 : IPC_FDS_MAX;
+    bool fits = true;
+    for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+        if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+            if (message->fd_count < most) {
+                message->fds[message->fd_count++] = fd;
+            } else {
+                close_at_once(fd);
+                fits = false;
+            }
+        }
+    }
+    return fits && !(msg->msg_flags & MSG_CTRUNC);
+}
+
+static void close_fds(struct ipc_message *message)
+{
+    for (size_t i = 0; i < message->fd_count; i++)
+        if (message->fds[i] >= 0)
+            close_at_once(message->fds[i]);
+}
+
+static ssize_t receive(const struct ipc *ipc, struct header *header, size_t len, struct ipc_message *message,
+                       bool *fits)
+{
+    struct iovec iov[2] = {{header, sizeof(*header)}, {ipc->input, len}};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * IPC_FDS_SENT_MAX)];
+    struct msghdr msg = {
+        .msg_iov = iov, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(ipc->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    *message = (struct ipc_message){.data = ipc->input};
+    *fits = n < 0 || take_fds(ipc, &msg, message);
+    return n;
+}
+
+/* What was not received would go with the socket, and its descriptors as they are. */
+static void drain(struct ipc *ipc)
+{
+    struct ipc_message message;
+    struct header header;
+    bool fits;
+    if (!ipc->no_fds)
+        return;
+    (void)shutdown(ipc->fd, SHUT_RDWR);
+    while (receive(ipc, &header, 0, &message, &fits) > 0)
+        ;
+}
+
+void ipc_take_no_fds(struct ipc *ipc)
+{
+    static const int no = 0;
+    ipc->no_fds = true;
+    (void)setsockopt(ipc->fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no));
 }
 
 /* ---- the end ---- */
@@ -126,6 +204,7 @@ void ipc_free(struct ipc *ipc)
     task_cancel(&ipc->end_task);
     while (ipc->first)
         drop_first(ipc);
+    drain(ipc);
     close(ipc->fd);
     loop_defer(ipc->loop, release, ipc);
 }
@@ -263,48 +342,17 @@ bool ipc_flush(struct ipc *ipc, uint64_t ms)
 
 /* ---- in ---- */
 
-/* Descriptors out of the control data; more than a message may have are closed. False: too many. */
-static bool take_fds(struct msghdr *msg, struct ipc_message *message)
-{
-    bool fits = true;
-    for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
-        if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-            if (message->fd_count < IPC_FDS_MAX) {
-                message->fds[message->fd_count++] = fd;
-            } else {
-                close(fd);
-                fits = false;
-            }
-        }
-    }
-    return fits && !(msg->msg_flags & MSG_CTRUNC);
-}
-
-static void close_fds(struct ipc_message *message)
-{
-    for (size_t i = 0; i < message->fd_count; i++)
-        if (message->fds[i] >= 0)
-            close(message->fds[i]);
-}
-
 static void receive_one(struct ipc *ipc)
 {
+    struct ipc_message message;
     struct header header;
-    struct iovec iov[2] = {{&header, sizeof(header)}, {ipc->input, IPC_PAYLOAD_MAX + 1}};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * (IPC_FDS_MAX + 1))];
-    struct msghdr msg = {
-        .msg_iov = iov, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof(control)};
     struct err err;
+    bool fits = true;
     ssize_t n = -1;
     /* ECONNRESET says once that the peer closed without reading all of ours; its messages come
      * after. */
     for (int tries = 0; tries < 3; tries++) {
-        n = recvmsg(ipc->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        n = receive(ipc, &header, IPC_PAYLOAD_MAX + 1, &message, &fits);
         if (n >= 0 || (errno != EINTR && errno != ECONNRESET))
             break;
     }
@@ -319,8 +367,6 @@ static void receive_one(struct ipc *ipc)
         end(ipc, NULL);
         return;
     }
-    struct ipc_message message = {.data = ipc->input};
-    bool fits = take_fds(&msg, &message);
     size_t len = (size_t)n < sizeof(header) ? 0 : (size_t)n - sizeof(header);
     if (!fits || (size_t)n < sizeof(header) || len > IPC_PAYLOAD_MAX) {
         close_fds(&message);

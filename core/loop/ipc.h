@@ -41,6 +41,10 @@ bool ipc_pair(int fds[2], struct err *err) MUSTUSE NONNULL;
 /* Takes fd. handler is borrowed (a const table). */
 struct ipc *ipc_new(struct loop *loop, int fd, const struct ipc_handler *handler, void *arg) MUSTUSE
     NONNULL_AT(1, 3);
+/* From here on no descriptor comes from the peer: where the kernel can say so (Linux 6.16) none can be sent, elsewhere
+ * one that comes ends the channel. For who must not be held up: closing a socket that another process has prepared may
+ * block for as long as that likes (SO_LINGER). */
+void ipc_take_no_fds(struct ipc *ipc) NONNULL;
 /* Closes; what is queued is lost. Also inside its callbacks; NULL is fine. */
 void ipc_free(struct ipc *ipc);
 /* Sends, or queues where the kernel's buffer is full. Descriptors are borrowed. False: the message

@@ -80,6 +80,8 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     lines_add(&flow->plane->lines, LINES_LATE);
     if (flow->state == FLOW_WAITING && flow->ask)
         ipc_send(flow->plane->ipc, MESSAGE_CANCEL, 0, ask_id(flow->ask), NULL, 0, NULL, 0);
+    if (flow->state == FLOW_COLLECTING)
+        timer_stop(&flow->timer);
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
     timer_stop(&flow->show);

@@ -21,8 +21,20 @@ static void too_large(void *arg)
     flow_refuse(flow, &err, 413, flow->decision.rule, NULL);
 }
 
+/* No upstream is there whose deadlines would hold. */
+static void too_slow(void *arg)
+{
+    struct flow *flow = arg;
+    struct err err;
+    err_set(&err, ERR_TIMEOUT, "the client stopped in the middle of its request");
+    err_hint(&err, "Nothing was sent. A request that waits for a person's approval is taken in whole first");
+    flow_record_decision(flow, "deny", &err);
+    flow_refuse(flow, &err, 408, flow->decision.rule, NULL);
+}
+
 void flow_approve_body(struct flow *flow, struct span data)
 {
+    timer_start(&flow->timer, flow_limit(flow, LIMIT_IDLE_MS));
     if (!buf_add(&flow->held, data.p, data.len) || flow->held.len > MESSAGE_APPROVAL_BYTES) {
         task_init(&flow->task, flow->plane->loop, too_large, flow);
         task_post(&flow->task); /* not from within: the client is in the middle of giving us its body */
@@ -137,6 +149,7 @@ static void ask(struct flow *flow)
 void flow_approve_end(struct flow *flow)
 {
     flow->body_done = flow->held.len == 0; /* what is held has still to go */
+    timer_stop(&flow->timer);
     ask(flow);
 }
 
@@ -167,6 +180,9 @@ void flow_approve(struct flow *flow)
     }
     buf_init(&flow->held, MESSAGE_APPROVAL_BYTES + 1);
     flow_set_state(flow, FLOW_COLLECTING);
+    timer_init(&flow->timer, flow->plane->loop, too_slow, flow);
+    timer_start(&flow->timer, flow_limit(flow, LIMIT_IDLE_MS));
     ask_for_body(flow);
-    flow->client->more(flow->arg);
+    if (flow->state == FLOW_COLLECTING) /* the client may have gone, which shows when it is written to */
+        flow->client->more(flow->arg);
 }

@@ -84,6 +84,9 @@ static void body_end(struct flow *flow)
 static void finish(struct flow *flow)
 {
     struct conn *conn = flow->upstream;
+    if (flow->failed)
+        timer_stop(&flow->timer);
+    flow->failed = false;
     flow->upstream = NULL;
     conn_deadline(conn, 0);
     dial_remember(flow->plane, &flow->target->host, flow->target->port, conn);
@@ -180,9 +183,30 @@ static void on_eof(struct flow *flow)
     flow_broken(flow, &err);
 }
 
+static void on_stalled(void *arg)
+{
+    struct flow *flow = arg;
+    struct err err = *conn_error(flow->upstream);
+    flow_broken(flow, &err);
+}
+
+/* What had come before it failed is the client's, if it takes it: it may be all of the answer. */
+static void on_failed(struct flow *flow)
+{
+    pump(flow);
+    if (flow->state != FLOW_FORWARDING)
+        return;
+    if (flow->head_given && conn_peek(flow->upstream).len > 0)
+        timer_start(&flow->timer, flow_limit(flow, LIMIT_IDLE_MS)); /* a connection that failed has no deadline */
+    else
+        on_stalled(flow);
+}
+
 static void drained(struct flow *flow)
 {
-    if (conn_eof(flow->upstream))
+    if (flow->failed)
+        on_failed(flow);
+    else if (conn_eof(flow->upstream))
         on_eof(flow);
     else
         pump(flow);
@@ -192,6 +216,7 @@ static void on_upstream(struct conn *conn, enum conn_event event, void *arg)
 {
     struct flow *flow = arg;
     struct err err;
+    (void)conn;
     switch (event) {
     case CONN_READABLE:
         pump(flow);
@@ -204,10 +229,9 @@ static void on_upstream(struct conn *conn, enum conn_event event, void *arg)
         on_eof(flow);
         return;
     case CONN_FAILED:
-        err = *conn_error(conn);
-        pump(flow); /* an early answer may stand in the buffer */
-        if (flow->state == FLOW_FORWARDING)
-            flow_broken(flow, &err);
+        flow->failed = true;
+        timer_init(&flow->timer, flow->plane->loop, on_stalled, flow);
+        on_failed(flow);
         return;
     case CONN_TIMED_OUT:
         err_set(&err, ERR_TIMEOUT, flow->head_given ? "the upstream stopped in the middle of its answer"
@@ -222,6 +246,9 @@ static void on_upstream(struct conn *conn, enum conn_event event, void *arg)
 
 static void drop(struct flow *flow)
 {
+    if (flow->failed)
+        timer_stop(&flow->timer);
+    flow->failed = false;
     conn_close(flow->upstream);
     flow->upstream = NULL;
 }

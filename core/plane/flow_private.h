@@ -62,7 +62,9 @@ struct flow {
     struct conn *upstream;              /* HTTP/1.1 */
     struct trunk *trunk;                /* HTTP/2, with the request's stream once it is sent */
     struct http2_stream *stream;
-    struct timer timer;                 /* of the stream; a connection has its own */
+    struct timer timer;                 /* of the stream (a connection has its own, until it fails); before it, of a
+                                         * body to be shown */
+    bool failed;                        /* the connection, and what came before is not read to its end */
     uint64_t moved_ms;
     bool reused, fresh_tried;
     bool untouched;             /* the upstream says that it did nothing: it may be sent again */

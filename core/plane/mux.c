@@ -26,6 +26,7 @@ struct mux {
     struct task flush;
     struct task resume; /* the record takes lines again */
     struct calm calm;
+    unsigned running; /* calls that have somebody at the other end */
 };
 
 /* One request. It lives as long as its stream. */
@@ -89,8 +90,8 @@ static void flush(void *arg)
     if (mux->plane->draining)
         http2_goaway(mux->http2);
     frames_send(mux->http2, mux->conn);
-    /* With requests under way the upstreams' deadlines hold. */
-    conn_deadline(mux->conn, http2_streams(mux->http2) ? 0 : limit_of(mux, LIMIT_IDLE_MS));
+    /* With requests under way the upstreams' deadlines hold; not so for answers that are not read to their end. */
+    conn_deadline(mux->conn, mux->running ? 0 : limit_of(mux, LIMIT_IDLE_MS));
     if (!http2_over(mux->http2))
         return;
     if (http2_error(mux->http2))
@@ -156,22 +157,42 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 
 /* ---- answers ---- */
 
-/* We end the stream: no event of it comes any more. */
-static void call_reset(struct call *call, enum http2_code code)
+/* Its flow has ended by itself. */
+static void call_rests(struct call *call)
+{
+    call->flow = NULL;
+    call->mux->running--;
+}
+
+static void call_free(struct call *call, const char *why, bool ended)
 {
     if (call->flow)
-        flow_cancel(call->flow, "the answer could not be passed on");
+        flow_cancel(call->flow, why);
     if (call->splice)
-        splice_free(call->splice, false);
+        splice_free(call->splice, ended);
+    if (call->flow || call->splice)
+        call->mux->running--;
     timer_stop(&call->linger);
-    http2_reset(call->stream, code);
-    mux_flush(call->mux);
     free(call);
 }
 
+/* We end the stream: no event of it comes any more. */
+static void call_reset(struct call *call, enum http2_code code)
+{
+    struct mux *mux = call->mux;
+    http2_reset(call->stream, code);
+    call_free(call, "the answer could not be passed on", false);
+    mux_flush(mux);
+}
+
+/* A client that has not read its answer yet keeps it. */
 static void on_linger(void *arg)
 {
-    call_reset(arg, HTTP2_NO_ERROR);
+    struct call *call = arg;
+    if (http2_sent(call->stream))
+        call_reset(call, HTTP2_NO_ERROR);
+    else
+        timer_start(&call->linger, CALL_LINGER_MS);
 }
 
 /* The answer is written. */
@@ -179,9 +200,11 @@ static void call_over(struct call *call)
 {
     struct span data = http2_peek(call->stream);
     mux_flush(call->mux);
-    call->discarded += data.len;
-    http2_consume(call->stream, data.len);
-    if (call->discarded > CALL_DISCARD_BYTES)
+    if (call->discarded <= CALL_DISCARD_BYTES) {
+        call->discarded += data.len;
+        http2_consume(call->stream, data.len);
+    }
+    if (call->discarded > CALL_DISCARD_BYTES && http2_sent(call->stream))
         call_reset(call, HTTP2_NO_ERROR);
     else if (!call->request_done && !http2_ended(call->stream) && !timer_running(&call->linger))
         timer_start(&call->linger, CALL_LINGER_MS);
@@ -249,7 +272,7 @@ static void on_answer_end(void *arg, const struct msg *msg)
 {
     struct call *call = arg;
     struct err err;
-    call->flow = NULL;
+    call_rests(call);
     if (http2_end(call->stream, msg, &err))
         call_over(call);
     else
@@ -259,7 +282,7 @@ static void on_answer_end(void *arg, const struct msg *msg)
 static void on_refused(void *arg, const struct denial *denial, bool head_sent)
 {
     struct call *call = arg;
-    call->flow = NULL;
+    call_rests(call);
     if (head_sent)
         call_reset(call, HTTP2_INTERNAL_ERROR); /* cut: the client sees that it is incomplete */
     else
@@ -371,6 +394,7 @@ static void on_head(void *arg, struct http2_stream *stream, struct msg *msg, boo
     struct flow_request request = {.epoch = mux->plane->epoch, .target = &call->target, .msg = msg,
                                    .captured = mux->captured, .websocket = msg->upgrade};
     call->flow = flow_start(mux->plane, &request, &call_client, call);
+    mux->running++;
 }
 
 static void on_malformed(void *arg, struct http2_stream *stream, const struct err *err)
@@ -396,14 +420,8 @@ static void on_writable(void *arg, struct http2_stream *stream)
 
 static void on_closed(void *arg, struct http2_stream *stream, uint32_t code)
 {
-    struct call *call = http2_owner(stream);
     (void)arg;
-    if (call->splice)
-        splice_free(call->splice, code == HTTP2_NO_ERROR);
-    if (call->flow)
-        flow_cancel(call->flow, "the client reset its request");
-    timer_stop(&call->linger);
-    free(call);
+    call_free(http2_owner(stream), "the client reset its request", code == HTTP2_NO_ERROR);
 }
 
 static const struct http2_handler handler = {on_head, on_malformed, on_readable, on_writable, on_closed};

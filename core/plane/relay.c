@@ -9,6 +9,7 @@ struct half {
     struct conn *conn;
     struct half *other;
     uint64_t moved_bytes; /* from here to the other */
+    size_t let;           /* that the gate has let go and that have not gone */
     bool failed;          /* what it had sent before is still in its buffer */
     bool ended;           /* our end was told to the other */
 };
@@ -22,6 +23,7 @@ struct relay {
     relay_fn over;
     void *arg;
     struct task begin;
+    bool held; /* the gate lets nothing of the client's go for now */
     bool closed;
 };
 
@@ -56,34 +58,53 @@ static bool sends_no_more(const struct half *half)
     return half->failed || conn_eof(half->conn);
 }
 
-/* False: nothing of the client's passes (yet). */
-static bool gate_open(struct half *from)
+/* Nothing of the client's goes, until the upstream has been heard; where neither can be any more, it never does. */
+static void hold(struct relay *relay)
+{
+    relay->held = true;
+    if (relay->client.failed || conn_gone(relay->client.conn))
+        relay_close(relay);
+    else if (sends_no_more(&relay->upstream) && conn_peek(relay->upstream.conn).len == 0)
+        relay_end(relay, finish);
+}
+
+/* How many of these bytes may go. */
+static size_t let_go(struct half *from, struct span input)
 {
     struct relay *relay = from->relay;
-    struct span first = conn_peek(from->conn);
-    if (!relay->gate || from != &relay->client || first.len == 0)
-        return true;
-    enum relay_gate verdict = relay->gate(relay->arg, first);
-    if (verdict == RELAY_REFUSE || (verdict == RELAY_WAIT && sends_no_more(from)))
-        relay_close(relay);
-    if (verdict != RELAY_PASS)
-        return false;
-    relay->gate = NULL;
-    return true;
+    struct relay_look look = {.from_client = from == &relay->client, .last = sends_no_more(from), .input = input};
+    if (!relay->gate || input.len == 0)
+        return input.len;
+    if (from->let == 0) {
+        switch (relay->gate(relay->arg, &look, &from->let)) {
+        case RELAY_PASS:
+            relay->gate = NULL;
+            return input.len;
+        case RELAY_REFUSE:
+            relay_close(relay);
+            return 0;
+        case RELAY_WAIT:
+            break;
+        }
+    }
+    if (look.from_client && from->let == 0)
+        hold(relay);
+    return input.len < from->let ? input.len : from->let;
 }
 
 static void move(struct half *from)
 {
     struct half *to = from->other;
-    if (!gate_open(from))
-        return;
     for (;;) {
         struct span input = conn_peek(from->conn);
-        size_t room = conn_room(to->conn);
-        size_t len = input.len < room ? input.len : room;
+        size_t room = conn_room(to->conn), len = room > 0 ? let_go(from, input) : 0;
+        if (from->relay->closed)
+            return;
+        len = len < room ? len : room;
         if (len == 0 || !conn_write(to->conn, input.p, len))
             break;
         from->moved_bytes += len;
+        from->let -= from->let < len ? from->let : len;
         conn_consume(from->conn, len);
     }
     if (!sends_no_more(from) || conn_peek(from->conn).len > 0 || (from->ended && !from->failed))
@@ -98,6 +119,17 @@ static void move(struct half *from)
         conn_shutdown(to->conn);
 }
 
+/* What the upstream says may open the gate for what is held of the client's. */
+static void go_on(struct half *from)
+{
+    struct relay *relay = from->relay;
+    move(from);
+    if (relay->closed || !relay->held || from != &relay->upstream)
+        return;
+    relay->held = false;
+    move(&relay->client);
+}
+
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct half *half = arg;
@@ -105,17 +137,17 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
     switch (event) {
     case CONN_READABLE:
     case CONN_EOF:
-        move(half);
+        go_on(half);
         return;
     case CONN_DRAINED:
-        move(half->other);
+        go_on(half->other);
         return;
     case CONN_FAILED:
         half->failed = true;
         if (half->other->failed)
             relay_close(half->relay);
         else
-            move(half);
+            go_on(half);
         return;
     case CONN_TIMED_OUT:
         relay_close(half->relay);
@@ -132,7 +164,7 @@ static void begin(void *arg)
     struct relay *relay = arg;
     move(&relay->client);
     if (!relay->closed)
-        move(&relay->upstream);
+        go_on(&relay->upstream);
 }
 
 static void half_init(struct half *half, struct relay *relay, struct conn *conn, struct half *other)

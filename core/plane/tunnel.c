@@ -5,6 +5,7 @@
 #include "core/plane/denial.h"
 #include "core/plane/dial.h"
 #include "core/plane/exchange.h"
+#include "core/plane/fronting.h"
 #include "core/plane/mux.h"
 #include "core/plane/relay.h"
 #include "core/wire/socks.h"
@@ -33,6 +34,7 @@ struct tunnel {
     enum tunnel_state state;
     struct denial denial; /* where refused: delivered inside */
     struct dial *dial;
+    struct fronting fronting; /* of one that is relayed */
     struct task begin;
     struct calm calm;
     struct id id;
@@ -136,43 +138,15 @@ static bool established(struct tunnel *tunnel)
 
 /* ---- untouched ---- */
 
-/* E09: TLS only for exactly this name. */
-static bool check_hello(struct tunnel *tunnel, const struct hello *hello, struct err *err)
-{
-    struct target_host named;
-    if (!hello->has_name)
-        return tunnel->host.is_ip ||
-               err_set(err, ERR_DENIED, "the client names no host in TLS (SNI) and asked for %s",
-                       tunnel->host.name);
-    if (!target_host_parse(span_of(hello->name), &named, err))
-        return false;
-    return target_host_equal(&named, &tunnel->host) ||
-           err_set(err, ERR_DENIED, "the client asked for %s and names %s in TLS (SNI)", tunnel->host.name,
-                   named.name);
-}
-
-/* Other protocols pass as they are; TLS for another name would reach it past the rules (through a host that serves
- * many). */
-static enum relay_gate check_first(void *arg, struct span first)
+/* TLS for another name would reach it past the rules, through a host that serves many. */
+static enum relay_gate check_first(void *arg, const struct relay_look *look, size_t *len)
 {
     struct tunnel *tunnel = arg;
-    struct hello hello;
     struct err err;
-    switch (tls_hello_parse((const uint8_t *)first.p, first.len, &hello)) {
-    case HELLO_MORE:
-        return RELAY_WAIT;
-    case HELLO_NOT_TLS:
-        return RELAY_PASS;
-    case HELLO_OK:
-        if (check_hello(tunnel, &hello, &err))
-            return RELAY_PASS;
-        break;
-    case HELLO_BAD:
-        err_set(&err, ERR_DENIED, "the client's TLS hello for %s is malformed", tunnel->host.name);
-        break;
-    }
-    record(tunnel, "deny", "tunnel", NULL, &err);
-    return RELAY_REFUSE;
+    enum relay_gate verdict = fronting_look(&tunnel->fronting, look, len, &err);
+    if (verdict == RELAY_REFUSE)
+        record(tunnel, "deny", "tunnel", NULL, &err);
+    return verdict;
 }
 
 static void on_relayed(void *arg, uint64_t sent_bytes, uint64_t received_bytes)
@@ -225,6 +199,7 @@ static void on_dialed(void *arg, const struct dial_result *result)
     }
     tunnel->state = TUNNEL_RELAYING;
     conn_limits(tunnel->conn, HELLO_INPUT_MAX, 0);
+    fronting_init(&tunnel->fronting, &tunnel->host);
     relay_start(tunnel->plane, tunnel->conn, upstream, check_first, on_relayed, tunnel);
 }
 
@@ -279,7 +254,7 @@ static void look(struct tunnel *tunnel)
             tunnel_close(tunnel);
         return; /* the conn's deadline and HELLO_INPUT_MAX bound the wait */
     case HELLO_OK:
-        if (check_hello(tunnel, &hello, &err)) {
+        if (fronting_check(&tunnel->host, &hello, &err)) {
             secure(tunnel);
             return;
         }

@@ -151,6 +151,7 @@ static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame
 {
     struct http2 *session = arg;
     struct http2_stream *stream = http2_find(session, frame->hd.stream_id);
+    session->passed_over = 0;
     if (!stream && session->server && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         stream = http2_stream_new(session, frame->hd.stream_id);
         nghttp2_session_set_stream_user_data(nghttp2, frame->hd.stream_id, stream);
@@ -173,12 +174,20 @@ static void mark_refused(struct http2_stream *stream, const struct err *err)
 static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
                      const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
 {
-    struct http2_stream *stream = http2_find(arg, frame->hd.stream_id);
+    struct http2 *session = arg;
+    struct http2_stream *stream = http2_find(session, frame->hd.stream_id);
     struct err err;
     (void)nghttp2;
     (void)flags;
-    if (stream && !stream->refused &&
-        !http2_take_field(stream, (struct span){(const char *)name, name_len},
+    if (!stream || stream->refused) {
+        /* A byte names an entry of 4 KiB: each is looked at, and a second of that goes into one head. */
+        session->passed_over += name_len + value_len;
+        if (session->passed_over <= HTTP2_PASSED_OVER_MAX)
+            return 0;
+        fail(session, HTTP2_ENHANCE_YOUR_CALM, "a head many times as large as the bound that it was told");
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    if (!http2_take_field(stream, (struct span){(const char *)name, name_len},
                           (struct span){(const char *)value, value_len}, &err)) {
         mark_refused(stream, &err);
     }
@@ -233,7 +242,7 @@ static int on_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *
             stream->remote_ended = true;
             session->handler->readable(session->arg, stream);
         }
-        if (frame->hd.length > 0)
+        if (frame->hd.length > frame->data.padlen)
             return 0;
         break;
     default:
@@ -260,13 +269,21 @@ static int on_data(nghttp2_session *nghttp2, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
+/* Of an answer, or of what an upgrade has made of a request, nothing is lost that came before its end. */
+static bool is_read_on(const struct http2_stream *stream)
+{
+    const struct http2 *session = stream->session;
+    return !session->server ||
+           (stream->to_upgrade && stream->remote_ended && session->lingering < HTTP2_STREAMS_MAX);
+}
+
 static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *arg)
 {
     struct http2 *session = arg;
     struct http2_stream *stream = http2_find(session, id);
     if (!stream)
         return 0;
-    if (code == HTTP2_NO_ERROR && stream->in.len > 0 && !session->server) {
+    if (code == HTTP2_NO_ERROR && stream->in.len > 0 && is_read_on(stream)) {
         nghttp2_session_set_stream_user_data(nghttp2, id, NULL);
         stream->lingering = true;
         session->lingering++;
@@ -368,6 +385,9 @@ bool http2_receive(struct http2 *session, struct span input, struct err *err)
     if (!session->has_err)
         taken = nghttp2_session_mem_recv(session->nghttp2, (const uint8_t *)input.p, input.len);
     http2_reap(session);
+    /* What nghttp2 refuses (a stream too many, a promise) is no stream: its reset waits, and nothing else counts it. */
+    if (nghttp2_session_get_outbound_queue_size(session->nghttp2) > HTTP2_UNREAD_MAX)
+        fail(session, HTTP2_ENHANCE_YOUR_CALM, "HTTP/2 frames without end from one who reads none");
     if (session->has_err) {
         *err = session->err;
         return false;

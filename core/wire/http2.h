@@ -20,6 +20,8 @@ enum {
     HTTP2_RESETS_RATE = 50,
     HTTP2_CONTROL_MAX = 2000,         /* PING, SETTINGS, PRIORITY, empty DATA: between two heads or bodies */
     HTTP2_ACKS_MAX = 500,             /* answers to PING and SETTINGS that the peer does not read */
+    HTTP2_PASSED_OVER_MAX = 16 * MSG_HEAD_BYTES, /* names and values of one head, behind what it was refused for */
+    HTTP2_UNREAD_MAX = 2000,          /* frames of all kinds that it does not read, beside bodies */
     HTTP2_INFORMATIONAL_MAX = 16,     /* 1xx heads of one answer */
     HTTP2_OUT_BYTES = 64 * 1024,      /* of a stream's output */
     HTTP2_NEXT_BYTES = HTTP2_FRAME_BYTES + 9 /* of one http2_next_bytes at the most */
@@ -107,6 +109,9 @@ size_t http2_room(const struct http2_stream *stream) NONNULL;
 bool http2_write(struct http2_stream *stream, struct span data) MUSTUSE NONNULL;
 /* Ends our side after what was written, with the trailers of msg (copied); NULL: none. ERR_LIMIT. */
 bool http2_end(struct http2_stream *stream, const struct msg *msg, struct err *err) MUSTUSE NONNULL_AT(1, 3);
+
+/* All of our side has gone, or goes ahead of a reset, which takes what has not. */
+bool http2_sent(const struct http2_stream *stream) MUSTUSE NONNULL;
 
 /* The peer's body bytes that are here, borrowed until http2_consume, which lets as many more come. */
 struct span http2_peek(const struct http2_stream *stream) NONNULL;

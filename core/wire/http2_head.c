@@ -41,15 +41,23 @@ static bool take_pseudo(struct http2_stream *stream, struct span name, struct sp
 static bool take_cookie(struct http2_stream *stream, struct span value, struct err *err)
 {
     struct span before = msg_get(&stream->msg, "cookie");
+    size_t len = before.len + 2 + value.len;
     if (!before.p)
         return msg_add(&stream->msg, SPAN("cookie"), value, err);
-    char *whole = arena_alloc(stream->arena, before.len + 2 + value.len + 1);
-    if (!whole)
-        return err_set(err, ERR_LIMIT, "the head does not fit into its arena");
-    memcpy(whole, before.p, before.len);
-    memcpy(whole + before.len, "; ", 2);
-    memcpy(whole + before.len + 2, value.p, value.len);
-    return msg_set_borrowed(&stream->msg, "cookie", (struct span){whole, before.len + 2 + value.len}, err);
+    if (len > MSG_HEAD_BYTES)
+        return err_set(err, ERR_LIMIT, "the head is larger than %d bytes", MSG_HEAD_BYTES);
+    if (before.p != stream->cookie || len > stream->cookie_cap) { /* room for more: not each piece costs a copy */
+        size_t cap = 2 * len < MSG_HEAD_BYTES ? 2 * len : MSG_HEAD_BYTES;
+        char *whole = arena_alloc(stream->arena, cap);
+        if (!whole)
+            return err_set(err, ERR_LIMIT, "the head does not fit into its arena");
+        memcpy(whole, before.p, before.len);
+        stream->cookie = whole;
+        stream->cookie_cap = cap;
+    }
+    memcpy(stream->cookie + before.len, "; ", 2);
+    memcpy(stream->cookie + before.len + 2, value.p, value.len);
+    return msg_set_borrowed(&stream->msg, "cookie", (struct span){stream->cookie, len}, err);
 }
 
 bool http2_take_field(struct http2_stream *stream, struct span name, struct span value, struct err *err)

@@ -14,6 +14,8 @@ struct http2_stream {
     struct arena *arena;
     struct msg msg;         /* the peer's head */
     struct span scheme, authority, protocol;
+    char *cookie;           /* the field's value where it came in pieces, in the arena */
+    size_t cookie_cap;
     bool to_upgrade;        /* the request is an extended CONNECT */
     bool to_head;           /* client: the request was a HEAD */
     bool head_given;        /* a final head was given to the owner */
@@ -28,6 +30,7 @@ struct http2_stream {
     struct buf out;         /* our body: what is not sent begins at out_at */
     size_t out_at;
     bool ending;            /* no more body will be written */
+    bool sent;              /* and all of it was taken by nghttp2 */
     bool deferred;          /* nghttp2 waits for more of our body */
     bool above_low;         /* `writable` is due when the output falls */
     struct msg_fields last; /* our trailers, in the arena */
@@ -41,6 +44,7 @@ struct http2 {
     struct http2_stream *streams, *freed;
     size_t count, lingering;
     unsigned control; /* frames since something was asked or answered */
+    size_t passed_over; /* bytes of fields of the head that is coming, which nobody takes */
     struct err err;   /* of a failure inside a callback */
     bool has_err;
 };

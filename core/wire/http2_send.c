@@ -111,6 +111,7 @@ static ssize_t read_body(nghttp2_session *nghttp2, int32_t id, uint8_t *out, siz
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (stream->ending && unsent(stream) == 0) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
+        stream->sent = true;
         if (stream->last.count && send_trailers(stream))
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     }
@@ -166,6 +167,11 @@ bool http2_end(struct http2_stream *stream, const struct msg *msg, struct err *e
     stream->ending = true;
     resume(stream);
     return true;
+}
+
+bool http2_sent(const struct http2_stream *stream)
+{
+    return stream->sent || stream->gone || stream->lingering;
 }
 
 struct span http2_peek(const struct http2_stream *stream)
@@ -241,7 +247,7 @@ bool http2_respond(struct http2_stream *stream, const struct msg *msg, struct er
     if (msg->status < 200 && !agreed) {
         rc = nghttp2_submit_headers(nghttp2, NGHTTP2_FLAG_NONE, stream->id, NULL, head.items, head.count, NULL);
     } else {
-        stream->ending = msg->framing == MSG_NONE && !agreed;
+        stream->ending = stream->sent = msg->framing == MSG_NONE && !agreed;
         rc = nghttp2_submit_response(nghttp2, stream->id, head.items, head.count, stream->ending ? NULL : &body);
     }
     return rc == 0 || err_set(err, ERR_FAILED, "the stream is gone");

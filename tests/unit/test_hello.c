@@ -173,13 +173,39 @@ static void test_not_tls(void **state)
 {
     (void)state;
     struct hello hello;
-    static const char *const texts[] = {"G", "GET / HTTP/1.1\r\n", "CONNECT", "SSH-2.0", "\x80\x2e",
-                                        "\x15\x03\x01", "\x17", "\x16\x02", "\x16\x04\x01"};
+    static const char *const texts[] = {"G", "GET / HTTP/1.1\r\n", "CONNECT", "SSH-2.0", "\x80\x2e\x02",
+                                        "\x80\x2e\x01\x02", "\xc3\xa9\n",
+                                        "\x13\x03\x01", "\x19\x03", "\x15\x02", "\x16\x02", "\x16\x04\x01"};
     for (size_t i = 0; i < COUNT(texts); i++)
         assert_int_equal(tls_hello_parse((const uint8_t *)texts[i], strlen(texts[i]), &hello),
                          HELLO_NOT_TLS);
     assert_int_equal(tls_hello_parse((const uint8_t *)"\x16", 1, &hello), HELLO_MORE);
     assert_int_equal(tls_hello_parse((const uint8_t *)"\x16\x03", 2, &hello), HELLO_MORE);
+    assert_int_equal(tls_hello_parse((const uint8_t *)"\x80\x2e\x01", 3, &hello), HELLO_MORE); /* the form of SSL 2 */
+    assert_int_equal(tls_hello_parse((const uint8_t *)"\x80\x2e\x01\x03\x03", 5, &hello), HELLO_BAD);
+    /* Another record of TLS: it may be a hello that follows. */
+    assert_int_equal(tls_hello_parse((const uint8_t *)"\x15", 1, &hello), HELLO_MORE);
+    for (uint8_t type = 20; type <= 24; type++)
+        if (type != 22)
+            assert_int_equal(tls_hello_parse((const uint8_t[]){type, 3}, 2, &hello), HELLO_BAD);
+}
+
+static void test_retry(void **state)
+{
+    (void)state;
+    uint8_t bytes[60] = {22, 3, 3, 0, 55, 2, 0, 0, 51, 3, 3};
+    memcpy(bytes + 11, "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91"
+                       "\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c", 32);
+    for (size_t len = 0; len < 43; len++)
+        assert_int_equal(tls_hello_retry(bytes, len), HELLO_RETRY_MORE);
+    for (size_t len = 43; len <= sizeof(bytes); len++)
+        assert_int_equal(tls_hello_retry(bytes, len), HELLO_RETRY_YES);
+    for (size_t i = 0; i < 43; i++) {
+        bool any = (i > 1 && i < 5) || (i > 5 && i < 9);
+        bytes[i] ^= 1;
+        assert_int_equal(tls_hello_retry(bytes, i + 1), any ? HELLO_RETRY_MORE : HELLO_RETRY_NO);
+        bytes[i] ^= 1;
+    }
 }
 
 static void test_bad_records(void **state)
@@ -435,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_no_extensions),
         cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_not_tls),
+        cmocka_unit_test(test_retry),
         cmocka_unit_test(test_bad_records),
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_bad_extensions),

@@ -277,6 +277,21 @@ static void test_extended_connect(void **state)
     assert_true(http2_end(server.stream, NULL, &err) && http2_end(stream, NULL, &err));
     settle();
     assert_int_equal(client.closed + server.closed, 2);
+    /* What came before both ends is read, and then the stream is over. */
+    server.keep_body = true;
+    stream = http2_request(client.session, &msg, "https", SPAN("/chat"), NULL, NULL, &err);
+    assert_non_null(stream);
+    settle();
+    assert_true(http2_respond(server.stream, &answer, &err) && http2_end(server.stream, NULL, &err));
+    assert_true(http2_write(stream, SPAN("goodbye")) && http2_end(stream, NULL, &err));
+    settle();
+    assert_int_equal(client.closed, 2);
+    assert_int_equal(server.closed, 1);
+    assert_true(span_eqs(http2_peek(server.stream), "goodbye"));
+    http2_consume(server.stream, 7);
+    assert_true(http2_ended(server.stream));
+    settle();
+    assert_int_equal(server.closed, 2);
     /* Nobody agrees to what was not asked. */
     request("GET", MSG_NONE);
     assert_false(server.msg->upgrade);

@@ -101,12 +101,8 @@ static void test_too_large_a_head(void **state)
     assert_int_equal(server.err.code, ERR_LIMIT);
 }
 
-/* One entry of the dynamic table, named ten thousand times: the bound counts what it becomes. */
-static void test_hpack_bomb(void **state)
+static size_t bomb(uint8_t *block)
 {
-    (void)state;
-    static uint8_t block[16384];
-    restart_server();
     size_t n = usual(block);
     block[n++] = 0x40; /* with indexing */
     block[n++] = 1;
@@ -115,13 +111,38 @@ static void test_hpack_bomb(void **state)
     block[n++] = (uint8_t)((3000 & 0x7f) | 0x80);
     block[n++] = (uint8_t)(3000 >> 7);
     memset(block + n, 'b', 3127);
-    n += 3127;
-    while (n < 13000)
-        block[n++] = 0x80 | 62; /* the newest entry */
-    assert_true(frame(1, END_STREAM | END_HEADERS, 1, block, n));
+    return n + 3127;
+}
+
+/* One entry of the dynamic table, named three hundred times: the bound counts what it becomes. */
+static void test_hpack_bomb(void **state)
+{
+    (void)state;
+    static uint8_t block[16384];
+    restart_server();
+    size_t n = bomb(block);
+    memset(block + n, 0x80 | 62, 300); /* the newest entry */
+    assert_true(frame(1, END_STREAM | END_HEADERS, 1, block, n + 300));
     assert_int_equal(server.heads, 0);
     assert_int_equal(server.malformed, 1);
     assert_int_equal(server.err.code, ERR_LIMIT);
+}
+
+/* ... and ten thousand times: what is refused already is not looked at for as long as the peer likes. */
+static void test_larger_hpack_bomb(void **state)
+{
+    (void)state;
+    static uint8_t block[16384];
+    restart_server();
+    size_t n = bomb(block);
+    memset(block + n, 0x80 | 62, 10000);
+    assert_false(frame(1, END_STREAM, 1, block, n + 10000));
+    assert_string_equal(server.err.message, "a head many times as large as the bound that it was told");
+    assert_int_equal(server.heads + server.malformed, 0);
+    struct span bytes = {NULL, 0}, last = {NULL, 0};
+    while ((bytes = http2_next_bytes(server.session)).len > 0)
+        last = bytes;
+    assert_int_equal(last.p[last.len - 1], HTTP2_ENHANCE_YOUR_CALM); /* GOAWAY */
 }
 
 static void test_continuation_flood(void **state)
@@ -206,6 +227,88 @@ static void test_not_http2(void **state)
     assert_int_equal(server.err.code, ERR_DATA);
 }
 
+/* A stream too many is refused by a reset that is no stream's: who opens them and reads nothing is stopped. */
+static void test_refusals_that_nobody_reads(void **state)
+{
+    (void)state;
+    uint8_t block[512];
+    unsigned done = 0;
+    restart_server();
+    size_t n = usual(block);
+    while (done < 100000 && frame(1, END_HEADERS, 1 + 2 * done, block, n))
+        done++;
+    assert_in_range(done, HTTP2_UNREAD_MAX, HTTP2_UNREAD_MAX + HTTP2_STREAMS_MAX);
+    assert_string_equal(server.err.message, "HTTP/2 frames without end from one who reads none");
+}
+
+/* The same of an upstream: a promise is refused by a reset, until it acknowledges that it may make none. */
+static void test_promises_that_nobody_reads(void **state)
+{
+    (void)state;
+    static const char settings[9] = {0, 0, 0, 4};
+    unsigned done = 0;
+    struct err err;
+    struct msg msg;
+    struct arena *arena = arena_new(MSG_ARENA_BYTES);
+    struct http2 *session = http2_client(&handler, &client);
+    msg_init(&msg, arena);
+    msg.method = SPAN("GET");
+    assert_true(msg_set(&msg, "Host", SPAN("api.test"), &err));
+    assert_non_null(http2_request(session, &msg, "https", SPAN("/"), NULL, NULL, &err));
+    while (http2_next_bytes(session).len > 0)
+        ;
+    assert_true(http2_receive(session, (struct span){settings, sizeof(settings)}, &err));
+    for (bool good = true; done < 100000 && good; done++) {
+        uint32_t id = 2 + 2 * done;
+        uint8_t bytes[512] = {0, 0, 0, 5, END_HEADERS, 0, 0, 0, 1, 0, (uint8_t)(id >> 16), (uint8_t)(id >> 8),
+                              (uint8_t)id};
+        size_t n = 4 + usual(bytes + 13);
+        bytes[2] = (uint8_t)n;
+        good = http2_receive(session, (struct span){(char *)bytes, 9 + n}, &err);
+    }
+    assert_in_range(done, HTTP2_UNREAD_MAX, HTTP2_UNREAD_MAX + 10);
+    http2_free(session);
+    arena_free(arena);
+}
+
+/* DATA that is all padding is as empty as that without any. */
+static void test_empty_data_flood(void **state)
+{
+    (void)state;
+    static const uint8_t padded[2] = {1, 0};
+    uint8_t block[512];
+    for (size_t len = 0; len <= sizeof(padded); len++) {
+        int done = 0;
+        restart_server();
+        assert_true(frame(1, END_HEADERS, 1, block, usual(block)));
+        while (done < 100000 && frame(0, len ? 8 : 0, 1, len == 1 ? padded + 1 : padded, len)) {
+            done++;
+            while (http2_next_bytes(server.session).len > 0)
+                ;
+        }
+        assert_int_equal(done, HTTP2_CONTROL_MAX);
+    }
+}
+
+static void test_many_cookie_crumbs(void **state)
+{
+    (void)state;
+    static uint8_t block[16384];
+    char value[121];
+    restart_server();
+    memset(value, 'v', 120);
+    value[120] = 0;
+    size_t n = usual(block);
+    for (int i = 0; i < 120; i++)
+        n += literal(block + n, "cookie", value);
+    assert_true(frame(1, END_STREAM | END_HEADERS, 1, block, n));
+    assert_int_equal(server.heads, 1);
+    struct span cookie = msg_get(server.msg, "cookie");
+    assert_int_equal(cookie.len, 120 * 122 - 2);
+    for (size_t i = 0; i < cookie.len; i++)
+        assert_int_equal(cookie.p[i], i % 122 < 120 ? 'v' : i % 122 == 120 ? ';' : ' ');
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,11 +316,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cookie_crumbs_are_one_field, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_large_a_head, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hpack_bomb, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_larger_hpack_bomb, setup, teardown),
         cmocka_unit_test_setup_teardown(test_continuation_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_stream_too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rapid_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(test_control_flood, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_http2, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals_that_nobody_reads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_promises_that_nobody_reads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_empty_data_flood, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_cookie_crumbs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

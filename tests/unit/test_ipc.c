@@ -1,8 +1,10 @@
 /* Messages between processes: frame, descriptors, queueing, its bound, the end in both directions,
  * and that secrets do not stay in buffers. */
+#include "core/base/id.h"
 #include "core/loop/ipc.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -282,6 +284,62 @@ static void test_too_many_descriptors(void **state)
     close(after);
 }
 
+/* A connection whose close() waits for a peer that takes nothing. */
+static int reluctant(int *peer)
+{
+    static const struct linger patient = {1, 20};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    static const char filler[64 * 1024];
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, len) + listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, len), 0);
+    *peer = accept(listener, NULL, NULL);
+    close(listener);
+    while (send(fd, filler, sizeof(filler), MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &patient, sizeof(patient)), 0);
+    return fd;
+}
+
+/* Who takes no descriptors is not held up by closing one, received or not. Where the kernel lets none be sent, none is;
+ * elsewhere the channel ends. */
+static void test_descriptors_that_are_not_taken(void **state)
+{
+    int peer, fd = reluctant(&peer), messages = 0;
+    char payload[16] = {0};
+    (void)state;
+    ipc_take_no_fds(b.ipc);
+    for (int i = 0; i < 2; i++) {
+        union {
+            struct cmsghdr align;
+            char bytes[CMSG_SPACE(sizeof(int))];
+        } control = {0};
+        struct iovec iov = {payload, sizeof(payload)};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+        messages += sendmsg(fds[0], &msg, 0) > 0;
+    }
+    static const struct linger none;
+    if (messages == 0) /* else the last reference is the other side's to close */
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close(fd);
+    uint64_t began = clock_mono_ms();
+    turns(3);
+    ipc_free(b.ipc);
+    b.ipc = NULL;
+    turns(3);
+    assert_in_range(clock_mono_ms() - began, 0, 5000);
+    assert_int_equal(b.messages, 0);
+    close(peer);
+}
+
 static void test_freed_inside(void **state)
 {
     (void)state;
@@ -321,6 +379,7 @@ int main(void)
         T(test_not_a_message),
         T(test_too_long),
         T(test_too_many_descriptors),
+        T(test_descriptors_that_are_not_taken),
         T(test_freed_inside),
         T(test_flush),
     };

@@ -77,16 +77,20 @@ static const char *const asked[] = {
     "GET /a api.test\n", "HEAD /h api.test\n", "POST /p api.test\n", "POST /p api.test\ncontent-length: 5\n",
     "GET /deny api.test\n", "GET /x other.test\n", "GET * api.test\n", "TRACE /t api.test\n",
     "GET /s?standin-for-user-api api.test\n", "GET /z api.test\nx-a: standin-for-user-api\n",
-    "GET /own api.test\nauthorization: Bearer mine\n",
+    "GET /own api.test\nauthorization: Bearer mine\n", "websocket: /ws api.test\n", "websocket: /deny api.test\n",
+    "other: /ws api.test\n", "POST /p api.test\nexpect: 100-continue\n", "GET /c api.test\ncookie: a=1\ncookie: b=2\n",
 };
 static const char *const answered[] = {
     "200\n", "200\n", "204\n", "103\nlink: x\n", "304\n", "200\ncontent-length: 5\n", "500\nx-a: s3cretsecret\n",
 };
+static const char *const agreed[] = {"101\n", "101\n", "103\n", "403\n"}; /* to an extended CONNECT */
 static const char *const pieces[] = {"hello", "standin-for-user-api", "stan", "din-for-user-api", "s3cret", "secret"};
 static const char *const policies[] = {
     "", "rules:\n  - { name: no, host: api.test, paths: [/deny], action: deny }\n",
     "rules:\n  - { name: no, host: api.test, action: deny }\n",
     "rules:\n  - { name: no, host: plain.test, action: deny }\n",
+    "rules:\n  - { name: ask, host: plain.test, methods: [POST], action: approve }\n"
+    "  - { name: ask too, host: api.test, methods: [POST], action: approve }\n",
 };
 static const char *const told[] = {
     "{\"operations\":[]}", "{\"acked\":1}", "{\"id\":\"op_01J00000000000000000000000\",\"state\":\"running\"}",
@@ -106,7 +110,8 @@ static void answer_one(const struct question *question)
     static const struct {
         uint16_t asked, answer;
     } rows[] = {{MESSAGE_OP_RUN, MESSAGE_OP_START}, {MESSAGE_OP_GET, MESSAGE_OP_STATE},
-                {MESSAGE_OP_LIST, MESSAGE_OP_LISTED}, {MESSAGE_OP_ACK, MESSAGE_OP_ACKED}};
+                {MESSAGE_OP_LIST, MESSAGE_OP_LISTED}, {MESSAGE_OP_ACK, MESSAGE_OP_ACKED},
+                {MESSAGE_APPROVAL_ASK, MESSAGE_APPROVED}};
     bool refused = chance(8) == 0;
     if (question->type == MESSAGE_CANCEL || question->type == MESSAGE_OP_DONE)
         return;
@@ -118,9 +123,14 @@ static void answer_one(const struct question *question)
     }
     for (size_t i = 0; i < COUNT(rows) && !refused; i++)
         if (question->type == rows[i].asked)
-            tell(rows[i].answer, question->id, ANY(told));
+            tell(rows[i].answer, question->id,
+                 question->type == MESSAGE_APPROVAL_ASK ? "{\"approval\":\"apr_01J00000000000000000000000\"}"
+                                                        : ANY(told));
     if (refused)
-        tell(MESSAGE_REFUSED, question->id, "{\"code\":\"denied\",\"message\":\"no\",\"hint\":\"x\"}");
+        tell(MESSAGE_REFUSED, question->id,
+             chance(2) ? "{\"code\":\"denied\",\"message\":\"no\",\"hint\":\"x\"}"
+                       : "{\"code\":\"pending\",\"message\":\"wait\",\"hint\":\"x\","
+                         "\"id\":\"apr_01J00000000000000000000000\"}");
 }
 
 static void answer_questions(bool all)
@@ -205,12 +215,13 @@ static struct peer_stream *any_stream(const struct peer *peer)
 static void open_or_reply(struct actor *actor, struct peer_stream *stream)
 {
     char name[16];
-    const char *text = actor->role == ROLE_INSIDE ? ANY(asked) : ANY(answered);
+    bool upgrade = stream && actor->role == ROLE_UPSTREAM && http2_msg(stream->stream)->upgrade;
+    const char *text = actor->role == ROLE_INSIDE ? ANY(asked) : upgrade ? ANY(agreed) : ANY(answered);
     if (actor->role == ROLE_INSIDE && http2_can_request(actor->peer->http2->session)) {
         snprintf(name, sizeof(name), "%u", ++actor->opened);
         peer_request(actor->peer, name, span_of(text), strncmp(text, "POST", 4) == 0 || chance(4) == 0);
     } else if (actor->role == ROLE_UPSTREAM && stream && !stream->name[0]) {
-        bool final = text[0] != '1';
+        bool final = text[0] != '1' || text[2] == '1';
         snprintf(stream->name, sizeof(stream->name), "%s", final ? "given" : "");
         peer_respond(stream, span_of(text), !final || chance(2));
     }
@@ -243,6 +254,8 @@ static void play_http2(struct actor *actor)
         peer_pour(stream);
     } else if (what == 5 && begun) {
         (void)!http2_write(stream->stream, span_of(ANY(pieces)));
+    } else if (what == 6 && begun && chance(3) == 0) {
+        peer_trailers(stream, SPAN("x-t: s3cretsecret\n"));
     } else if (what == 6 && begun) {
         assert_true(http2_end(stream->stream, NULL, &err));
     } else if (what == 7 && stream && chance(2)) {
@@ -261,6 +274,25 @@ static void play_http2(struct actor *actor)
     peer_http2_flush(peer);
 }
 
+/* What an upstream over HTTP/1.1 says to a client over HTTP/2 that asks for WebSocket. */
+static bool agree(struct peer *peer)
+{
+    static const char field[] = "Sec-WebSocket-Key: ";
+    const char *key = peer->heard.len ? memmem(peer->heard.data, peer->heard.len, field, strlen(field)) : NULL;
+    char proof[128], accept[64];
+    uint8_t hash[CRYPTO_SHA1_LEN];
+    if (!key || peer->heard.len - (size_t)(key - (const char *)peer->heard.data) < strlen(field) + 24)
+        return false;
+    snprintf(proof, sizeof(proof), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + strlen(field));
+    crypto_sha1(proof, strlen(proof), hash);
+    text_base64(hash, sizeof(hash), accept);
+    AUTOFREE char *text = mem_printf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                     "Sec-WebSocket-Accept: %s\r\n\r\nhi", accept);
+    peer_say(peer, text, strlen(text));
+    buf_clear(&peer->heard);
+    return true;
+}
+
 static void say(struct actor *actor)
 {
     struct peer *peer = actor->peer;
@@ -268,7 +300,7 @@ static void say(struct actor *actor)
                        : actor->role == ROLE_API    ? ANY(said_api)
                        : actor->role == ROLE_INSIDE ? ANY(said_inside)
                                                     : ANY(said_upstream);
-    if (peer->said.len > UNSAID_MAX)
+    if (peer->said.len > UNSAID_MAX || (actor->role == ROLE_UPSTREAM && chance(2) && agree(peer)))
         return;
     if (chance(30) == 0)
         peer_say_pattern(peer, chance(300000));
@@ -340,14 +372,17 @@ static void play(uint64_t seed)
         step();
     while (actor_count)
         leave(&actors[0]);
-    for (uint64_t end = clock_mono_ms() + LEAVE_MS; world.plane.connections && clock_mono_ms() < end;) {
+    /* A call of the API outlives its client until the monitor has answered. */
+    for (uint64_t end = clock_mono_ms() + LEAVE_MS;
+         (world.plane.connections || world.plane.asks) && clock_mono_ms() < end;) {
         loop_turn(world.plane.loop, true);
         answer_questions(true);
         refuse_waiting(&world.tls);
         refuse_waiting(&world.plain);
     }
-    if (world.plane.connections || world.monitor_gone || world.plane_gone)
-        fail_msg("seed %llu: %zu connections are left", (unsigned long long)seed, world.plane.connections);
+    if (world.plane.connections || world.plane.asks || world.monitor_gone || world.plane_gone)
+        fail_msg("seed %llu: %zu connections are left%s", (unsigned long long)seed, world.plane.connections,
+                 world.plane.asks ? ", and a question" : "");
     world_stop(&world);
 }
 
