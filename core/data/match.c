@@ -73,6 +73,47 @@ bool glob_match(const char *glob, struct span path)
            memcmp(path.p, glob, path.len) == 0;
 }
 
+/* ---- one spelling ---- */
+
+/* The byte that an escape in front of rest stands for, where it means the same as itself: RFC 3986 2.2 keeps the two
+ * apart, and servers do not. 0: none. A slash is no such byte, nor the star, which a glob can write escaped alone. */
+static char folded_escape(struct span rest)
+{
+    uint8_t byte;
+    if (rest.len < 3 || rest.p[0] != '%' || !text_unhex((struct span){rest.p + 1, 2}, &byte, 1))
+        return 0;
+    return byte && strchr("!$&'()+,;=:@", byte) ? (char)byte : 0;
+}
+
+/* glob: its stars are no bytes of a path, and stay. */
+static char *fold(struct span text, bool glob)
+{
+    char *out = mem_alloc(3 * text.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = folded_escape((struct span){text.p + i, text.len - i});
+        if (text.p[i] == '*' && !glob) {
+            memcpy(out + len, "%2A", 3);
+            len += 3;
+            continue;
+        }
+        out[len++] = byte ? byte : text.p[i];
+        i += byte ? 2 : 0;
+    }
+    out[len] = '\0';
+    return out;
+}
+
+void match_fold(struct match_query *query, char **memory)
+{
+    *memory = NULL;
+    if (query->path.len == 0 || query->path.p[0] != '/' ||
+        (!memchr(query->path.p, '%', query->path.len) && !memchr(query->path.p, '*', query->path.len)))
+        return;
+    *memory = fold(query->path, false);
+    query->path = span_of(*memory);
+}
+
 /* ---- reading ---- */
 
 void match_texts_free(char **texts)
@@ -221,7 +262,7 @@ static bool path_ok(char **path, const struct json_at *at, struct err *err)
     if (strlen(canonical) > MATCH_GLOB_MAX)
         return json_fail(at, err, "is longer than %d bytes", MATCH_GLOB_MAX);
     free(*path);
-    *path = mem_strdup(canonical);
+    *path = fold(span_of(canonical), true);
     return true;
 }
 

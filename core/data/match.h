@@ -29,6 +29,11 @@ struct match_query {
     bool ambiguous;     /* the path could be read in two ways (target's flag): no path glob may decide */
 };
 
+/* Puts query's path into the form that globs were read into: what servers decode without a change of meaning (":",
+ * "@", "+" and their like) has one spelling there (C07). *memory: what it lies in, for the caller to free; NULL: as it
+ * was. */
+void match_fold(struct match_query *query, char **memory) NONNULL;
+
 struct match {
     char *host;      /* canonical; without "*." where wild */
     bool wild;       /* any name below host, at any depth; not host itself */

@@ -55,9 +55,12 @@ static bool row_on_host(const struct match_row *row, struct span host, uint16_t 
     return match_host(row->match, host) && match_port(row->match, port);
 }
 
-void policy_decide(const struct policy *policy, const struct match_query *query,
+void policy_decide(const struct policy *policy, const struct match_query *asked,
                    struct policy_decision *out)
 {
+    AUTOFREE char *memory = NULL;
+    struct match_query own = *asked, *query = &own;
+    match_fold(query, &memory);
     *out = (struct policy_decision){.action = policy->network_default, .rule = "network.default"};
     for (size_t i = 0; i < policy->row_count; i++) {
         const struct match_row *row = &policy->rows[i];

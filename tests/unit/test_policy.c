@@ -115,6 +115,21 @@ static void ambiguous_paths_meet_no_rule(void **state)
     policy_free(policy);
 }
 
+static void one_byte_has_one_spelling(void **state)
+{
+    (void)state;
+    struct policy *policy = good("version: 1\nrules:\n"
+                                 "  - { name: a, host: h.example, action: deny,\n"
+                                 "      paths: ['/v1/*:access', '/b%40c', '/d%2Ae*f'] }\n");
+    static const char *const denied[] = {"/v1/x:access", "/v1/x%3Aaccess", "/b@c", "/b%40c", "/d*e1f", "/d%2Ae%2Af"};
+    static const char *const allowed[] = {"/v1/x%2Faccess", "/v1/x", "/dxe1f", "/d%2A", "/b%2Ac"};
+    for (size_t i = 0; i < COUNT(denied); i++)
+        assert_int_equal(decide(policy, "h.example", 443, "GET", denied[i]).action, POLICY_DENY);
+    for (size_t i = 0; i < COUNT(allowed); i++)
+        assert_int_equal(decide(policy, "h.example", 443, "GET", allowed[i]).action, POLICY_ALLOW);
+    policy_free(policy);
+}
+
 static void what_must_be_opened(void **state)
 {
     (void)state;
@@ -302,6 +317,7 @@ int main(void)
         cmocka_unit_test(decides_by_specificity),
         cmocka_unit_test(ties_go_to_the_stricter_then_the_first),
         cmocka_unit_test(ambiguous_paths_meet_no_rule),
+        cmocka_unit_test(one_byte_has_one_spelling),
         cmocka_unit_test(what_must_be_opened),
         cmocka_unit_test(tunnels_pass_over_conditions),
         cmocka_unit_test(addresses),
