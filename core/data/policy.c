@@ -55,13 +55,19 @@ static bool row_on_host(const struct match_row *row, struct span host, uint16_t 
     return match_host(row->match, host) && match_port(row->match, port);
 }
 
-static bool path_matches(const char *glob, struct span path, bool any_case)
+/* loose: as servers may read it that mind neither the case of letters nor a slash at the end. */
+static bool path_matches(const char *glob, struct span path, bool loose)
 {
-    return any_case ? glob_match_any_case(glob, path) : glob_match(glob, path);
+    if (!loose)
+        return glob_match(glob, path);
+    if (glob_match_any_case(glob, path))
+        return true;
+    bool slash = path.len > 1 && path.p[path.len - 1] == '/';
+    return slash && glob_match_any_case(glob, (struct span){path.p, path.len - 1});
 }
 
-/* any_case: of the paths in rules that do not allow. */
-static void decide(const struct policy *policy, const struct match_query *query, bool any_case,
+/* loosely: the paths in rules that do not allow. */
+static void decide(const struct policy *policy, const struct match_query *query, bool loosely,
                    struct policy_decision *out)
 {
     *out = (struct policy_decision){.action = policy->network_default, .rule = "network.default"};
@@ -80,7 +86,7 @@ static void decide(const struct policy *policy, const struct match_query *query,
             out->ambiguous = true;
             return;
         }
-        bool loose = any_case && rule->action != POLICY_ALLOW;
+        bool loose = loosely && rule->action != POLICY_ALLOW;
         if (row->path && (!query->path.p || !path_matches(row->path, query->path, loose)))
             continue;
         out->action = rule->action;
@@ -91,8 +97,8 @@ static void decide(const struct policy *policy, const struct match_query *query,
     }
 }
 
-/* Paths have letters of two cases (RFC 3986 6.2.2.1), and not every server minds: what a rule forbids, or asks a person
- * about, is not had by writing it in the other. */
+/* Paths have letters of two cases (RFC 3986 6.2.2.1), and a slash at the end makes another one; not every server minds.
+ * What a rule forbids, or asks a person about, is not had by such a spelling. */
 void policy_decide(const struct policy *policy, const struct match_query *asked,
                    struct policy_decision *out)
 {

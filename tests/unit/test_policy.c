@@ -149,6 +149,7 @@ static void letters_of_either_case(void **state)
         {"h.example", "/Repos/acme/seCreT/x/y", "a"},  {"h.example", "/repos/acme/sort/Open/x", "b"},
         {"h.example", "/repos/acme/sort/open/x", "a"}, {"h.example", "/repos/ACME/sort/Open/x", "a"},
         {"h.example", "/ask", "c"},                   {"h.example", "/Ask", "c"},
+        {"h.example", "/Ask/", "c"},                  {"h.example", "/ask//", "all"},
         {"h.example", "/asks", "all"},                {"i.example", "/open/x", "d"},
         {"i.example", "/OPEN/x", "network.default"},  {"i.example", "/Ask", "e"},
         {"i.example", "/ask", "network.default"}, /* nothing is wider than it was */
