@@ -16,8 +16,7 @@ enum {
     METHOD_BYTES = 32,
     PATH_BYTES = 16 * 1024,
     TYPE_BYTES = 255,
-    FIELD_BYTES = 64 * 1024,
-    FIELDS = 128
+    FIELD_BYTES = 64 * 1024
 };
 
 struct request { /* MESSAGE_APPROVAL_ASK, checked */
@@ -33,7 +32,7 @@ static bool read_fields(const struct json_at *at, struct request *request, struc
     const char *text;
     size_t count;
 
-    if (!json_get_list(at, "fields", JSON_MAY, FIELDS, &list, &count, err))
+    if (!json_get_list(at, "fields", JSON_MAY, MESSAGE_APPROVAL_FIELDS, &list, &count, err))
         return false;
     for (size_t i = 0; i < count; i++) {
         struct json_at field = json_element(&list, i);

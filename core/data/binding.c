@@ -316,24 +316,30 @@ static bool row_covers(const struct match_row *row, const struct match_query *qu
            (query->path.p && !query->ambiguous && glob_match(row->path, query->path));
 }
 
-const struct binding *binding_for(const struct bindings *bindings, const struct match_query *query)
+const struct binding *binding_for(const struct bindings *bindings, const struct match_query *asked)
 {
+    AUTOFREE char *memory = NULL;
+    struct match_query query = *asked;
+    match_fold(&query, &memory);
     for (size_t i = 0; i < bindings->row_count; i++) {
-        if (row_covers(&bindings->rows[i], query))
+        if (row_covers(&bindings->rows[i], &query))
             return &bindings->items[bindings->rows[i].owner];
     }
     return NULL;
 }
 
-bool binding_covers(const struct binding *binding, const struct match_query *query)
+bool binding_covers(const struct binding *binding, const struct match_query *asked)
 {
+    AUTOFREE char *memory = NULL;
+    struct match_query query = *asked;
+    match_fold(&query, &memory);
     for (size_t h = 0; h < binding->host_count; h++) {
         struct match_row row = {.match = &binding->hosts[h]};
-        if (!row.match->paths && row_covers(&row, query))
+        if (!row.match->paths && row_covers(&row, &query))
             return true;
         for (size_t p = 0; row.match->paths && row.match->paths[p]; p++) {
             row.path = row.match->paths[p];
-            if (row_covers(&row, query))
+            if (row_covers(&row, &query))
                 return true;
         }
     }

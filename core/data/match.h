@@ -17,6 +17,8 @@ enum {
 /* Glob over a canonical path: `*` is any run of bytes but '/', `**` any run; a final "/" "**" also matches
  * the path without it ("/a/" "**" matches "/a"). Time is at most len(glob) * len(path). */
 bool glob_match(const char *glob, struct span path) MUSTUSE NONNULL;
+/* The same where ASCII letters match in either case. */
+bool glob_match_any_case(const char *glob, struct span path) MUSTUSE NONNULL;
 /* The literal bytes before the first `*`. */
 size_t glob_literal(const char *glob) NONNULL;
 
@@ -28,6 +30,11 @@ struct match_query {
     struct span path;   /* p NULL: not known yet */
     bool ambiguous;     /* the path could be read in two ways (target's flag): no path glob may decide */
 };
+
+/* Puts query's path into the form that globs were read into: what servers decode without a change of meaning (":",
+ * "@", "+" and their like) has one spelling there (C07). *memory: what it lies in, for the caller to free; NULL: as it
+ * was. */
+void match_fold(struct match_query *query, char **memory) NONNULL;
 
 struct match {
     char *host;      /* canonical; without "*." where wild */

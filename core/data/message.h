@@ -79,8 +79,9 @@ enum message_type {
     MESSAGE_OP_ACK = 73,
     /* A request that the rules let a person decide about, with its whole body. Payload: a JSON object, one NUL byte,
      * the body (at most MESSAGE_APPROVAL_BYTES): {"method", "override"?, "scheme", "host", "port", "path", "query"?,
-     * "type"?, "fields"?: ["name: value", ...], "request"}; override: another method that a field asks for. Answered
-     * by APPROVED, or by REFUSED, with the code "pending" where nobody has decided in approvals.hold. */
+     * "type"?, "fields"?: ["name: value", "trailer name: value", ...], "request"}; override: another method that a
+     * field asks for. Answered by APPROVED, or by REFUSED, with the code "pending" where nobody has decided in
+     * approvals.hold. */
     MESSAGE_APPROVAL_ASK = 74,
     /* What a connection needs before any request is on it: {"for": "proxy" | "certificate", "host": "...",
      * "port": 443}, the upstream's. Answered by CREDENTIAL or REFUSED, after the record line was written: for the
@@ -96,6 +97,7 @@ enum { MESSAGE_SECRET = 1, MESSAGE_LAST = 2, MESSAGE_KEPT = 4 };
 
 enum {
     MESSAGE_APPROVAL_BYTES = 64 * 1024, /* of the body of a request that a person decides about */
+    MESSAGE_APPROVAL_FIELDS = 128,
     MESSAGE_CHUNK_BYTES = 64 * 1024,   /* of OP_RESULT and OP_BODY */
     MESSAGE_RESULT_BYTES = 1024 * 1024, /* of a result that is kept */
     MESSAGE_ERROR_BYTES = 8 * 1024,     /* of OP_DONE's error: holds every denial, however much of it is escaped */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TYPE_BYTES = 255 }; /* what the monitor takes of a Content-Type by itself */
+
 size_t flow_approve_room(const struct flow *flow)
 {
     return MESSAGE_APPROVAL_BYTES + 1 - flow->held.len; /* one byte more than may come tells that there is more */
@@ -21,20 +23,24 @@ static void too_large(void *arg)
     flow_refuse(flow, &err, 413, flow->decision.rule, NULL);
 }
 
-/* No upstream is there whose deadlines would hold. */
-static void too_slow(void *arg)
+void flow_approve_late(void *arg)
 {
     struct flow *flow = arg;
     struct err err;
-    err_set(&err, ERR_TIMEOUT, "the client stopped in the middle of its request");
-    err_hint(&err, "Nothing was sent. A request that waits for a person's approval is taken in whole first");
+    err_set(&err, ERR_TIMEOUT, "nothing more of the request's body came in limits.idle_ms");
+    err_hint(&err, "Nothing was sent. Send the whole request again");
     flow_record_decision(flow, "deny", &err);
     flow_refuse(flow, &err, 408, flow->decision.rule, NULL);
 }
 
+static void wait_for_body(struct flow *flow)
+{
+    timer_start(&flow->body, flow_limit(flow, LIMIT_IDLE_MS));
+}
+
 void flow_approve_body(struct flow *flow, struct span data)
 {
-    timer_start(&flow->timer, flow_limit(flow, LIMIT_IDLE_MS));
+    wait_for_body(flow);
     if (!buf_add(&flow->held, data.p, data.len) || flow->held.len > MESSAGE_APPROVAL_BYTES) {
         task_init(&flow->task, flow->plane->loop, too_large, flow);
         task_post(&flow->task); /* not from within: the client is in the middle of giving us its body */
@@ -89,34 +95,66 @@ static bool says_nothing(struct span name)
     return false;
 }
 
-/* "name: value" each. False: one that nobody could be shown. */
-static bool put_fields(json_t *question, const struct msg_fields *fields)
+static bool can_be_shown(struct span text)
+{
+    return text_utf8_valid(text) && !(text.len && memchr(text.p, '\t', text.len));
+}
+
+/* The one that a person is shown by itself; NULL where that would not say what the service reads. */
+static const struct msg_field *plain_type(const struct msg *request)
+{
+    const struct msg_field *found = NULL;
+    for (size_t i = 0; i < request->fields.count; i++) {
+        const struct msg_field *field = &request->fields.items[i];
+        if (!span_eqis(field->name, "Content-Type"))
+            continue;
+        if (found || field->value.len > TYPE_BYTES || !can_be_shown(field->value))
+            return NULL;
+        found = field;
+    }
+    return found;
+}
+
+static bool put_field(json_t *list, const char *before, const struct msg_field *field, struct err *err)
+{
+    AUTOFREE char *line = mem_printf("%s%.*s: %.*s", before, SPAN_ARG(field->name), SPAN_ARG(field->value));
+    if (json_array_size(list) == MESSAGE_APPROVAL_FIELDS)
+        return err_set(err, ERR_LIMIT, "a request that waits for a person's approval has at most %d fields",
+                       MESSAGE_APPROVAL_FIELDS);
+    for (size_t c = 0; c < field->name.len; c++) { /* as HTTP/2 has them */
+        char *at = line + strlen(before) + c;
+        if (*at >= 'A' && *at <= 'Z')
+            *at |= 0x20;
+    }
+    if (can_be_shown(span_of(line)) && json_array_append_new(list, json_string(line)) == 0)
+        return true;
+    return err_set(err, ERR_DATA, "a request whose fields are not plain text cannot be shown to a person");
+}
+
+/* "name: value" each, and "trailer name: value" of those behind the body, which no field can be taken for. False: one
+ * that nobody could be shown. */
+static bool put_fields(json_t *question, const struct msg *request, const struct msg_field *type, struct err *err)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < fields->count; i++) {
-        const struct msg_field *field = &fields->items[i];
-        if (says_nothing(field->name))
-            continue;
-        AUTOFREE char *line = mem_printf("%.*s: %.*s", SPAN_ARG(field->name), SPAN_ARG(field->value));
-        for (size_t c = 0; c < field->name.len; c++) /* as HTTP/2 has them */
-            if (line[c] >= 'A' && line[c] <= 'Z')
-                line[c] |= 0x20;
-        bool clean = text_utf8_valid(span_of(line)) && strchr(line, '\t') == NULL;
-        if (!clean || json_array_append_new(list, json_string(line)) != 0) {
-            json_decref(list);
-            return false;
-        }
+    bool good = true;
+    for (size_t i = 0; i < request->fields.count && good; i++) {
+        const struct msg_field *field = &request->fields.items[i];
+        bool hidden_type = !type && span_eqis(field->name, "Content-Type");
+        if (hidden_type || !says_nothing(field->name))
+            good = put_field(list, "", field, err);
     }
-    if (json_array_size(list) > 0)
+    for (size_t i = 0; i < request->trailers.count && good; i++)
+        good = put_field(list, "trailer ", &request->trailers.items[i], err);
+    if (good && json_array_size(list) > 0)
         json_object_set(question, "fields", list);
     json_decref(list);
-    return true;
+    return good;
 }
 
 static void ask(struct flow *flow)
 {
     const struct target *target = flow->target;
-    struct span type = msg_get(flow->request, "Content-Type");
+    const struct msg_field *type = plain_type(flow->request);
     json_t *question JSON_AUTO = json_object();
     struct buf payload CLEANUP(buf_wipe);
     json_put_span(question, "method", flow->request->method);
@@ -126,15 +164,14 @@ static void ask(struct flow *flow)
     json_put_int(question, "port", target->port);
     json_put(question, "path", target->path);
     json_put(question, "query", target->query);
-    if (type.p && type.len > 0 && type.len <= 255)
-        json_put_span(question, "type", type);
+    if (type)
+        json_put_span(question, "type", type->value);
     json_put(question, "request", flow->id.text);
     buf_init(&payload, IPC_PAYLOAD_MAX);
     flow_set_state(flow, FLOW_WAITING);
     struct err err;
-    if (!put_fields(question, &flow->request->fields)) {
-        err_set(&err, ERR_DATA, "a request whose fields are not plain text cannot be shown to a person");
-        flow_refuse(flow, &err, 400, flow->decision.rule, NULL);
+    if (!put_fields(question, flow->request, type, &err)) {
+        flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 400, flow->decision.rule, NULL);
         return;
     }
     if (json_write(question, &payload) && buf_add(&payload, "", 1) &&
@@ -148,8 +185,10 @@ static void ask(struct flow *flow)
 
 void flow_approve_end(struct flow *flow)
 {
+    timer_stop(&flow->body);
+    if (flow->held.len > MESSAGE_APPROVAL_BYTES) /* its end came with its last byte; the refusal is on its way */
+        return;
     flow->body_done = flow->held.len == 0; /* what is held has still to go */
-    timer_stop(&flow->timer);
     ask(flow);
 }
 
@@ -180,8 +219,7 @@ void flow_approve(struct flow *flow)
     }
     buf_init(&flow->held, MESSAGE_APPROVAL_BYTES + 1);
     flow_set_state(flow, FLOW_COLLECTING);
-    timer_init(&flow->timer, flow->plane->loop, too_slow, flow);
-    timer_start(&flow->timer, flow_limit(flow, LIMIT_IDLE_MS));
+    wait_for_body(flow);
     ask_for_body(flow);
     if (flow->state == FLOW_COLLECTING) /* the client may have gone, which shows when it is written to */
         flow->client->more(flow->arg);

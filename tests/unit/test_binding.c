@@ -33,7 +33,7 @@ static const char example[] =
     "  - name: key\n"
     "    hosts: [api.example]\n"
     "    ports: [443]\n"
-    "    paths: ['/v1/**']\n"
+    "    paths: ['/v1/**', '/v2/*:go']\n"
     "    scheme: header\n"
     "    header: { name: X-Api-Key, template: 'Token {secret}!' }\n"
     "  - { name: key-post, hosts: [api.example], methods: [POST], paths: ['/v1/**'], scheme: bearer }\n";
@@ -64,6 +64,8 @@ static void the_most_specific_applies(void **state)
     assert_string_equal(which(bindings, "api.example", "GET", "/v1/x"), "key");
     assert_string_equal(which(bindings, "api.example", "POST", "/v1/x"), "key-post");
     assert_string_equal(which(bindings, "api.example", "POST", "/v2/x"), "-");
+    assert_string_equal(which(bindings, "api.example", "POST", "/v2/x:go"), "key");
+    assert_string_equal(which(bindings, "api.example", "POST", "/v2/x%3Ago"), "key");
     struct match_query query = {.host = SPAN("api.example"), .port = 443, .method = SPAN("GET"),
                                 .path = SPAN("/v1//x"), .ambiguous = true};
     assert_null(binding_for(bindings, &query));

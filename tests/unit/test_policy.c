@@ -115,6 +115,51 @@ static void ambiguous_paths_meet_no_rule(void **state)
     policy_free(policy);
 }
 
+static void one_byte_has_one_spelling(void **state)
+{
+    (void)state;
+    struct policy *policy = good("version: 1\nrules:\n"
+                                 "  - { name: a, host: h.example, action: deny,\n"
+                                 "      paths: ['/v1/*:access', '/b%40c', '/d%2Ae*f'] }\n");
+    static const char *const denied[] = {"/v1/x:access", "/v1/x%3Aaccess", "/b@c", "/b%40c", "/d*e1f", "/d%2Ae%2Af"};
+    static const char *const allowed[] = {"/v1/x%2Faccess", "/v1/x", "/dxe1f", "/d%2A", "/b%2Ac"};
+    for (size_t i = 0; i < COUNT(denied); i++)
+        assert_int_equal(decide(policy, "h.example", 443, "GET", denied[i]).action, POLICY_DENY);
+    for (size_t i = 0; i < COUNT(allowed); i++)
+        assert_int_equal(decide(policy, "h.example", 443, "GET", allowed[i]).action, POLICY_ALLOW);
+    policy_free(policy);
+}
+
+/* What a rule forbids is forbidden in either case of its letters; what one allows, in its own alone. */
+static void letters_of_either_case(void **state)
+{
+    (void)state;
+    struct policy *policy = good("version: 1\nnetwork: { default: deny }\n"
+                                 "rules:\n"
+                                 "  - { name: all, host: h.example, action: allow }\n"
+                                 "  - { name: a, host: h.example, action: deny, paths: ['/repos/acme/s*t/**'] }\n"
+                                 "  - { name: b, host: h.example, action: allow, paths: [/repos/acme/sort/Open/**] }\n"
+                                 "  - { name: c, host: h.example, action: approve, paths: ['/Ask'] }\n"
+                                 "  - { name: d, host: i.example, action: allow, paths: ['/open/**'] }\n"
+                                 "  - { name: e, host: i.example, action: approve, paths: ['/Ask'] }\n");
+    static const struct {
+        const char *host, *path, *rule;
+    } rows[] = {
+        {"h.example", "/repos/acme/secret/x", "a"},    {"h.example", "/repos/ACME/Secret", "a"},
+        {"h.example", "/Repos/acme/seCreT/x/y", "a"},  {"h.example", "/repos/acme/sort/Open/x", "b"},
+        {"h.example", "/repos/acme/sort/open/x", "a"}, {"h.example", "/repos/ACME/sort/Open/x", "a"},
+        {"h.example", "/ask", "c"},                   {"h.example", "/Ask", "c"},
+        {"h.example", "/Ask/", "c"},                  {"h.example", "/ask//", "all"},
+        {"h.example", "/asks", "all"},                {"i.example", "/open/x", "d"},
+        {"i.example", "/OPEN/x", "network.default"},  {"i.example", "/Ask", "e"},
+        {"i.example", "/ask", "network.default"}, /* nothing is wider than it was */
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (strcmp(decide(policy, rows[i].host, 443, "GET", rows[i].path).rule, rows[i].rule) != 0)
+            fail_msg("%s%s", rows[i].host, rows[i].path);
+    policy_free(policy);
+}
+
 static void what_must_be_opened(void **state)
 {
     (void)state;
@@ -148,16 +193,20 @@ static void addresses(void **state)
     (void)state;
     static const struct {
         const char *text;
-        bool allowed;
-    } rows[] = {{"1.1.1.1", true},     {"10.1.2.3", true},        {"10.1.2.4", false},
-                {"127.0.0.1", false},  {"169.254.169.254", false}, {"::1", false},
-                {"::ffff:10.1.2.3", true}, {"::ffff:10.9.9.9", false}, {"192.168.1.1", false}};
-    struct policy *policy = good(example);
+        bool own, allowed;
+    } rows[] = {{"1.1.1.1", false, true},         {"10.1.2.3", false, true},
+                {"10.1.2.4", false, false},       {"127.0.0.1", false, false},
+                {"169.254.169.254", false, false}, {"::1", false, false},
+                {"::ffff:10.1.2.3", false, true}, {"::ffff:10.9.9.9", false, false},
+                {"192.168.1.1", false, false},    {"1.1.1.1", true, false},
+                {"::ffff:1.1.1.1", true, false},  {"2a00::1", true, false},
+                {"10.1.2.3", true, true},         {"8.8.8.8", true, true}};
+    struct policy *policy = good("version: 1\nnetwork: { allow_private: ['10.1.2.3/32', '8.8.8.0/24'] }\n");
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct addr addr;
         const char *why = NULL;
         assert_true(addr_parse(span_of(rows[i].text), &addr));
-        if (policy_address(policy, &addr, &why) != rows[i].allowed)
+        if (policy_address(policy, &addr, rows[i].own, &why) != rows[i].allowed)
             fail_msg("%s", rows[i].text);
         assert_true(rows[i].allowed || why != NULL);
     }
@@ -229,7 +278,7 @@ static void without_a_file(void **state)
     const char *why;
     assert_int_equal(decide(policy, "a.b", 443, "GET", "/").action, POLICY_ALLOW);
     assert_true(addr_parse(SPAN("192.168.0.1"), &addr));
-    assert_false(policy_address(policy, &addr, &why));
+    assert_false(policy_address(policy, &addr, false, &why));
     policy_free(policy);
 }
 
@@ -302,6 +351,8 @@ int main(void)
         cmocka_unit_test(decides_by_specificity),
         cmocka_unit_test(ties_go_to_the_stricter_then_the_first),
         cmocka_unit_test(ambiguous_paths_meet_no_rule),
+        cmocka_unit_test(one_byte_has_one_spelling),
+        cmocka_unit_test(letters_of_either_case),
         cmocka_unit_test(what_must_be_opened),
         cmocka_unit_test(tunnels_pass_over_conditions),
         cmocka_unit_test(addresses),
