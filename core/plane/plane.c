@@ -332,10 +332,11 @@ bool plane_calm(struct plane *plane, struct calm *calm, struct task *task)
         return true;
     if (calm->link)
         return false;
-    if (!plane->waiting) {
+    if (!plane->calm_timed) /* once: it may run for one that waited, and has gone */
         timer_init(&plane->calm_timer, plane->loop, on_calm_time, plane);
+    plane->calm_timed = true;
+    if (!timer_running(&plane->calm_timer))
         timer_start(&plane->calm_timer, CALM_RETRY_MS);
-    }
     *calm = (struct calm){.next = plane->waiting, .link = &plane->waiting, .task = task};
     if (calm->next)
         calm->next->link = &calm->next;

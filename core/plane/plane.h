@@ -69,6 +69,7 @@ struct plane {
     uint32_t last_ask;
     struct calm *waiting;     /* until the monitor has taken what is queued for it */
     struct timer calm_timer;
+    bool calm_timed;          /* the timer was made */
     struct inlet *inlet;      /* the sandbox's listening socket; NULL: its supervisor accepts itself */
     uint64_t turned_away_at;  /* front.c: when TURNED_AWAY_MAX began to count */
     unsigned turned_away;
