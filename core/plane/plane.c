@@ -113,6 +113,16 @@ void plane_leave(struct plane *plane)
         task_post(plane->drained);
 }
 
+static void finished(void *arg)
+{
+    plane_leave(arg);
+}
+
+void plane_finish(struct plane *plane, struct conn *conn, uint64_t ms)
+{
+    conn_finish_then(conn, ms, finished, plane);
+}
+
 void plane_drain(struct plane *plane, struct task *drained)
 {
     plane->draining = true;
