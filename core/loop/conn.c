@@ -248,6 +248,8 @@ void conn_within(struct conn *conn, uint64_t ms)
 static void release(void *arg)
 {
     struct conn *conn = arg;
+    loop_fn gone_fn = conn->gone_fn;
+    void *gone_arg = conn->gone_arg;
     assert(conn->magic == CONN_MAGIC);
     conn->magic = 0;
     queue_clear(&conn->in);
@@ -259,6 +261,8 @@ static void release(void *arg)
     free(conn->err);
     loop_tidy(conn->loop);
     free(conn);
+    if (gone_fn)
+        gone_fn(gone_arg);
 }
 
 void conn_close(struct conn *conn)
@@ -287,9 +291,18 @@ void conn_finish(struct conn *conn, uint64_t ms)
     conn->end_wanted = true;
     queue_clear(&conn->in);
     conn->limit_ms = ms;
-    conn->limit_at = clock_mono_ms() + (conn->deadline_ms ? conn->deadline_ms : CONN_STALL_MS);
+    conn->limit_at = clock_mono_ms() + (conn->end_sent       ? ms /* by conn_shutdown: nothing is left to send */
+                                        : conn->deadline_ms ? conn->deadline_ms
+                                                            : CONN_STALL_MS);
     conn_set_state(conn, CONN_STATE_FINISHING);
     task_post(&conn->task);
+}
+
+void conn_finish_then(struct conn *conn, uint64_t ms, loop_fn fn, void *arg)
+{
+    conn->gone_fn = fn;
+    conn->gone_arg = arg;
+    conn_finish(conn, ms);
 }
 
 /* ---- questions ---- */

@@ -104,6 +104,8 @@ void conn_close(struct conn *conn);
  * for the peer's end for at most ms (its bytes are thrown away), then closes. For an answer that
  * must arrive before the connection goes. */
 void conn_finish(struct conn *conn, uint64_t ms) NONNULL;
+/* The same; fn is called once, from the loop, when the connection is gone. */
+void conn_finish_then(struct conn *conn, uint64_t ms, loop_fn fn, void *arg) NONNULL_AT(1, 3);
 
 const struct err *conn_error(const struct conn *conn) NONNULL; /* after FAILED; never NULL */
 /* STREAM_CAUSE_NONE where it was not TLS that failed. */

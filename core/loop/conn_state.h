@@ -30,6 +30,8 @@ struct conn {
     struct task task;
     conn_fn fn;
     void *arg;
+    loop_fn gone_fn; /* of conn_finish_then */
+    void *gone_arg;
     unsigned pending; /* events to deliver: 1 << enum conn_event */
 
     struct stream *stream;

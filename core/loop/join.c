@@ -81,6 +81,12 @@ static void move(struct half *from)
     }
 }
 
+/* Nothing moved: the other side has ended, or bytes wait for this one. */
+static bool stuck(const struct half *half)
+{
+    return half->other->ended || conn_unsent(half->conn) > 0 || conn_peek(half->other->conn).len > 0;
+}
+
 static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 {
     struct half *half = arg;
@@ -98,7 +104,8 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
         move(half);
         return;
     case CONN_TIMED_OUT:
-        end(half->join, true);
+        if (stuck(half))
+            end(half->join, true);
         return;
     case CONN_CONNECTED:
     case CONN_SECURED:
@@ -115,19 +122,19 @@ static void begin(void *arg)
         move(&join->b);
 }
 
-static void half_init(struct half *half, struct join *join, struct conn *conn, struct half *other)
+static void half_init(struct half *half, struct join *join, struct conn *conn, struct half *other, uint64_t patience_ms)
 {
     *half = (struct half){.join = join, .conn = conn, .other = other};
     conn_set_handler(conn, on_conn, half);
-    conn_deadline(conn, 0);
+    conn_deadline(conn, patience_ms);
 }
 
-struct join *join_start(struct conn *a, struct conn *b, join_fn over, void *arg)
+struct join *join_start(struct conn *a, struct conn *b, uint64_t patience_ms, join_fn over, void *arg)
 {
     struct join *join = mem_alloc(sizeof(*join));
     *join = (struct join){.loop = conn_loop(a), .over = over, .arg = arg};
-    half_init(&join->a, join, a, &join->b);
-    half_init(&join->b, join, b, &join->a);
+    half_init(&join->a, join, a, &join->b, patience_ms);
+    half_init(&join->b, join, b, &join->a, patience_ms);
     task_init(&join->begin, join->loop, begin, join);
     task_post(&join->begin);
     return join;

@@ -157,16 +157,16 @@ static bool parse_one(struct service *service)
 
 static void serve(struct service *service)
 {
-    if (service->serving || task_posted(&service->task))
+    if (service->serving || service->next_due)
         return; /* the task begins the next request first */
     service->serving = true;
     while (service->state == SERVICE_READING && parse_one(service))
         ;
     service->serving = false;
-    if (service->state != SERVICE_READING || task_posted(&service->task))
+    if (service->state != SERVICE_READING || service->next_due)
         return;
     if (service->eof || (service->draining && http1_idle(service->parser)))
-        service_over(service);
+        service_last(service);
 }
 
 static void client_ended(struct service *service)
@@ -236,6 +236,9 @@ static void on_task(void *arg)
     struct service_request *req = &service->req;
     assert(service->magic == SERVICE_MAGIC);
     if (service->state == SERVICE_READING) {
+        if (service->rest.len > 0)
+            return; /* service_flush comes back here: one answer at most is kept for a client that does not read */
+        service->next_due = false;
         begin_reading(service);
         serve(service);
         return;
@@ -276,6 +279,7 @@ struct service *service_new(struct conn *conn, const struct service_handler *han
     conn_limits(conn, 0, SERVICE_OUT_BYTES);
     conn_deadline(conn, SERVICE_IDLE_MS);
     conn_read_resume(conn);
+    service->next_due = true;
     task_post(&service->task); /* bytes may be there already */
     return service;
 }
@@ -294,9 +298,9 @@ void service_close(struct service *service)
 void service_drain(struct service *service)
 {
     service->draining = true;
-    if (service->state == SERVICE_READING && !task_posted(&service->task) && !service->serving &&
+    if (service->state == SERVICE_READING && !service->next_due && !service->serving &&
         http1_idle(service->parser))
-        service_over(service);
+        service_last(service);
 }
 
 struct conn *service_conn(const struct service *service)

@@ -37,6 +37,14 @@ static void after_last(struct service *service)
     service_over(service);
 }
 
+void service_last(struct service *service)
+{
+    if (conn_unsent(service->conn) > 0)
+        after_last(service);
+    else
+        service_over(service);
+}
+
 void service_flush(struct service *service)
 {
     struct service_request *req = &service->req;
@@ -53,6 +61,8 @@ void service_flush(struct service *service)
         after_last(service);
     } else if (service->state == SERVICE_STREAMING && req->drained_fn) {
         req->drained_fn(req, req->drained_arg);
+    } else if (service->next_due) {
+        task_post(&service->task);
     }
 }
 
@@ -73,6 +83,7 @@ static void answered(struct service *service)
     }
     if (goes_on(service)) {
         service_set_state(service, SERVICE_READING);
+        service->next_due = true;
         task_post(&service->task); /* also when the next request is in the buffer already */
         return;
     }

@@ -44,6 +44,7 @@ struct service {
     struct msg msg;
     bool head_done; /* of the request that is being read */
     bool serving;   /* service_serve is on the stack */
+    bool next_due;  /* the task begins the next request, once the answer before it is with the connection */
     bool eof;       /* the client sends no more */
     bool draining;
     struct timer head_timer;
@@ -63,6 +64,8 @@ void service_over(struct service *service) NONNULL;
 void service_send(struct service *service, const void *data, size_t len) NONNULL_AT(1);
 /* What was kept; after it the next request, or the end. */
 void service_flush(struct service *service) NONNULL;
+/* No request follows: the end, behind what the connection has not sent yet. */
+void service_last(struct service *service) NONNULL;
 /* An answer of the service's own to what is not a request: a fixed text. */
 void service_refuse(struct service *service, int status, enum err_code code,
                     const char *message) NONNULL;

@@ -49,6 +49,7 @@ static uint64_t limit_of(const struct exchange *exchange, enum limit limit)
     return exchange->plane->epoch->snapshot->rules->config->limits[limit];
 }
 
+/* The connection has another owner now, or none. */
 static void exchange_free(struct exchange *exchange)
 {
     exchange->state = EXCHANGE_OVER;
@@ -57,7 +58,6 @@ static void exchange_free(struct exchange *exchange)
     calm_cancel(&exchange->calm);
     http1_free(exchange->parser);
     arena_free(exchange->arena);
-    plane_leave(exchange->plane);
     loop_defer(exchange->plane->loop, free, exchange);
 }
 
@@ -66,6 +66,7 @@ static void exchange_close(struct exchange *exchange, const char *why)
     if (exchange->flow)
         flow_cancel(exchange->flow, why);
     conn_close(exchange->conn);
+    plane_leave(exchange->plane);
     exchange_free(exchange);
 }
 
@@ -73,7 +74,7 @@ static void exchange_close(struct exchange *exchange, const char *why)
 static void exchange_finish(struct exchange *exchange)
 {
     conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
-    conn_finish(exchange->conn, LINGER_MS);
+    plane_finish(exchange->plane, exchange->conn, LINGER_MS);
     exchange_free(exchange);
 }
 
@@ -145,7 +146,6 @@ static bool start_connect(struct exchange *exchange, int *status, struct err *er
         return false;
     struct conn *conn = exchange->conn;
     struct plane *plane = exchange->plane;
-    plane->connections++; /* the tunnel's; exchange_free gives ours back */
     exchange_free(exchange);
     tunnel_start(plane, conn, &host, port, TUNNEL_CONNECT);
     return true;
@@ -420,7 +420,6 @@ static void on_upgraded(void *arg, struct conn *upstream)
     struct conn *conn = exchange->conn;
     exchange->flow = NULL;
     conn_uncork(conn);
-    plane->connections++; /* the relay's */
     exchange_free(exchange);
     relay_start(plane, conn, upstream, NULL, NULL, NULL);
 }

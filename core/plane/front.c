@@ -64,8 +64,7 @@ static void refuse(struct front *front, const struct err *err, int status)
         front_close(front);
         return;
     }
-    conn_finish(front->conn, LINGER_MS);
-    plane_leave(front->plane);
+    plane_finish(front->plane, front->conn, LINGER_MS);
     front_free(front);
 }
 

@@ -67,11 +67,12 @@ static void mux_end(struct mux *mux, bool linger)
     task_cancel(&mux->resume);
     calm_cancel(&mux->calm);
     if (linger)
-        conn_finish(conn, LINGER_MS);
+        plane_finish(mux->plane, conn, LINGER_MS);
     else
         conn_close(conn);
     http2_abort(mux->http2, HTTP2_CANCEL, true); /* the calls that are left end their flows */
-    plane_leave(mux->plane);
+    if (!linger)
+        plane_leave(mux->plane);
     loop_defer(mux->plane->loop, mux_free, mux);
 }
 

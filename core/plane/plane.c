@@ -113,6 +113,16 @@ void plane_leave(struct plane *plane)
         task_post(plane->drained);
 }
 
+static void finished(void *arg)
+{
+    plane_leave(arg);
+}
+
+void plane_finish(struct plane *plane, struct conn *conn, uint64_t ms)
+{
+    conn_finish_then(conn, ms, finished, plane);
+}
+
 void plane_drain(struct plane *plane, struct task *drained)
 {
     plane->draining = true;
@@ -333,10 +343,11 @@ bool plane_calm(struct plane *plane, struct calm *calm, struct task *task)
         return true;
     if (calm->link)
         return false;
-    if (!plane->waiting) {
+    if (!plane->calm_timed) /* once: it may run for one that waited, and has gone */
         timer_init(&plane->calm_timer, plane->loop, on_calm_time, plane);
+    plane->calm_timed = true;
+    if (!timer_running(&plane->calm_timer))
         timer_start(&plane->calm_timer, CALM_RETRY_MS);
-    }
     *calm = (struct calm){.next = plane->waiting, .link = &plane->waiting, .task = task};
     if (calm->next)
         calm->next->link = &calm->next;

@@ -69,6 +69,7 @@ struct plane {
     uint32_t last_ask;
     struct calm *waiting;     /* until the monitor has taken what is queued for it */
     struct timer calm_timer;
+    bool calm_timed;          /* the timer was made */
     struct inlet *inlet;      /* the sandbox's listening socket; NULL: its supervisor accepts itself */
     uint64_t turned_away_at;  /* front.c: when TURNED_AWAY_MAX began to count */
     unsigned turned_away;
@@ -81,6 +82,8 @@ struct plane {
 
 /* A connection of the sandbox has gone. */
 void plane_leave(struct plane *plane) NONNULL;
+/* conn_finish of one: until what is left has gone out it is one of plane->connections. */
+void plane_finish(struct plane *plane, struct conn *conn, uint64_t ms) NONNULL;
 /* The session ends: what is under way is finished, and nothing new is begun on connections that are open. */
 void plane_drain(struct plane *plane, struct task *drained) NONNULL;
 /* False: the session has ended (ERR_DENIED), or is halted (the monitor's words). */

@@ -27,15 +27,10 @@ struct relay {
     bool closed;
 };
 
-static void relay_end(struct relay *relay, void (*end)(struct conn *conn))
+static void relay_over(struct relay *relay)
 {
-    if (relay->closed)
-        return;
     relay->closed = true;
     task_cancel(&relay->begin);
-    end(relay->client.conn);
-    end(relay->upstream.conn);
-    plane_leave(relay->plane);
     if (relay->over)
         relay->over(relay->arg, relay->client.moved_bytes, relay->upstream.moved_bytes);
     loop_defer(relay->plane->loop, free, relay);
@@ -44,13 +39,24 @@ static void relay_end(struct relay *relay, void (*end)(struct conn *conn))
 /* What is unsent is lost, and with TLS the peer sees that. */
 static void relay_close(struct relay *relay)
 {
-    relay_end(relay, conn_close);
+    if (relay->closed)
+        return;
+    conn_close(relay->client.conn);
+    conn_close(relay->upstream.conn);
+    plane_leave(relay->plane);
+    relay_over(relay);
 }
 
-/* What is unsent goes out, and an end behind it (a connection that has failed is closed). */
-static void finish(struct conn *conn)
+/* What is unsent goes out, and an end behind it (a connection that has failed is closed); an upstream that takes
+ * nothing is as much of a connection as the client was. */
+static void relay_finish(struct relay *relay)
 {
-    conn_finish(conn, LINGER_MS);
+    if (relay->closed)
+        return;
+    plane_finish(relay->plane, relay->client.conn, LINGER_MS);
+    relay->plane->connections++;
+    plane_finish(relay->plane, relay->upstream.conn, LINGER_MS);
+    relay_over(relay);
 }
 
 static bool sends_no_more(const struct half *half)
@@ -114,7 +120,7 @@ static void move(struct half *from)
     if ((from->failed || conn_truncated(from->conn)) && conn_stream(to->conn))
         relay_close(from->relay);
     else if (from->failed || to->ended)
-        relay_end(from->relay, finish);
+        relay_finish(from->relay);
     else
         conn_shutdown(to->conn);
 }

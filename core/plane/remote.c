@@ -96,7 +96,9 @@ static void hand_on(struct leg *leg)
         leg_close(leg);
         return;
     }
-    join_start(leg->conn, conn_new_fd(plane->loop, pair[1], on_nothing, NULL), NULL, NULL);
+    /* The front may be gone long before what it said has been read: its own deadlines do not reach so far. */
+    join_start(leg->conn, conn_new_fd(plane->loop, pair[1], on_nothing, NULL),
+               plane->epoch->snapshot->rules->config->limits[LIMIT_IDLE_MS], NULL, NULL);
     front_accept(plane, pair[0]);
     leg_free(leg);
 }

@@ -25,11 +25,12 @@ static void socks_free(struct socks *socks)
 
 static void socks_end(struct socks *socks, const void *answer, size_t len)
 {
-    if (len > 0 && conn_write(socks->conn, answer, len))
-        conn_finish(socks->conn, LINGER_MS);
-    else
+    if (len > 0 && conn_write(socks->conn, answer, len)) {
+        plane_finish(socks->plane, socks->conn, LINGER_MS);
+    } else {
         conn_close(socks->conn);
-    plane_leave(socks->plane);
+        plane_leave(socks->plane);
+    }
     socks_free(socks);
 }
 

@@ -96,9 +96,11 @@ struct splice *splice_new(struct plane *plane, struct http2_stream *stream, stru
 void splice_free(struct splice *splice, bool ended)
 {
     task_cancel(&splice->begin);
-    if (ended)
-        conn_finish(splice->conn, LINGER_MS);
-    else
+    if (ended) { /* one that takes nothing counts until it is gone */
+        splice->plane->connections++;
+        plane_finish(splice->plane, splice->conn, LINGER_MS);
+    } else {
         conn_close(splice->conn);
+    }
     loop_defer(splice->plane->loop, free, splice);
 }

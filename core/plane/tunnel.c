@@ -119,8 +119,7 @@ static void refuse_in_clear(struct tunnel *tunnel)
         tunnel_close(tunnel);
         return;
     }
-    conn_finish(tunnel->conn, LINGER_MS);
-    plane_leave(tunnel->plane);
+    plane_finish(tunnel->plane, tunnel->conn, LINGER_MS);
     tunnel_free(tunnel);
 }
 

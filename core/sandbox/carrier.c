@@ -98,7 +98,7 @@ static void on_far(struct conn *conn, enum conn_event event, void *arg)
         secure(load);
         return;
     case CONN_SECURED:
-        join_start(load->near, conn, load_over, load->carrier);
+        join_start(load->near, conn, JOIN_PATIENCE_MS, load_over, load->carrier);
         load_free(load);
         return;
     case CONN_FAILED:

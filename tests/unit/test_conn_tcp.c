@@ -2,6 +2,7 @@
 #include "tests/unit/conn_world.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 
 static int listen_tcp(int backlog, struct addr *addr)
 {
@@ -165,6 +166,23 @@ static void test_finish_stalled_reader(void **state)
     a.conn = NULL;
 }
 
+/* Where our end was sent long before, the time to linger begins at once. */
+static void test_finish_behind_shutdown(void **state)
+{
+    (void)state;
+    conn_shutdown(a.conn);
+    turns(3);
+    conn_deadline(a.conn, 60000);
+    conn_finish(a.conn, 40);
+    for (uint64_t end = clock_mono_ms() + 5000; clock_mono_ms() < end;) {
+        loop_turn(loop, false);
+        if (poll(&(struct pollfd){.fd = peer_fd}, 1, 5) == 1) /* POLLHUP: closed, not only half */
+            break;
+    }
+    assert_int_equal(send(peer_fd, "x", 1, MSG_NOSIGNAL), -1);
+    a.conn = NULL;
+}
+
 static void test_at_rest(void **state)
 {
     (void)state;
@@ -186,7 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_connect), T(test_connect_refused), T(test_connect_times_out),
         T(test_finish),  T(test_finish_gives_up), T(test_at_rest),
-        T(test_finish_slow_reader), T(test_finish_stalled_reader),
+        T(test_finish_slow_reader), T(test_finish_stalled_reader), T(test_finish_behind_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -465,6 +465,39 @@ static void test_calls_that_are_not_there_wait_for_the_record(void **state)
     refusals_wait("AILERON " WORLD_TOKEN " api\r\n", "GET /v1/vault HTTP/1.1\r\nHost: aileron.internal\r\n\r\n");
 }
 
+static void tell(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+/* Who waits for the record and goes meanwhile leaves nothing behind: the next one waits as well, and is told. */
+static void test_one_that_waits_for_the_record_goes(void **state)
+{
+    static const char bytes[64 * 1024];
+    struct plane *plane = &world.plane;
+    struct calm first = {.link = NULL}, second = {.link = NULL};
+    struct task task;
+    bool told = false;
+    (void)state;
+    make_deaf();
+    task_init(&task, plane->loop, tell, &told);
+    while (ipc_queued(plane->ipc) <= IPC_QUEUE_BYTES / 8)
+        assert_true(ipc_send(plane->ipc, MESSAGE_OP_BODY, 0, 1, bytes, sizeof(bytes), NULL, 0));
+    assert_false(plane_calm(plane, &first, &task));
+    calm_cancel(&first);
+    assert_false(plane_calm(plane, &second, &task));
+    world_wait(&world, 50);
+    assert_false(told);
+    for (uint64_t end = clock_mono_ms() + WORLD_MS; !told && clock_mono_ms() < end;) {
+        deaf_hears();
+        world_turn(&world);
+    }
+    assert_true(told);
+    world_wait(&world, 50);
+    assert_true(plane_calm(plane, &second, &task));
+    close(deaf_fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +511,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_operation_body_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_operation_bodies_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_requests_wait_for_the_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_that_waits_for_the_record_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_tokens_wait_for_the_record, setup, teardown),
         cmocka_unit_test_setup_teardown(test_calls_that_are_not_there_wait_for_the_record, setup, teardown),
     };

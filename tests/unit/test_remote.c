@@ -4,6 +4,8 @@
 
 #include "core/plane/remote.h"
 
+#include <fcntl.h>
+
 static struct world world;
 static struct remote *remote;
 static int listen_fd;
@@ -253,6 +255,33 @@ static void test_slow(void **state)
     assert_int_equal(denied(), 0); /* it never came to be looked at */
 }
 
+static size_t descriptors(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* A client that does not read its answer: the plane gives up, and nothing of the way to it stays behind. */
+static void test_unread(void **state)
+{
+    (void)state;
+    set_text(&world.config, mem_strdup("limits: { idle_ms: 1000 }\n"));
+    world_load(&world);
+    size_t before = descriptors();
+    struct peer *client = secured("aileron.internal");
+    peer_hold(client, true);
+    say(client, PROXY "GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\n\r\n");
+    struct peer *upstream = upstream_accept(&world, "u", NULL, NULL);
+    say(upstream, "HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n");
+    peer_say_pattern(upstream, 8000000);
+    for (uint64_t end = clock_mono_ms() + 2 * WORLD_MS; clock_mono_ms() < end && descriptors() > before + 2;)
+        world_turn(&world);
+    assert_int_equal(world.plane.connections, 0);
+    assert_in_range(descriptors(), before, before + 2); /* the client's own, and the upstream's */
+}
+
 static void test_closed_with_the_session(void **state)
 {
     (void)state;
@@ -272,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_served), T(test_much),    T(test_api_and_capture), T(test_name), T(test_without_the_token),
         T(test_no_tls), T(test_bounded), T(test_slow),            T(test_closed_with_the_session),
+        T(test_unread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

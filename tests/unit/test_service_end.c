@@ -93,6 +93,44 @@ static void test_client_ends_within_a_head(void **state)
     assert_int_equal(requests, 0);
 }
 
+/* Its end comes behind a request whose answer has been given, and is not sent yet. */
+static void test_half_closed_behind_its_last_request(void **state)
+{
+    (void)state;
+    say("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    shutdown(client, SHUT_WR);
+    turns(4);
+    hear();
+    assert_true(heard_len > 5242880); /* whole */
+    assert_true(heard_end);
+}
+
+static void test_drain_behind_an_answer(void **state)
+{
+    (void)state;
+    say("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    service_drain(service);
+    hear();
+    assert_true(heard_len > 5242880);
+    assert_true(heard_end);
+}
+
+/* Requests whose answers nobody reads: the first one's answer is kept, and no other is asked for. */
+static void test_pipelined_without_reading(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        say("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(requests, 1);
+    size_t all = 0;
+    do {
+        hear();
+        all += heard_len;
+    } while (heard_len > 0);
+    assert_int_equal(requests, 20);
+    assert_in_range(all, 20 * 5242880, 20 * (5242880 + 1024));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -104,6 +142,9 @@ int main(void)
         T(test_drain),
         T(test_drain_idle),
         T(test_client_ends_within_a_head),
+        T(test_half_closed_behind_its_last_request),
+        T(test_drain_behind_an_answer),
+        T(test_pipelined_without_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
