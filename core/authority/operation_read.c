@@ -174,12 +174,16 @@ static void answer_now(struct session *session, uint32_t id, const char *op_id)
     store_operation_clear(&row);
 }
 
+/* It is off the list before it is answered: the answer looks at approvals, and the end of one wakes who waits. */
 static void wait_over(void *arg)
 {
     struct waiter *waiter = arg;
+    struct session *session = waiter->session;
+    AUTOFREE char *op_id = mem_strdup(waiter->op_id);
+    uint32_t id = waiter->id;
 
-    answer_now(waiter->session, waiter->id, waiter->op_id);
     waiter_free(waiter);
+    answer_now(session, id, op_id);
 }
 
 void operation_refuse_waiter(struct session *session, uint32_t id, size_t most)
@@ -257,12 +261,16 @@ void operation_cancel(struct session *session, uint32_t id)
 
 void operation_wake(struct operations *operations, const char *op_id)
 {
-    struct waiter *next;
+    struct waiter *waiter = operations->waiters;
 
-    for (struct waiter *w = operations->waiters; w != NULL; w = next) {
-        next = w->next;
-        if (strcmp(w->op_id, op_id) == 0)
-            wait_over(w);
+    while (waiter != NULL) {
+        bool wanted = strcmp(waiter->op_id, op_id) == 0;
+        struct waiter *next = waiter->next;
+        if (wanted) {
+            wait_over(waiter);
+            next = operations->waiters; /* others may have gone with it */
+        }
+        waiter = next;
     }
 }
 

@@ -183,6 +183,38 @@ static void the_sessions_end_ends_what_waits(void **state)
     assert_int_equal(count_lines(world, "operation", "state", "expired"), 1);
 }
 
+static int setup_brief(void **state)
+{
+    if (setup(state) != 0)
+        return -1;
+    write_file(*state, "config.yaml", "version: 1\napprovals: { hold: 60s, expire: 1s }\n");
+    json_decref(ask(*state, "POST", "/v1/reload", NULL));
+    return 0;
+}
+
+/* The first answer looks at the approvals, whose time is over: that wakes all that wait, itself among them. */
+static void a_wait_ends_after_the_approval(void **state)
+{
+    struct world *world = *state;
+    static char payload[FRAME_BYTES];
+    AUTOFREE char *one = run_op(world, 1, "one", NULL), *first = operation_of(world, one);
+    AUTOFREE char *two = run_op(world, 2, "two", NULL), *second = operation_of(world, two);
+    unsigned answered = 0;
+    size_t len;
+
+    for (uint32_t id = 3; id < 9; id++)
+        tell_json(world, MESSAGE_OP_GET, id,
+                  json_pack("{s:s, s:i}", "id", id % 2 ? first : second, "wait_ms", id == 5 ? 1500 : 60000));
+    for (uint32_t id = 3; id < 9; id++) {
+        struct frame_head head = hear(world, payload, sizeof payload, &len);
+        assert_int_equal(head.type, MESSAGE_OP_STATE);
+        assert_int_equal(answered & 1u << head.id, 0);
+        answered |= 1u << head.id;
+    }
+    expect_operation(world, 9, first, "expired");
+    expect_operation(world, 10, second, "expired");
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
@@ -195,6 +227,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(limit_approvals, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f01_what_waits_survives_the_daemon, setup, world_teardown),
         cmocka_unit_test_setup_teardown(the_sessions_end_ends_what_waits, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_wait_ends_after_the_approval, setup_brief, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
