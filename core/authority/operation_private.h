@@ -67,7 +67,9 @@ bool operation_room(const struct session *session, struct err *err) MUSTUSE NONN
 bool operation_tracked(const struct operations *operations, const char *op_id) MUSTUSE NONNULL;
 json_t *operation_line(const char *session, const struct store_operation *row, const char *state,
                        const char *from) MUSTUSE NONNULL_AT(1, 2, 3);
-/* operation_approve.c: kept as pending, with an approval, and the worker is told so. */
+/* operation_approve.c: what asks for a person, and whether one has said yes to it already. */
+void operation_ask(struct session *session, struct run *run) NONNULL;
+/* Kept as pending, with an approval, and the worker is told so. */
 bool operation_hold(struct session *session, uint32_t id, struct run *run, struct err *err) MUSTUSE NONNULL;
 json_t *operation_shown(const struct run *run) MUSTUSE NONNULL; /* what a person decides about */
 

@@ -117,6 +117,26 @@ static void for_the_session_asks_no_second_time(void **state)
     assert_string_equal(text_at(shown, "state"), "pending");
 }
 
+/* A yes for what the tool does, said once and for all, is none to a rule of the user's that asks about some of it. */
+static void a_yes_to_the_tool_is_none_to_a_rule(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *approval = run_op(world, 1, "one", NULL);
+    uint32_t id;
+
+    decide(world, approval, "approve", "session");
+    json_decref(hear_start(world, &id));
+    AUTOFREE char *dear = run_op(world, 2, "dear", NULL);
+    json_t *shown JSON_AUTO = look(world, dear);
+    assert_non_null(strstr(text_at(shown, "rule"), "the dear ones"));
+    assert_non_null(strstr(text_at(shown, "rule"), "svc drop"));
+    decide(world, dear, "approve", "session");
+    json_decref(hear_start(world, &id));
+    tell_json(world, MESSAGE_OP_RUN, 3,
+              json_pack("{s:s, s:s, s:{s:s}}", "tool", "svc", "operation", "drop", "args", "id", "dear"));
+    json_decref(hear_json(world, MESSAGE_OP_START, 3));
+}
+
 /* A05: so many wait and no more. */
 static void limit_approvals(void **state)
 {
@@ -224,6 +244,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a02_a_decision_is_about_what_was_shown, setup, world_teardown),
         cmocka_unit_test_setup_teardown(edited_arguments_are_what_runs, setup, world_teardown),
         cmocka_unit_test_setup_teardown(for_the_session_asks_no_second_time, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_yes_to_the_tool_is_none_to_a_rule, setup, world_teardown),
         cmocka_unit_test_setup_teardown(limit_approvals, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f01_what_waits_survives_the_daemon, setup, world_teardown),
         cmocka_unit_test_setup_teardown(the_sessions_end_ends_what_waits, setup, world_teardown),
