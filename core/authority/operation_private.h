@@ -24,11 +24,14 @@ struct waiter {
     char *op_id;
     struct timer timer;
 };
-/* A result on its way to a worker, in pieces as its channel takes them. */
+/* A result on its way to a worker, in pieces as its channel takes them; or one that waits until those of its session
+ * that came before have gone, and is not read yet. */
 struct delivery {
     struct delivery *next;
     struct session *session;
-    uint32_t id;
+    uint32_t id; /* of the OP_GET */
+    char *op_id;
+    bool begun;
     struct buf result;
     size_t sent;
     struct timer timer;
@@ -48,7 +51,7 @@ struct operations {
     struct monitor *monitor;
     struct running *running;
     struct waiter *waiters;
-    struct delivery *deliveries;
+    struct delivery *deliveries; /* the oldest first */
     uint32_t last_unasked;
     size_t swept; /* unknown since this daemon's start */
     bool lost;    /* the end of one could not be stored */
