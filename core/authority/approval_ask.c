@@ -234,6 +234,7 @@ void approval_ask_person(struct approval_waiter *waiter, const json_t *shown)
     struct store_approval row = {0};
     struct err err = {0};
     bool fresh = false;
+    char id[APPROVAL_ID_BYTES];
 
     if (approval_granted(session, waiter->rule)) {
         let_go(waiter);
@@ -252,10 +253,11 @@ void approval_ask_person(struct approval_waiter *waiter, const json_t *shown)
     }
     if (!over)
         timer_start(&waiter->timer, session->snapshot->rules->config->approvals.hold_ms);
-    if (fresh)
-        approval_changed(session->monitor, waiter->approval);
+    memcpy(id, waiter->approval, sizeof id);
     if (over)
         approval_waiter_free(waiter);
+    if (fresh) /* whoever is told may look, and so end it and the one that waits for it */
+        approval_changed(session->monitor, id);
 }
 
 void approval_ask_again(struct approval_waiter *waiter)

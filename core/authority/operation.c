@@ -240,15 +240,6 @@ static json_t *start_of(const struct run *run)
     return start;
 }
 
-static void ask_for(struct session *session, struct run *run)
-{
-    if (run->tool->approval)
-        run->ask = mem_printf("%s %s (%s)", run->row.tool, run->row.operation, run->row.connector);
-    else if (run->decision.action == POLICY_APPROVE)
-        run->ask = mem_strdup(run->decision.rule);
-    run->granted = run->ask != NULL && approval_granted(session, run->ask);
-}
-
 /* Everything that can refuse before anything is written. */
 bool operation_prepare(struct session *session, struct run *run, const json_t *args, struct err *err)
 {
@@ -271,7 +262,7 @@ bool operation_prepare(struct session *session, struct run *run, const json_t *a
                                 .method = span_of(run->request.method), .path = span_of(run->request.path)};
     if (!decide(session, run->tool, &query, &run->decision, err))
         return false;
-    ask_for(session, run);
+    operation_ask(session, run);
     json_t *start JSON_AUTO = start_of(run);
     if (worker_fits(start, err))
         return true;

@@ -15,6 +15,20 @@
 
 enum { PREVIEW_BYTES = 512 };
 
+/* Where the connector and a rule both ask, they ask as one: a yes for the session to what the tool does is none to what
+ * a rule of the user's asks about, nor the other way round. */
+void operation_ask(struct session *session, struct run *run)
+{
+    const char *rule = run->decision.action == POLICY_APPROVE ? run->decision.rule : NULL;
+
+    if (run->tool->approval)
+        run->ask = mem_printf("%s %s (%s)%s%s", run->row.tool, run->row.operation, run->row.connector,
+                              rule != NULL ? ", " : "", rule != NULL ? rule : "");
+    else if (rule != NULL)
+        run->ask = mem_strdup(rule);
+    run->granted = run->ask != NULL && approval_granted(session, run->ask);
+}
+
 json_t *operation_shown(const struct run *run)
 {
     json_t *shown = json_object();

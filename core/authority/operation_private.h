@@ -24,11 +24,14 @@ struct waiter {
     char *op_id;
     struct timer timer;
 };
-/* A result on its way to a worker, in pieces as its channel takes them. */
+/* A result on its way to a worker, in pieces as its channel takes them; or one that waits until those of its session
+ * that came before have gone, and is not read yet. */
 struct delivery {
     struct delivery *next;
     struct session *session;
-    uint32_t id;
+    uint32_t id; /* of the OP_GET */
+    char *op_id;
+    bool begun;
     struct buf result;
     size_t sent;
     struct timer timer;
@@ -48,7 +51,7 @@ struct operations {
     struct monitor *monitor;
     struct running *running;
     struct waiter *waiters;
-    struct delivery *deliveries;
+    struct delivery *deliveries; /* the oldest first */
     uint32_t last_unasked;
     size_t swept; /* unknown since this daemon's start */
     bool lost;    /* the end of one could not be stored */
@@ -67,7 +70,9 @@ bool operation_room(const struct session *session, struct err *err) MUSTUSE NONN
 bool operation_tracked(const struct operations *operations, const char *op_id) MUSTUSE NONNULL;
 json_t *operation_line(const char *session, const struct store_operation *row, const char *state,
                        const char *from) MUSTUSE NONNULL_AT(1, 2, 3);
-/* operation_approve.c: kept as pending, with an approval, and the worker is told so. */
+/* operation_approve.c: what asks for a person, and whether one has said yes to it already. */
+void operation_ask(struct session *session, struct run *run) NONNULL;
+/* Kept as pending, with an approval, and the worker is told so. */
 bool operation_hold(struct session *session, uint32_t id, struct run *run, struct err *err) MUSTUSE NONNULL;
 json_t *operation_shown(const struct run *run) MUSTUSE NONNULL; /* what a person decides about */
 

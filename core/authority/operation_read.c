@@ -68,27 +68,8 @@ void delivery_free(struct delivery *delivery)
     *at = delivery->next;
     timer_stop(&delivery->timer);
     buf_clear(&delivery->result);
+    free(delivery->op_id);
     free(delivery);
-}
-
-static void deliver(void *arg)
-{
-    struct delivery *delivery = arg;
-
-    while (delivery->sent < delivery->result.len) {
-        if (worker_queued(delivery->session) > QUEUE_BYTES) {
-            timer_start(&delivery->timer, RETRY_MS);
-            return;
-        }
-        size_t rest = delivery->result.len - delivery->sent;
-        size_t piece = rest < MESSAGE_CHUNK_BYTES ? rest : MESSAGE_CHUNK_BYTES;
-        unsigned flags = piece == rest ? MESSAGE_LAST : 0;
-        if (!worker_send(delivery->session, MESSAGE_OP_RESULT, flags, delivery->id,
-                         delivery->result.data + delivery->sent, piece))
-            break;
-        delivery->sent += piece;
-    }
-    delivery_free(delivery);
 }
 
 /* What the person is asked, where it waits for one. */
@@ -107,31 +88,103 @@ static void put_approval(struct session *session, const struct store_operation *
     json_put(shown, "next", next);
 }
 
-void operation_answer(struct session *session, uint32_t id, const struct store_operation *row)
+static bool send_state(struct session *session, uint32_t id, const struct store_operation *row, size_t result_len)
 {
-    struct operations *operations = session->monitor->operations;
-    struct buf result;
-    struct err err = {0};
     json_t *shown JSON_AUTO = operation_json(row);
 
     put_approval(session, row, shown);
-    buf_init(&result, STORE_RESULT_MAX);
-    if (row->result_bytes > 0 && !store_operation_result(session->monitor->store, row->id, &result, &err)) {
-        worker_refuse(session, id, &err, NULL, row->id);
+    json_put_int(shown, "result_bytes", (int64_t)result_len);
+    return worker_send_json(session, MESSAGE_OP_STATE, id, shown);
+}
+
+/* False: there is nothing to deliver, and the worker was told so. */
+static bool begin(struct delivery *delivery)
+{
+    struct session *session = delivery->session;
+    struct store_operation row = {0};
+    struct err err = {0};
+
+    bool good = store_operation_get(session->monitor->store, delivery->op_id, &row, &err) &&
+                store_operation_result(session->monitor->store, delivery->op_id, &delivery->result, &err);
+    if (!good)
+        worker_refuse(session, delivery->id, &err, NULL, delivery->op_id);
+    delivery->begun = good && send_state(session, delivery->id, &row, delivery->result.len);
+    store_operation_clear(&row);
+    return delivery->begun;
+}
+
+/* False: it goes on in a while. */
+static bool send_pieces(struct delivery *delivery)
+{
+    while (delivery->sent < delivery->result.len) {
+        if (worker_queued(delivery->session) > QUEUE_BYTES) {
+            timer_start(&delivery->timer, RETRY_MS);
+            return false;
+        }
+        size_t rest = delivery->result.len - delivery->sent;
+        size_t piece = rest < MESSAGE_CHUNK_BYTES ? rest : MESSAGE_CHUNK_BYTES;
+        unsigned flags = piece == rest ? MESSAGE_LAST : 0;
+        if (!worker_send(delivery->session, MESSAGE_OP_RESULT, flags, delivery->id,
+                         delivery->result.data + delivery->sent, piece))
+            break;
+        delivery->sent += piece;
+    }
+    return true;
+}
+
+static struct delivery *first_of(const struct session *session)
+{
+    struct delivery *delivery = session->monitor->operations->deliveries;
+
+    while (delivery != NULL && delivery->session != session)
+        delivery = delivery->next;
+    return delivery;
+}
+
+/* A session's results one after another: a sandbox may ask for thousands at once, and each is a mebibyte. */
+static void deliver(struct session *session)
+{
+    struct delivery *delivery;
+
+    while ((delivery = first_of(session)) != NULL) {
+        if ((delivery->begun || begin(delivery)) && !send_pieces(delivery))
+            return;
+        delivery_free(delivery);
+    }
+}
+
+static void deliver_on(void *arg)
+{
+    const struct delivery *delivery = arg;
+
+    deliver(delivery->session);
+}
+
+static void add_delivery(struct session *session, uint32_t id, const char *op_id)
+{
+    struct delivery **at = &session->monitor->operations->deliveries;
+    size_t count = 0;
+
+    for (; *at != NULL; at = &(*at)->next)
+        count += (*at)->session == session;
+    if (count >= OPERATION_WAITERS) {
+        operation_refuse_waiter(session, id, OPERATION_WAITERS);
         return;
     }
-    json_put_int(shown, "result_bytes", (int64_t)result.len);
-    worker_send_json(session, MESSAGE_OP_STATE, id, shown);
-    if (result.len == 0)
-        return;
-    struct delivery *delivery = mem_alloc(sizeof *delivery);
+    struct delivery *delivery = *at = mem_alloc(sizeof *delivery);
     delivery->session = session;
     delivery->id = id;
-    delivery->result = result;
-    timer_init(&delivery->timer, session->monitor->loop, deliver, delivery);
-    delivery->next = operations->deliveries;
-    operations->deliveries = delivery;
-    deliver(delivery);
+    delivery->op_id = mem_strdup(op_id);
+    timer_init(&delivery->timer, session->monitor->loop, deliver_on, delivery);
+    deliver(session);
+}
+
+void operation_answer(struct session *session, uint32_t id, const struct store_operation *row)
+{
+    if (row->result_bytes > 0)
+        add_delivery(session, id, row->id);
+    else
+        send_state(session, id, row, 0);
 }
 
 /* ---- OP_GET ---- */
@@ -174,12 +227,16 @@ static void answer_now(struct session *session, uint32_t id, const char *op_id)
     store_operation_clear(&row);
 }
 
+/* It is off the list before it is answered: the answer looks at approvals, and the end of one wakes who waits. */
 static void wait_over(void *arg)
 {
     struct waiter *waiter = arg;
+    struct session *session = waiter->session;
+    AUTOFREE char *op_id = mem_strdup(waiter->op_id);
+    uint32_t id = waiter->id;
 
-    answer_now(waiter->session, waiter->id, waiter->op_id);
     waiter_free(waiter);
+    answer_now(session, id, op_id);
 }
 
 void operation_refuse_waiter(struct session *session, uint32_t id, size_t most)
@@ -253,16 +310,21 @@ void operation_cancel(struct session *session, uint32_t id)
             break;
         }
     }
+    deliver(session); /* it may have been the one that others wait for */
 }
 
 void operation_wake(struct operations *operations, const char *op_id)
 {
-    struct waiter *next;
+    struct waiter *waiter = operations->waiters;
 
-    for (struct waiter *w = operations->waiters; w != NULL; w = next) {
-        next = w->next;
-        if (strcmp(w->op_id, op_id) == 0)
-            wait_over(w);
+    while (waiter != NULL) {
+        bool wanted = strcmp(waiter->op_id, op_id) == 0;
+        struct waiter *next = waiter->next;
+        if (wanted) {
+            wait_over(waiter);
+            next = operations->waiters; /* others may have gone with it */
+        }
+        waiter = next;
     }
 }
 

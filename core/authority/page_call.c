@@ -3,6 +3,7 @@
 #include "core/authority/page_private.h"
 
 #include "core/authority/control.h"
+#include "core/authority/state.h"
 #include "core/base/id.h"
 
 #include <stdlib.h>
@@ -212,6 +213,7 @@ static void call_lock(struct page *page, const struct page_ask *ask)
 
     leases_end(monitor);
     vault_lock(monitor->vault);
+    state_follow_vault(monitor);
     vault_cache_forget(monitor->vault);
     json_put(event, "action", "lock");
     json_put_bool(event, "ok", true);

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -242,11 +243,22 @@ static void limit(int resource, rlim_t value)
     (void)setrlimit((__rlimit_resource_t)resource, &next); /* lowering is always allowed */
 }
 
+/* Standard error is the daemon's log, as a rule, which others write too and nobody watches all the time. Above the limit
+ * a write fails. */
+static void limit_log(void)
+{
+    struct stat log;
+    signal(SIGXFSZ, SIG_IGN);
+    off_t size = fstat(STDERR_FILENO, &log) == 0 && S_ISREG(log.st_mode) ? log.st_size : 0;
+    limit(RLIMIT_FSIZE, (rlim_t)size + JAIL_LOG_BYTES);
+}
+
 bool jail_enter(enum jail_profile profile, struct err *err)
 {
     tzset(); /* reads the time zone's file now, since it would be read at the first date */
     limit(RLIMIT_NOFILE, JAIL_FILES_MAX);
     limit(RLIMIT_CORE, 0);
+    limit_log();
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_errno(err, ERR_INTERNAL, errno, "cannot confine the process");
 #if !defined(__SANITIZE_ADDRESS__)

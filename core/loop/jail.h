@@ -16,11 +16,13 @@ enum jail_profile {
     JAIL_PROFILES
 };
 enum { JAIL_FILES_MAX = 20000 }; /* RLIMIT_NOFILE is raised to the hard limit, this at most */
+/* RLIMIT_FSIZE: what may come to the file that standard error is, on top of what it holds. */
+enum { JAIL_LOG_BYTES = 16 * 1024 * 1024 };
 /* RLIMIT_DATA: some 100 KiB for each of the connections that JAIL_FILES_MAX allows. Each buffer has its bound, but a
  * sandbox has many of them to fill; at this one the process ends, and the host's memory is not gone. */
 #define JAIL_DATA_BYTES ((size_t)2 << 30)
 
-/* No new privileges, not dumpable, no core file, no child processes, bounded memory; then the seccomp allow-list.
+/* No new privileges, not dumpable, no core file, no child processes, bounded memory and log; then the seccomp list.
  * ERR_UNAVAILABLE where the kernel has no seccomp filters. */
 bool jail_enter(enum jail_profile profile, struct err *err) MUSTUSE NONNULL;
 

@@ -41,6 +41,7 @@ static inline int setup_with(void **state, const char *hold)
     write_file(world, "policy.yaml",
                "version: 1\nrules:\n"
                "  - { name: ask first, host: api.test, methods: [PATCH, POST], action: approve }\n"
+               "  - { name: the dear ones, host: api.test, paths: [/items/dear], action: approve }\n"
                "  - { name: never, host: api.test, methods: [PUT], action: deny }\n");
     configure(world, hold);
     start_monitor(world);

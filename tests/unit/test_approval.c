@@ -117,6 +117,26 @@ static void for_the_session_asks_no_second_time(void **state)
     assert_string_equal(text_at(shown, "state"), "pending");
 }
 
+/* A yes for what the tool does, said once and for all, is none to a rule of the user's that asks about some of it. */
+static void a_yes_to_the_tool_is_none_to_a_rule(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *approval = run_op(world, 1, "one", NULL);
+    uint32_t id;
+
+    decide(world, approval, "approve", "session");
+    json_decref(hear_start(world, &id));
+    AUTOFREE char *dear = run_op(world, 2, "dear", NULL);
+    json_t *shown JSON_AUTO = look(world, dear);
+    assert_non_null(strstr(text_at(shown, "rule"), "the dear ones"));
+    assert_non_null(strstr(text_at(shown, "rule"), "svc drop"));
+    decide(world, dear, "approve", "session");
+    json_decref(hear_start(world, &id));
+    tell_json(world, MESSAGE_OP_RUN, 3,
+              json_pack("{s:s, s:s, s:{s:s}}", "tool", "svc", "operation", "drop", "args", "id", "dear"));
+    json_decref(hear_json(world, MESSAGE_OP_START, 3));
+}
+
 /* A05: so many wait and no more. */
 static void limit_approvals(void **state)
 {
@@ -183,6 +203,38 @@ static void the_sessions_end_ends_what_waits(void **state)
     assert_int_equal(count_lines(world, "operation", "state", "expired"), 1);
 }
 
+static int setup_brief(void **state)
+{
+    if (setup(state) != 0)
+        return -1;
+    write_file(*state, "config.yaml", "version: 1\napprovals: { hold: 60s, expire: 1s }\n");
+    json_decref(ask(*state, "POST", "/v1/reload", NULL));
+    return 0;
+}
+
+/* The first answer looks at the approvals, whose time is over: that wakes all that wait, itself among them. */
+static void a_wait_ends_after_the_approval(void **state)
+{
+    struct world *world = *state;
+    static char payload[FRAME_BYTES];
+    AUTOFREE char *one = run_op(world, 1, "one", NULL), *first = operation_of(world, one);
+    AUTOFREE char *two = run_op(world, 2, "two", NULL), *second = operation_of(world, two);
+    unsigned answered = 0;
+    size_t len;
+
+    for (uint32_t id = 3; id < 9; id++)
+        tell_json(world, MESSAGE_OP_GET, id,
+                  json_pack("{s:s, s:i}", "id", id % 2 ? first : second, "wait_ms", id == 5 ? 1500 : 60000));
+    for (uint32_t id = 3; id < 9; id++) {
+        struct frame_head head = hear(world, payload, sizeof payload, &len);
+        assert_int_equal(head.type, MESSAGE_OP_STATE);
+        assert_int_equal(answered & 1u << head.id, 0);
+        answered |= 1u << head.id;
+    }
+    expect_operation(world, 9, first, "expired");
+    expect_operation(world, 10, second, "expired");
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
@@ -192,9 +244,11 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a02_a_decision_is_about_what_was_shown, setup, world_teardown),
         cmocka_unit_test_setup_teardown(edited_arguments_are_what_runs, setup, world_teardown),
         cmocka_unit_test_setup_teardown(for_the_session_asks_no_second_time, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_yes_to_the_tool_is_none_to_a_rule, setup, world_teardown),
         cmocka_unit_test_setup_teardown(limit_approvals, setup, world_teardown),
         cmocka_unit_test_setup_teardown(f01_what_waits_survives_the_daemon, setup, world_teardown),
         cmocka_unit_test_setup_teardown(the_sessions_end_ends_what_waits, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_wait_ends_after_the_approval, setup_brief, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

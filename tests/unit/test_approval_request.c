@@ -250,6 +250,40 @@ static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
     assert_string_not_equal(second, third);
 }
 
+static int setup_at_once(void **state)
+{
+    if (setup(state) != 0)
+        return -1;
+    write_file(*state, "config.yaml", "version: 1\napprovals: { hold: 60s, expire: 0s, notify: [\"true\"] }\n");
+    json_decref(ask(*state, "POST", "/v1/reload", NULL));
+    return 0;
+}
+
+/* Who watches the list is told of a new one, looks, and so ends it, while it is being asked. */
+static void one_that_is_over_when_it_is_told(void **state)
+{
+    struct world *world = *state;
+    AUTOFREE char *path = mem_printf("%s/run/control.sock", world->home);
+    struct err err = {0};
+
+    for (uint32_t id = 1; id < 6; id++) {
+        json_t *now JSON_AUTO = ask(world, "GET", "/v1/approvals", NULL);
+        AUTOFREE char *text = mem_printf("GET /v1/approvals?wait=60&after=%lld HTTP/1.1\r\nHost: a\r\n\r\n",
+                                         json_integer_value(json_object_get(now, "version")));
+        CLEANUP(file_close_ptr) int watcher = proc_unix_connect(path, &err);
+        assert_true(watcher >= 0 && file_write_all(watcher, text, strlen(text), &err));
+        json_decref(ask(world, "GET", "/v1/health", NULL)); /* it watches */
+        char name[] = "01HZZZZZZZZZZZZZZZZZZZZZZ0";
+        name[ULID_LEN - 1] = (char)('0' + id);
+        ask_request(world, id, request("POST", "/new", name), "body");
+        for (int i = 0; i < 500 && count_lines(world, "approval", "state", "pending") < id; i++)
+            pause_ms(10);
+        pause_ms(2);
+        json_decref(ask(world, "GET", "/v1/approvals", NULL)); /* at the latest */
+        expect_refusal(world, id, "expired");
+    }
+}
+
 int main(int argc, char **argv)
 {
     monitor_world_main(argc, argv);
@@ -263,6 +297,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(c13_a_worker_cannot_decide_or_lie, setup, world_teardown),
         cmocka_unit_test_setup_teardown(so_many_are_held, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_yes_is_good_for_a_quarter_of_an_hour, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(one_that_is_over_when_it_is_told, setup_at_once, world_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

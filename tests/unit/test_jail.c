@@ -447,31 +447,6 @@ static void test_works(void **state)
     loop_free(loop);
 }
 
-static void test_log_line(void **state)
-{
-    (void)state;
-    not_under_valgrind();
-    int status, out[2];
-    assert_int_equal(pipe(out), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(out[1], STDERR_FILENO);
-        log_open("test", LOG_DEBUG);
-        if (!jail_enter(JAIL_WORKER, &err))
-            _exit(99);
-        log_debug("a line with a date"); /* the time zone must not be read now */
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
-    char line[200] = "";
-    assert_true(read(out[0], line, sizeof(line) - 1) > 0);
-    assert_non_null(strstr(line, "a line with a date"));
-    close(out[0]);
-    close(out[1]);
-}
-
 static void test_no_core_file(void **state)
 {
     (void)state;
@@ -490,7 +465,6 @@ int main(void)
         cmocka_unit_test(test_no_look_at_files),
 #endif
         cmocka_unit_test(test_memory_is_bounded), cmocka_unit_test(test_works),
-        cmocka_unit_test(test_log_line),
         cmocka_unit_test(test_no_core_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,6 +232,7 @@ static void what_is_seen_is_decided(void **state)
 static void the_state_and_the_lock(void **state)
 {
     struct world *world = *state;
+    AUTOFREE char *approval = run_op(world, 1, "x", NULL);
 
     log_in(world);
     json_t *before JSON_AUTO = expect(world, 200, question("state"), "");
@@ -243,6 +244,9 @@ static void the_state_and_the_lock(void **state)
     json_t *after JSON_AUTO = expect(world, 200, question("state"), "");
     assert_string_equal(text_at(after, "vault"), "locked");
     assert_int_equal(count_lines(world, "vault", "action", "lock"), 1);
+    json_t *sealed JSON_AUTO = look(world, approval); /* as locked as by the command */
+    assert_true(json_is_true(json_object_get(sealed, "sealed")));
+    assert_int_equal(try_decide(world, approval, text_at(sealed, "digest"), "approve", "once", NULL), ERR_LOCKED);
     json_t *head = question("hosts");
     json_put(head, "session", world->session);
     json_t *hosts JSON_AUTO = expect(world, 200, head, "");
