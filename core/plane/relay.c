@@ -71,7 +71,7 @@ static void hold(struct relay *relay)
     if (relay->client.failed || conn_gone(relay->client.conn))
         relay_close(relay);
     else if (sends_no_more(&relay->upstream) && conn_peek(relay->upstream.conn).len == 0)
-        relay_end(relay, finish);
+        relay_finish(relay);
 }
 
 /* How many of these bytes may go. */
