@@ -24,6 +24,23 @@ says() { # STATUS WORDS COMMAND...
     grep -qE -- "$words" <<< "$output" || { echo "$*: $output"; return 1; }
 }
 
+@test "standard output that is closed or full is one line and status 74, whatever was to be printed" {
+    for command in --version --help --list 'help vault' 'vault list' 'vault list --json' 'vault get --reveal user/api' \
+        'policy check' 'policy test GET https://api.test/' 'audit list' 'audit verify' status 'status --json' \
+        'agents show claude' 'sandbox plan --json' 'open --print' 'session list --json'; do
+        says 74 'cannot write to standard output(: No space left on device)?\. ' sh -c "aileron $command > /dev/full"
+        says 74 'cannot write to standard output(: Bad file descriptor)?\. ' sh -c "aileron $command >&-"
+    done
+    # Nothing that is opened takes the place of a closed one.
+    run sh -c 'aileron launch --sandbox=bwrap --detach -- sleep 60 >&-'
+    [ "$status" -eq 74 ]
+    grep -q "the session's id cannot be printed; the sandbox stops" <<< "$output"
+    absent 'cannot write' <<< "$output"
+    aileron daemon stop
+    sh -c 'aileron vault list <&- >&- 2>&-' || [ $? -eq 74 ]
+    aileron vault list | grep -q '^user/api '
+}
+
 # A command on a terminal of its own: keys are sent when it asks; its status is printed (-N: signal N), and how long it
 # took to end.
 on_terminal() { # KEYS [SIGNAL] COMMAND...
