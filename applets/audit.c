@@ -41,17 +41,17 @@ static const struct opt_row verify_rows[] = {
     ROW("anchor", OPT_STRING, "HASH", "A head that was kept elsewhere: it must be one of the record.", anchor),
     ROW("json", OPT_FLAG, NULL, "Print JSON.", json),
 };
-static const struct opt_spec list_spec = {.command = "aileron audit list", .synopsis = "[OPTION...]",
+static const struct opt_spec list_spec = {.command = "aileron audit list", .alone = true, .synopsis = "[OPTION...]",
                                           .summary = "Print the record, the oldest line first",
                                           .rows = list_rows, .row_count = COUNT(list_rows)};
-static const struct opt_spec tail_spec = {.command = "aileron audit tail", .synopsis = "[OPTION...]",
+static const struct opt_spec tail_spec = {.command = "aileron audit tail", .alone = true, .synopsis = "[OPTION...]",
                                           .summary = "Print what comes on the record from now on",
                                           .rows = tail_rows, .row_count = COUNT(tail_rows)};
 static const struct opt_spec show_spec = {
     .command = "aileron audit show", .synopsis = "SEQ|ID",
     .summary = "Print everything about one line (its number), or about one request or operation (its id)"};
 static const struct opt_spec verify_spec = {
-    .command = "aileron audit verify", .synopsis = "[--anchor=HASH]",
+    .command = "aileron audit verify", .alone = true, .synopsis = "[--anchor=HASH] [--json]",
     .summary = "Prove that nothing was removed from the record, changed or reordered",
     .details = "Exits with 0 where the chain of hashes is whole, with 65 where it is not.",
     .rows = verify_rows, .row_count = COUNT(verify_rows)};
@@ -197,8 +197,6 @@ static int run_list(int argc, char **argv)
 
     if (!applet_parse(&list_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&list_spec, "no operand is expected");
     return list_lines(&options, &err);
 }
 

@@ -38,6 +38,7 @@ struct doctor_options {
 static const struct opt_spec spec = {
     .command = "aileron doctor",
     .synopsis = "",
+    .alone = true,
     .summary = "Say what this host can do, and what to install or change",
     .details = "Exits with 0 where an agent can be launched, with 69 where something that is needed is missing."};
 static const struct opt_spec *const specs[] = {&spec};
@@ -283,8 +284,6 @@ static int run(int argc, char **argv)
 
     if (!applet_parse(&spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&spec, "no operand is expected");
     for (size_t i = 0; i < COUNT(checks); i++) {
         struct finding finding = {0};
         checks[i].check(&finding);

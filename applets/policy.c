@@ -33,7 +33,7 @@ static const struct opt_spec test_spec = {
     .details = "Exits with 0 where the request is allowed, and with 77 where it is denied or needs approval.",
     .rows = test_rows,
     .row_count = COUNT(test_rows)};
-static const struct opt_spec reload_spec = {.command = "aileron policy reload", .synopsis = "",
+static const struct opt_spec reload_spec = {.command = "aileron policy reload", .alone = true, .synopsis = "",
                                             .summary = "Load the files anew; on an error the last good ones stay"};
 static const struct opt_spec *const specs[] = {&check_spec, &test_spec, &reload_spec};
 extern const struct applet applet_policy;

@@ -54,16 +54,17 @@ static const struct opt_row unlock_rows[] = {
     ROW(0, "member", OPT_STRING, "NAME", "The member whose passphrase it is.", NULL, member),
     PASSPHRASE_ROW,
 };
-#define SPEC(name, verb, text, summary_text, table)                                                           \
+#define SPEC(name, verb, operands, text, summary_text, table)                                                 \
     static const struct opt_spec name = {.command = "aileron vault " verb, .synopsis = text,                  \
-                                         .summary = summary_text, .rows = table, .row_count = COUNT(table)}
-SPEC(init_spec, "init", "[OPTION...]", "Make a new vault", init_rows);
-SPEC(put_spec, "put", "[OPTION...] PATH", "Put a secret in, from the terminal, a file or standard input", put_rows);
-SPEC(list_spec, "list", "[--json]", "List what is in the vault, never the secrets", list_rows);
-SPEC(get_spec, "get", "--reveal PATH", "Print one secret", get_rows);
-SPEC(rm_spec, "rm", "PATH...", "Remove secrets", rm_rows);
-SPEC(unlock_spec, "unlock", "[OPTION...]", "Unlock the vault until the daemon ends", unlock_rows);
-static const struct opt_spec lock_spec = {.command = "aileron vault lock", .synopsis = "",
+                                         .summary = summary_text, .rows = table, .row_count = COUNT(table),   \
+                                         .alone = (operands) == 0}
+SPEC(init_spec, "init", 0, "[OPTION...]", "Make a new vault", init_rows);
+SPEC(put_spec, "put", 1, "[OPTION...] PATH", "Put a secret in, from the terminal, a file or standard input", put_rows);
+SPEC(list_spec, "list", 0, "[--json]", "List what is in the vault, never the secrets", list_rows);
+SPEC(get_spec, "get", 1, "--reveal [OPTION...] PATH", "Print one secret", get_rows);
+SPEC(rm_spec, "rm", 1, "[OPTION...] PATH...", "Remove secrets", rm_rows);
+SPEC(unlock_spec, "unlock", 0, "[OPTION...]", "Unlock the vault until the daemon ends", unlock_rows);
+static const struct opt_spec lock_spec = {.command = "aileron vault lock", .synopsis = "", .alone = true,
                                           .summary = "Lock the vault and forget a cached key"};
 static const struct opt_spec *const specs[] = {&init_spec, &put_spec,    &list_spec, &get_spec,
                                                &rm_spec,   &unlock_spec, &lock_spec};
@@ -277,8 +278,10 @@ static int run_list(int argc, char **argv)
     struct client *client = client_connect(NULL, true, &err);
     json_t *answer JSON_AUTO = NULL;
     bool good = client != NULL && client_ask(client, "GET", "/v1/vault/entries", NULL, &answer, &err);
-    if (good && options.json)
-        return finish(client, show_json(answer) == 0, &err);
+    if (good && options.json) {
+        client_close(client);
+        return show_json(answer);
+    }
     json_array_foreach(json_object_get(answer, "entries"), i, entry) {
         show_text(entry, "path", 32);
         show_text(entry, "kind", 6);

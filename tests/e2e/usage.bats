@@ -24,6 +24,34 @@ says() { # STATUS WORDS COMMAND...
     grep -qE -- "$words" <<< "$output" || { echo "$*: $output"; return 1; }
 }
 
+@test "a word that a command does not take is an error, and nothing is done" {
+    for command in 'vault list' 'vault init' 'vault lock' 'vault unlock' 'policy reload' 'connector list' 'status' \
+        'audit list' 'audit tail' 'audit verify' 'daemon status' 'daemon stop' 'daemon reload' 'session list' \
+        'approvals list' 'approvals watch' 'open' 'doctor' 'agents list' 'sandbox build' 'sandbox init'; do
+        says 64 "^aileron: $command: no operand is expected: extra. See aileron $command --help" aileron $command extra
+    done
+    says 64 'unknown command daemon restart. See aileron daemon --help' aileron daemon restart
+    aileron vault get --reveal user/api > /dev/null # the vault is not locked, the daemon runs
+    aileron daemon status
+}
+
+@test "help is for a command or one of its verbs, in either spelling of its option" {
+    run aileron help vault put
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "usage: aileron vault put [OPTION...] PATH" ]
+    [ "$(grep -c '^usage: ' <<< "$output")" -eq 1 ]
+    [ "$(aileron help vault | grep -c '^usage: ')" -eq 7 ]
+    [ "$(aileron help proxy run | grep -c '^usage: aileron-proxy run ')" -eq 1 ]
+    [ "$(aileron help --format mdoc status)" = "$(aileron help --format=mdoc status)" ]
+    aileron help --help | grep -q '^usage: aileron help '
+    says 64 'unknown command vault nothing. See aileron vault --help' aileron help vault nothing
+    says 64 'unknown command nothing. See aileron --list' aileron help nothing
+    says 64 'option --format takes help.mdoc.completion' aileron help --format=text vault
+    for name in $(aileron --list) proxy; do
+        absent '^usage: .* $' <(aileron help "$name")
+    done
+}
+
 @test "standard output that is closed or full is one line and status 74, whatever was to be printed" {
     for command in --version --help --list 'help vault' 'vault list' 'vault list --json' 'vault get --reveal user/api' \
         'policy check' 'policy test GET https://api.test/' 'audit list' 'audit verify' status 'status --json' \
