@@ -53,9 +53,23 @@ static const char *media_type(enum denial_form form)
     return "application/json";
 }
 
+/* "aileron: denied: MESSAGE: REASON (RULE). NEXT" */
+static bool write_line(const struct denial *denial, struct buf *out)
+{
+    bool done = buf_printf(out, "aileron: %s: %s", denial->code, denial->message);
+    if (denial->reason[0])
+        done = done && buf_printf(out, ": %s", denial->reason);
+    if (denial->rule[0])
+        done = done && buf_printf(out, " (%s)", denial->rule);
+    return done && (!denial->next[0] || buf_printf(out, ". %s", denial->next));
+}
+
+/* The line stands beside the error since many programs (gh, git-lfs) show a "message" of that place alone. */
 static bool write_json(const struct denial *denial, struct buf *out)
 {
     json_t *root JSON_AUTO = json_object(), *error = json_object();
+    struct buf line CLEANUP(buf_clear);
+    buf_init(&line, DENIAL_BODY_BYTES);
     json_put(error, "code", denial->code);
     json_put(error, "message", denial->message);
     json_put(error, "reason", denial->reason[0] ? denial->reason : NULL);
@@ -63,18 +77,13 @@ static bool write_json(const struct denial *denial, struct buf *out)
     json_put(error, "next", denial->next[0] ? denial->next : NULL);
     json_put(error, "id", denial->id.text);
     json_object_set_new(root, "error", error);
+    json_put(root, "message", write_line(denial, &line) ? buf_cstr(&line) : NULL);
     return json_write(root, out) && buf_adds(out, "\n");
 }
 
-/* "aileron: denied: MESSAGE (RULE). NEXT" */
 static bool write_text(const struct denial *denial, struct buf *out)
 {
-    bool done = buf_printf(out, "aileron: %s: %s", denial->code, denial->message);
-    if (denial->reason[0])
-        done = done && buf_printf(out, ": %s", denial->reason);
-    if (denial->rule[0])
-        done = done && buf_printf(out, " (%s)", denial->rule);
-    return done && buf_printf(out, ". %s%sid %s\n", denial->next, denial->next[0] ? ". " : "", denial->id.text);
+    return write_line(denial, out) && buf_printf(out, ". id %s\n", denial->id.text);
 }
 
 /* Hosts, paths and rules may stand in it: nothing of them is markup. */

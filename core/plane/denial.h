@@ -25,8 +25,8 @@ void denial_from_err(struct denial *denial, const struct err *err, int status) N
  * anything (RFC 9110 12.5.1, without weights: what is named first counts). Plain text for git by its User-Agent. */
 enum denial_form { DENIAL_JSON, DENIAL_TEXT, DENIAL_HTML };
 enum denial_form denial_form(struct span accept, struct span user_agent);
-/* JSON: {"error": {"code", "message", "reason", "rule", "next", "id"}} and a newline. Text: the line that people see
- * everywhere. HTML: a small page with the same. out has room for DENIAL_BODY_BYTES. */
+/* JSON: {"error": {"code", "message", "reason", "rule", "next", "id"}, "message"} and a newline. Text: the line that
+ * people see everywhere. HTML: a small page with the same. out has room for DENIAL_BODY_BYTES. */
 enum { DENIAL_BODY_BYTES = 32 * 1024 };
 bool denial_body(const struct denial *denial, enum denial_form form, struct buf *out) MUSTUSE NONNULL;
 /* The head of an answer with a body of that length, for any version of HTTP. 407 says how to authenticate. */

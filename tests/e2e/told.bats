@@ -46,6 +46,12 @@ except Exception as e: print(e)"
     grep -q "403 Forbidden ($denied)" <<< "$output"
 }
 
+@test "gh shows why it was refused" {
+    run inside gh issue create -R acme/project -t title -b body
+    grep -q 'HTTP 403: aileron: denied: POST https access to api.github.com is denied by policy: reading is enough (look first)' \
+        <<< "$output"
+}
+
 @test "a service that is down, or has no name, is told apart from policy, with what to do next" {
     run inside curl -sS http://down.test/
     grep -q '"next":"This is no rule: the service, or the way to it from the host, does not work. Try again' <<< "$output"
