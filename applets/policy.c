@@ -198,6 +198,7 @@ static int test(struct rules *rules, const char *method, const char *url, bool a
         print_decision(&decision, reason, decision.action == POLICY_DENY ? NULL : certificate, as_json);
         status = decision.action == POLICY_ALLOW ? 0 : err_exit(ERR_DENIED);
     } else {
+        err_hint_default(err, "A URL is like https://api.github.com/user");
         status = err_print(err, "aileron");
     }
     snapshot_free(snapshot);
@@ -217,6 +218,8 @@ static int run_test(int argc, char **argv)
         return status;
     if (count != 2 || !text_is_token(span_of(operands[0])))
         return applet_usage(&test_spec, "a method and a URL are needed, like: GET https://api.github.com/user");
+    if (strcmp(operands[0], "CONNECT") == 0)
+        return applet_usage(&test_spec, "CONNECT only makes a connection: give the method of a request in it");
     struct rules *rules = load(&err);
     if (rules == NULL)
         return err_print(&err, "aileron");
