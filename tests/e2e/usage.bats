@@ -163,3 +163,94 @@ PYTHON
     grep -q 'The vault is unlocked' <<< "$output"
     grep -q 'ended 0' <<< "$output"
 }
+
+@test "filters and hashes of the record that can find nothing are errors" {
+    [ "$(aileron audit list --lines=0 | wc -l)" -eq 0 ]
+    says 64 'there is no event networks. Use network' aileron audit list --event=networks
+    says 64 'there is no event x' aileron audit tail --event=x
+    says 64 'option --decision takes allow.deny.approve, not "denied"' aileron audit list --decision=denied
+    says 64 '--anchor takes a head: 64 hexadecimal digits. It is what' aileron audit verify --anchor=abc
+    says 65 'no line has the hash' sh -c 'aileron audit verify --anchor=$(printf "%064d" 0) > /dev/null'
+    says 1 'the record has no line about nothing. See aileron audit list' aileron audit show nothing
+}
+
+@test "the manual has the options and the events that there are, and no others" {
+    run /usr/bin/python3 - "$ROOT/man" << 'PYTHON'
+import re, subprocess, sys
+pages = {name: open("%s/%s" % (sys.argv[1], name)).read() for name in ("aileron.1", "aileron.7")}
+def aileron(*words):
+    return subprocess.run(("aileron",) + words, capture_output=True, text=True).stdout
+for name in aileron("--list").split() + ["proxy"]:
+    parts = re.findall(r"(?ms)^\.Ss aileron[ -]%s\b.*?(?=^\.S[sh] )" % name, pages["aileron.1"])
+    told = set(re.findall(r"Fl -([a-z][a-z-]+)", "".join(parts)))
+    real = set(re.findall(r"(?m)^  (?:-\w, |    )--([a-z][a-z-]*)", aileron("help", name))) | {"help"}
+    if name == "shim":
+        real |= set("args json wait idempotency-key".split())
+    other = {"attach": {"detach"}, "session": {"detach-keys"}} # launch's, told there; attach's, told there
+    missing, wrong = real - told - {"help"} - other.get(name, set()), told - real - other.get(name, set())
+    for word in missing:
+        print("%s: --%s is not in the manual" % (name, word))
+    for word in wrong:
+        print("%s: there is no --%s" % (name, word))
+events = re.search(r"(?ms)^Events in this version:.*?^\.Ss", pages["aileron.7"])[0]
+told = set(re.findall(r"[a-z]+(?:\.[a-z]+)?", " ".join(re.findall(r"(?m)^\.Cm (.*)", events))))
+source = open(sys.argv[1] + "/../core/data/audit_events.c").read()
+unused = {"daemon.reload", "worker.start", "credential.used", "connector", "exec"} # rows that nothing writes yet
+real = set(re.findall(r'(?m)^    \{"([a-z.]+)"', source)) - unused
+for word in told ^ real:
+    print("event %s: in the manual or in the table alone" % word)
+PYTHON
+    [ "$status" -eq 0 ]
+    [ -z "$output" ] || { echo "$output"; return 1; }
+}
+
+@test "vault rm removes all or nothing; a user name is one that a request can have" {
+    for path in rm/a rm/b; do echo x | aileron vault put "$path"; done
+    says 1 'no entry rm/none. Nothing was removed. See aileron vault list' aileron vault rm rm/a rm/none
+    says 1 'no entry rm/a. Nothing was removed' aileron vault rm rm/a rm/a
+    [ "$(aileron vault list | grep -c '^rm/')" -eq 2 ]
+    aileron vault rm rm/a rm/b
+    for name in 'a:b' $'\xff' '' $'a\nb' "$(printf 'x%.0s' $(seq 257))"; do
+        says 64 'a user name is UTF-8 text of 1 to 256 bytes' aileron vault put --username="$name" rm/c <<< x
+    done
+    absent '^rm/' <(aileron vault list)
+}
+
+@test "policy test: what is no request, and what is no URL" {
+    says 64 'CONNECT only makes a connection' aileron policy test CONNECT https://api.test/
+    says 65 'no http:// or https:// URL. A URL is like https' aileron policy test GET ftp://api.test/
+    says 65 'has a port that is not one of 1 to 65535. A URL is like' aileron policy test GET https://api.test:0/
+}
+
+@test "a home that cannot be written to, and one without room: said by what starts there, and by doctor" {
+    [ "$(id -u)" -eq 0 ] || skip "needs root to mount"
+    mkdir "$WORLD/small"
+    run unshare -m sh -c '
+        mount -t tmpfs -o size=1m,mode=700 none "$1" || exit 99
+        export AILERON_HOME=$1
+        aileron connector check "$2"
+        head -c 1000000 /dev/zero > "$1/fill"; head -c 65536 /dev/zero >> "$1/fill"
+        echo "-- full"; aileron connector add "$2"; aileron connector list; find "$1/store" -type d -path "*sha256/*"
+        aileron doctor | grep -A1 "^space"
+        mount -o remount,ro "$1"
+        echo "-- read-only"; aileron vault list; aileron doctor | grep -A1 "^home"' \
+        - "$WORLD/small" "$BATS_TEST_DIRNAME/shim.connector.json"
+    [ "$status" -ne 99 ] || skip "no mounts here"
+    echo "$output"
+    grep -q 'aileron.connector.v1.json: No space left on device' <<< "$output"
+    absent 'left out\|^/.*/sha256/' <<< "$output"
+    grep -q '^space *MISSING *less than 128 MiB free' <<< "$output"
+    grep -q 'daemon.log: Read-only file system. Nothing was started. The daemon writes below' <<< "$output"
+    grep -q '^home *MISSING *cannot be written to' <<< "$output"
+}
+
+@test "inside a sandbox the host's commands say where the user is, and start nothing" {
+    run aileron launch --sandbox=bwrap -- sh -c 'for command in "vault list" status "policy test GET https://api.test/" \
+        "approvals list"; do aileron $command; echo "status $?"; done; ls -A ~; aileron-shim
+        AILERON_HOME=/tmp/own aileron policy check > /dev/null; echo "own $?"'
+    [ "$(grep -c 'this is a sandbox of Aileron: .* are on the host. Ask the user there' <<< "$output")" -eq 4 ]
+    [ "$(grep -cx 'status 69' <<< "$output")" -eq 4 ]
+    absent '^\.aileron' <<< "$output"
+    grep -q 'this session has no tools: no connector is installed' <<< "$output"
+    grep -qx 'own 0' <<< "$output"
+}
