@@ -319,6 +319,7 @@ static json_t *edit(const json_t *approval, struct err *err)
 
     if (text == NULL || mkdtemp(dir) == NULL) {
         err_set(err, text == NULL ? ERR_USAGE : ERR_IO, "only an operation's arguments can be edited");
+        err_hint(err, "Nothing was decided. Approve it as it is, or deny it with --reason");
         return NULL;
     }
     AUTOFREE char *before = file_join(dir, "asked.json"), *after = file_join(dir, "arguments.json");

@@ -14,6 +14,8 @@ void denial_from_err(struct denial *denial, const struct err *err, int status)
     snprintf(denial->code, sizeof(denial->code), "%s", err_word(err->code));
     snprintf(denial->message, sizeof(denial->message), "%s", err->message);
     snprintf(denial->next, sizeof(denial->next), "%s", err->hint);
+    if (!denial->next[0] && err->code == ERR_DATA)
+        snprintf(denial->next, sizeof(denial->next), "Nothing was sent upstream. Correct the request");
     if (!denial->next[0] && (err->code == ERR_UPSTREAM || err->code == ERR_TIMEOUT))
         snprintf(denial->next, sizeof(denial->next), "This is no rule: the service, or the way to it from the host, "
                  "does not work. Try again later, or tell the user");

@@ -58,3 +58,12 @@ except Exception as e: print(e)"
     run inside curl -sS http://nodns.test/
     grep -q '"next":"This is no rule. The user can check the network and the name servers of the host, outside' <<< "$output"
 }
+
+@test "a certificate that is not good, and a request that is malformed, come with what to do next" {
+    run inside sh -c 'for host in expired selfsigned wrongname; do curl -sS https://$host.test/; done
+        curl -sS https://api.test/a%2fb'
+    grep -q "its certificate has expired (on .*\"next\":\"The server's owner must renew it; the user can" <<< "$output"
+    grep -q 'is self-signed and not trusted.*"next":"The user can have it trusted: tls.ca_file in config.yaml' <<< "$output"
+    grep -q 'is for another name.*"next":"Check the host name' <<< "$output"
+    grep -q 'holds an escaped slash.*"next":"Nothing was sent upstream. Correct the request' <<< "$output"
+}
