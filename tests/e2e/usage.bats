@@ -216,6 +216,28 @@ PYTHON
     absent '^rm/' <(aileron vault list)
 }
 
+@test "policy check says which rules never decide, since another comes before" {
+    cat > "$WORLD/policy.yaml" << 'YAML'
+version: 1
+rules:
+  - { name: yes, host: a.test, action: allow }
+  - { name: no, host: A.test., action: deny }
+  - { name: written late, host: a.test, action: deny }
+  - { name: reading, host: a.test, methods: [GET, HEAD], action: allow }
+  - { name: one method, host: a.test, methods: [head], action: allow, port: 443 }
+  - { name: wide, host: "*.a.test", action: deny }
+YAML
+    says 78 'methods.0.: must be in upper case' aileron policy check "$WORLD/policy.yaml"
+    sed -i 's/methods: .head./methods: [HEAD]/' "$WORLD/policy.yaml"
+    run aileron policy check "$WORLD/policy.yaml"
+    [ "$(grep -c 'never decides' <<< "$output")" -eq 2 ]
+    grep -q '^allow  *any a.test  (yes; never decides: no comes before it)' <<< "$output"
+    grep -q '^deny  *any a.test  (written late; never decides: no comes before it)' <<< "$output"
+    grep -q '^allow  *HEAD a.test:443  (one method)' <<< "$output" # its port makes it come first
+    printf 'version: 1\nrules:\n  - { host: "*", action: deny }\n' > "$WORLD/policy.yaml"
+    says 78 'for all hosts there is network.default' aileron policy check "$WORLD/policy.yaml"
+}
+
 @test "policy test: what is no request, and what is no URL" {
     says 64 'CONNECT only makes a connection' aileron policy test CONNECT https://api.test/
     says 65 'no http:// or https:// URL. A URL is like https' aileron policy test GET ftp://api.test/
