@@ -101,6 +101,9 @@ struct client *client_connect_any_version(const char *home, struct err *err)
     if (client == NULL && err->code == ERR_UNAVAILABLE) {
         err_set(err, ERR_UNAVAILABLE, "no daemon is running for %s", found);
         err_hint(err, "It starts by itself with the first command that needs it, or with: aileron daemon");
+    } else if (client == NULL) {
+        err_hint_default(err, "It is made with mode 0600, below directories of mode 0700 that are yours: chmod what is "
+                              "not so, or end the daemon that run/daemon.pid names");
     }
     return client;
 }
