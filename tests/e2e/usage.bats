@@ -276,3 +276,29 @@ YAML
     grep -q 'this session has no tools: no connector is installed' <<< "$output"
     grep -qx 'own 0' <<< "$output"
 }
+
+@test "the completion for bash knows commands, verbs, options, values, names" {
+    cat > "$WORLD/complete" << 'BASH'
+. "$ROOT/contrib/completion/aileron"
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_aileron
+echo "${COMPREPLY[*]}"
+BASH
+    completes() { # WANT WORD...
+        local want=$1
+        shift
+        run bash "$WORLD/complete" "$@"
+        [ "$status" -eq 0 ]
+        [ "$output" = "$want" ] || { echo "$*: $output"; return 1; }
+    }
+    export ROOT
+    completes 'approvals' aileron app
+    completes 'put' aileron vault p
+    completes '--kind= --kind=token --kind=basic --kind=certificate' aileron vault put --ki
+    completes 'docker' aileron launch --sandbox = d
+    completes 'auto docker podman bwrap' aileron launch --sandbox =
+    completes 'claude' aileron launch cla
+    completes 'codex' aileron agents show code
+    completes '' aileron launch -- gi
+    completes '--json --help' aileron status --
+}
