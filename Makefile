@@ -233,8 +233,8 @@ man: all
 	@tests/lib/lint man pages
 install: all
 	@install -d $(DESTDIR)$(PREFIX)/bin && build/bin/aileron --install $(DESTDIR)$(PREFIX)/bin
-	@for page in $(MAN); do \
-		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	@for page in $(MAN); do install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions contrib/completion/aileron
 	@install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/aileron README COPYING contrib/dependencies
 size: all
 	@size $(B)/aileron && stat -c '%n %s bytes' build/bin/aileron

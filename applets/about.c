@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -44,7 +45,7 @@ int about_help(const char *command, FILE *out)
 {
     (void)command;
     fputs("usage: aileron COMMAND [OPTION...]\n"
-          "       aileron --list | --version | --install DIR\n\n"
+          "       aileron help [COMMAND...] | --list | --version | --install DIR\n\n"
           "An AI agent in a sealed sandbox, with every credential, decision and record outside it.\n\n"
           "Commands:\n", out);
     for (size_t i = 0; applet_table[i] != NULL; i++)
@@ -55,42 +56,82 @@ int about_help(const char *command, FILE *out)
     return out == stdout ? 0 : err_exit(ERR_USAGE);
 }
 
-static int print_specs(const struct applet *applet, enum opt_format format)
+static int help_error(const char *what, const char *hint)
 {
-    for (size_t i = 0; i < applet->spec_count; i++)
-        opt_print(applet->specs[i], format);
-    return 0;
+    struct err err = {0};
+
+    err_set(&err, ERR_USAGE, "help: %s", what);
+    err_hint(&err, "%s", hint);
+    return err_print(&err, "aileron");
 }
+
+/* Whether these words name this command ("launch", "vault put"), or a part of it that all belongs to ("vault"). */
+static bool is_named(const struct opt_spec *spec, char *const *words, size_t count)
+{
+    struct span rest = span_of(spec->command), word;
+
+    if (!span_cut(&rest, ' ', &word)) /* "aileron", or one of its other names as a whole */
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (!span_cut(&rest, ' ', &word) || !span_eqs(word, words[i]))
+            return false;
+    return true;
+}
+
+/* words: the command's own name, and a verb where there is one. */
+static int print_specs(const struct applet *applet, char *const *words, size_t count, enum opt_format format)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < applet->spec_count; i++) {
+        const struct opt_spec *spec = applet->specs[i];
+        bool own = strncmp(spec->command, "aileron-", 8) == 0; /* "aileron-proxy run" is `proxy run` */
+        if (!is_named(spec, own ? words + 1 : words, own ? count - 1 : count))
+            continue;
+        opt_print(spec, format);
+        any = true;
+    }
+    AUTOFREE char *what = mem_printf("unknown command %s %s", words[0], count > 1 ? words[1] : "");
+    AUTOFREE char *hint = mem_printf("See aileron %s --help", words[0]);
+    return any ? 0 : help_error(what, hint);
+}
+
+struct help_options {
+    const char *format;
+};
+static const struct opt_row help_rows[] = {
+    {0, "format", OPT_STRING, "FORM", "What it is for.", "help|mdoc|completion", offsetof(struct help_options, format)},
+};
+static const struct opt_spec help_spec = {.command = "aileron help", .synopsis = "[--format=FORM] [COMMAND...]",
+                                          .summary = "Print the help of a command",
+                                          .details = "Or what the manual, or a shell's completion, is made of.",
+                                          .rows = help_rows, .row_count = COUNT(help_rows)};
 
 int about_help_command(int argc, char **argv)
 {
-    static const char *const names[] = {"help", "mdoc", "completion"};
-    static const enum opt_format formats[] = {OPT_FORMAT_HELP, OPT_FORMAT_MDOC, OPT_FORMAT_COMPLETION};
+    struct help_options options = {.format = "help"};
     enum opt_format format = OPT_FORMAT_HELP;
-    struct err err = {0};
-    int at = 1;
+    char **words;
+    size_t count;
+    int status = 0;
 
-    if (at < argc && strncmp(argv[at], "--format=", 9) == 0) {
-        size_t i = 0;
-        while (i < COUNT(names) && strcmp(argv[at] + 9, names[i]) != 0)
-            i++;
-        if (i == COUNT(names)) {
-            err_set(&err, ERR_USAGE, "help: unknown format %s", argv[at] + 9);
-            err_hint(&err, "Use help, mdoc or completion");
-            return err_print(&err, "aileron");
-        }
-        format = formats[i];
-        at++;
-    }
-    if (at >= argc)
+    if (!applet_parse(&help_spec, argc, argv, &options, &words, &count, &status))
+        return status;
+    if (strcmp(options.format, "mdoc") == 0)
+        format = OPT_FORMAT_MDOC;
+    else if (strcmp(options.format, "completion") == 0)
+        format = OPT_FORMAT_COMPLETION;
+    if (count == 0)
         return about_help(NULL, stdout);
-    const struct applet *applet = applet_find(argv[at]);
-    if (applet == NULL) {
-        err_set(&err, ERR_USAGE, "unknown command %s", argv[at]);
-        err_hint(&err, "See aileron --list");
-        return err_print(&err, "aileron");
+    if (strcmp(words[0], "help") == 0) {
+        opt_print(&help_spec, format);
+        return 0;
     }
-    return print_specs(applet, format);
+    const struct applet *applet = applet_find(words[0]);
+    if (applet != NULL)
+        return print_specs(applet, words, count, format);
+    AUTOFREE char *what = mem_printf("unknown command %s", words[0]);
+    return help_error(what, "See aileron --list");
 }
 
 /* Copies our executable beside its place and renames it, so that a running program is never half-written. */
@@ -124,6 +165,7 @@ int about_install(int argc, char **argv)
 
     if (argc != 1) {
         err_set(&err, ERR_USAGE, "--install needs one directory");
+        err_hint(&err, "Like: aileron --install ~/bin");
         return err_print(&err, "aileron");
     }
     if (!file_mkdirs(argv[0], 0755, &err))

@@ -20,7 +20,7 @@ static const struct opt_row list_rows[] = {
 static const struct opt_row show_rows[] = {
     {0, "json", OPT_FLAG, NULL, "Print the file as JSON.", NULL, offsetof(struct agents_options, json)},
 };
-static const struct opt_spec list_spec = {.command = "aileron agents list", .synopsis = "[--json]",
+static const struct opt_spec list_spec = {.command = "aileron agents list", .alone = true, .synopsis = "[--json]",
                                           .summary = "List the agents that launch knows by name", .rows = list_rows,
                                           .row_count = COUNT(list_rows)};
 static const struct opt_spec show_spec = {
@@ -67,8 +67,6 @@ static int run_list(int argc, char **argv)
 
     if (!applet_parse(&list_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&list_spec, "no operand is expected");
     AUTOFREE char *home = client_home(&err);
     if (home == NULL)
         return err_print(&err, "aileron");

@@ -40,6 +40,7 @@ static const struct opt_row deny_rows[] = {
      offsetof(struct approvals_options, reason)},
 };
 static const struct opt_spec list_spec = {.command = "aileron approvals list", .synopsis = "[--all] [--json]",
+                                          .alone = true,
                                           .summary = "List what waits for a person, the oldest first",
                                           .rows = list_rows, .row_count = COUNT(list_rows)};
 static const struct opt_spec show_spec = {.command = "aileron approvals show", .synopsis = "[--json] ID",
@@ -56,7 +57,7 @@ static const struct opt_spec approve_spec = {
 static const struct opt_spec deny_spec = {.command = "aileron approvals deny", .synopsis = "[--reason=TEXT] ID",
                                           .summary = "Do not let it be done", .rows = deny_rows,
                                           .row_count = COUNT(deny_rows)};
-static const struct opt_spec watch_spec = {.command = "aileron approvals watch", .synopsis = "[--json]",
+static const struct opt_spec watch_spec = {.command = "aileron approvals watch", .alone = true, .synopsis = "[--json]",
                                            .summary = "List what waits as it changes, until interrupted",
                                            .rows = show_rows, .row_count = COUNT(show_rows)};
 static const struct opt_spec *const specs[] = {&list_spec, &show_spec, &approve_spec, &deny_spec, &watch_spec};
@@ -318,6 +319,7 @@ static json_t *edit(const json_t *approval, struct err *err)
 
     if (text == NULL || mkdtemp(dir) == NULL) {
         err_set(err, text == NULL ? ERR_USAGE : ERR_IO, "only an operation's arguments can be edited");
+        err_hint(err, "Nothing was decided. Approve it as it is, or deny it with --reason");
         return NULL;
     }
     AUTOFREE char *before = file_join(dir, "asked.json"), *after = file_join(dir, "arguments.json");

@@ -14,7 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { TAIL_PAUSE_MS = 100 };
+enum { TAIL_PAUSE_MS = 100, ANCHOR_BYTES = 64 };
+#define ALL_LINES UINT64_MAX
 
 struct audit_options {
     const char *session, *event, *host, *decision, *since, *anchor;
@@ -28,7 +29,8 @@ struct audit_options {
     ROW("session", OPT_STRING, "ID", "Lines of this session alone.", session),                                \
         ROW("event", OPT_STRING, "WORD", "Lines of this event alone (network, credential, operation).", event), \
         ROW("host", OPT_STRING, "HOST", "Lines about this host alone.", host),                                \
-        ROW("decision", OPT_STRING, "WORD", "Lines with this decision alone (allow, deny).", decision),       \
+        {0, "decision", OPT_STRING, "WORD", "Lines with this decision alone.", "allow|deny|approve",         \
+         offsetof(struct audit_options, decision)},                                                           \
         ROW("json", OPT_FLAG, NULL, "Print the lines as they stand on the record, but what is not ASCII escaped.", json)
 
 static const struct opt_row list_rows[] = {
@@ -41,17 +43,17 @@ static const struct opt_row verify_rows[] = {
     ROW("anchor", OPT_STRING, "HASH", "A head that was kept elsewhere: it must be one of the record.", anchor),
     ROW("json", OPT_FLAG, NULL, "Print JSON.", json),
 };
-static const struct opt_spec list_spec = {.command = "aileron audit list", .synopsis = "[OPTION...]",
+static const struct opt_spec list_spec = {.command = "aileron audit list", .alone = true, .synopsis = "[OPTION...]",
                                           .summary = "Print the record, the oldest line first",
                                           .rows = list_rows, .row_count = COUNT(list_rows)};
-static const struct opt_spec tail_spec = {.command = "aileron audit tail", .synopsis = "[OPTION...]",
+static const struct opt_spec tail_spec = {.command = "aileron audit tail", .alone = true, .synopsis = "[OPTION...]",
                                           .summary = "Print what comes on the record from now on",
                                           .rows = tail_rows, .row_count = COUNT(tail_rows)};
 static const struct opt_spec show_spec = {
     .command = "aileron audit show", .synopsis = "SEQ|ID",
     .summary = "Print everything about one line (its number), or about one request or operation (its id)"};
 static const struct opt_spec verify_spec = {
-    .command = "aileron audit verify", .synopsis = "[--anchor=HASH]",
+    .command = "aileron audit verify", .alone = true, .synopsis = "[--anchor=HASH] [--json]",
     .summary = "Prove that nothing was removed from the record, changed or reordered",
     .details = "Exits with 0 where the chain of hashes is whole, with 65 where it is not.",
     .rows = verify_rows, .row_count = COUNT(verify_rows)};
@@ -131,13 +133,32 @@ static bool read_since(const char *text, int64_t *out, struct err *err)
     return err_hint(err, "Use 2h, 7d, or a day like 2026-11-24");
 }
 
+/* A word that is mistyped would find nothing, and look like a record that has nothing. */
+static bool check_event(const char *word, struct err *err)
+{
+    if (audit_event_find(word) != NULL)
+        return true;
+    err_set(err, ERR_USAGE, "there is no event %s", word);
+    return err_hint(err, "Use network, network.end, credential, operation, approval, session.start, vault, or another "
+                         "of aileron(7), The record");
+}
+
+static bool check_hash(const char *text, struct err *err)
+{
+    if (strlen(text) == ANCHOR_BYTES && strspn(text, "0123456789abcdef") == ANCHOR_BYTES)
+        return true;
+    err_set(err, ERR_USAGE, "--anchor takes a head: %d hexadecimal digits", ANCHOR_BYTES);
+    return err_hint(err, "It is what aileron audit verify printed when it was kept");
+}
+
 static struct audit_reader *open_reader(const struct audit_options *options, bool from_end, struct err *err)
 {
     struct audit_filter filter = {.session = options->session, .event = options->event, .host = options->host,
                                   .decision = options->decision};
     AUTOFREE char *dir = audit_dir(err);
 
-    if (dir == NULL || (options->since != NULL && !read_since(options->since, &filter.since_ms, err)))
+    if (dir == NULL || (options->event != NULL && !check_event(options->event, err)) ||
+        (options->since != NULL && !read_since(options->since, &filter.since_ms, err)))
         return NULL;
     return audit_reader_open(dir, &filter, from_end, err);
 }
@@ -171,7 +192,7 @@ static int list_lines(const struct audit_options *options, struct err *err)
     uint64_t skip = 0;
 
     collect();
-    if (options->lines > 0) { /* counted first, so that no line needs to be kept */
+    if (options->lines != ALL_LINES) { /* counted first, so that no line needs to be kept */
         struct audit_reader *counter = open_reader(options, false, err);
         if (counter == NULL)
             return err_print(err, "aileron");
@@ -189,7 +210,7 @@ static int list_lines(const struct audit_options *options, struct err *err)
 
 static int run_list(int argc, char **argv)
 {
-    struct audit_options options = {0};
+    struct audit_options options = {.lines = ALL_LINES};
     struct err err = {0};
     char **operands;
     size_t count;
@@ -197,8 +218,6 @@ static int run_list(int argc, char **argv)
 
     if (!applet_parse(&list_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&list_spec, "no operand is expected");
     return list_lines(&options, &err);
 }
 
@@ -275,6 +294,8 @@ static int run_show(int argc, char **argv)
     audit_reader_close(reader);
     if (end != AUDIT_FAILED && found == 0)
         err_set(&err, ERR_NOT_FOUND, "the record has no line about %s", operands[0]);
+    if (end != AUDIT_FAILED && found == 0)
+        err_hint(&err, "See aileron audit list");
     return end == AUDIT_FAILED || found == 0 ? err_print(&err, "aileron") : 0;
 }
 
@@ -313,7 +334,8 @@ static int run_verify(int argc, char **argv)
     if (!applet_parse(&verify_spec, argc, argv, &options, &operands, &count, &status))
         return status;
     AUTOFREE char *dir = audit_dir(&err);
-    if (dir == NULL || !audit_verify(dir, options.anchor, &report, &err))
+    if (dir == NULL || (options.anchor != NULL && !check_hash(options.anchor, &err)) ||
+        !audit_verify(dir, options.anchor, &report, &err))
         return err_print(&err, "aileron");
     print_report(&report, options.json);
     if (!report.intact) {

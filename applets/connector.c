@@ -22,7 +22,7 @@ static const struct opt_spec add_spec = {
     .synopsis = "FILE|DIR...",
     .summary = "Install connectors; another version of the same one is replaced",
     .details = "A directory is one that holds " CONNECTOR_FILE ". Running sessions get the new tools at once."};
-static const struct opt_spec list_spec = {.command = "aileron connector list", .synopsis = "[--json]",
+static const struct opt_spec list_spec = {.command = "aileron connector list", .alone = true, .synopsis = "[--json]",
                                           .summary = "List the installed connectors and their tools",
                                           .rows = json_rows, .row_count = COUNT(json_rows)};
 static const struct opt_spec show_spec = {.command = "aileron connector show", .synopsis = "FQN",

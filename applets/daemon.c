@@ -43,12 +43,12 @@ static const struct opt_row stop_rows[] = {
      "Also while sessions run: their launchers start a new daemon, which carries them on.", NULL,
      offsetof(struct daemon_options, force)},
 };
-static const struct opt_spec stop_spec = {.command = "aileron daemon stop", .synopsis = "[--force]",
+static const struct opt_spec stop_spec = {.command = "aileron daemon stop", .alone = true, .synopsis = "[--force]",
                                           .summary = "Stop the daemon", .rows = stop_rows,
                                           .row_count = COUNT(stop_rows)};
-static const struct opt_spec status_spec = {.command = "aileron daemon status", .synopsis = "",
+static const struct opt_spec status_spec = {.command = "aileron daemon status", .alone = true, .synopsis = "",
                                             .summary = "Say whether the daemon runs, and its version"};
-static const struct opt_spec reload_spec = {.command = "aileron daemon reload", .synopsis = "",
+static const struct opt_spec reload_spec = {.command = "aileron daemon reload", .alone = true, .synopsis = "",
                                             .summary = "Load config.yaml, policy.yaml and bindings.yaml anew"};
 static const struct opt_spec *const specs[] = {&run_spec, &stop_spec, &status_spec, &reload_spec};
 
@@ -88,8 +88,11 @@ static int run_daemon(int argc, char **argv)
 
     if (!applet_parse(&run_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&run_spec, "unknown command");
+    if (count > 0) {
+        err_set(&err, ERR_USAGE, "unknown command daemon %s", operands[0]);
+        err_hint(&err, "See aileron daemon --help");
+        return err_print(&err, "aileron");
+    }
     AUTOFREE char *home = client_home(&err);
     if (home == NULL)
         return err_print(&err, "aileron");

@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NOTE_BYTES = 512, FREE_BYTES_MIN = 64 * 1024 * 1024 };
+enum { NOTE_BYTES = 512, FREE_BYTES_MIN = 128 * 1024 * 1024 };
 #define CLOCK_EARLIEST_MS UINT64_C(1704067200000) /* 2024-01-01: an older clock breaks every certificate */
 
 enum verdict { GOOD, WARNING, BAD };
@@ -38,6 +38,7 @@ struct doctor_options {
 static const struct opt_spec spec = {
     .command = "aileron doctor",
     .synopsis = "",
+    .alone = true,
     .summary = "Say what this host can do, and what to install or change",
     .details = "Exits with 0 where an agent can be launched, with 69 where something that is needed is missing."};
 static const struct opt_spec *const specs[] = {&spec};
@@ -67,23 +68,32 @@ static void check_home(struct finding *finding)
         found(finding, GOOD, "not there yet; it is made by the first command that needs it", "");
     else if (!file_check_private_dir(home, &err))
         from_err(finding, BAD, &err);
+    else if (access(home, W_OK) != 0)
+        found(finding, BAD, "cannot be written to", "Make it writable: the daemon keeps state and the record there");
     else
         found(finding, GOOD, home, "");
 }
 
+/* Below limits.disk_free nothing is launched. */
 static void check_space(struct finding *finding)
 {
     struct err err = {0};
     struct statvfs fs;
     AUTOFREE char *home = client_home(&err);
+    struct rules *rules = home != NULL ? rules_load(home, &err) : NULL;
+    uint64_t kept = rules != NULL ? rules->config->limits[LIMIT_DISK_FREE] : FREE_BYTES_MIN;
 
-    if (home == NULL || statvfs(file_exists(home) ? home : "/", &fs) != 0)
+    rules_unref(rules);
+    if (home == NULL || statvfs(file_exists(home) ? home : "/", &fs) != 0) {
         found(finding, WARNING, "cannot be told", "");
-    else if ((uint64_t)fs.f_bavail * fs.f_frsize < FREE_BYTES_MIN)
-        found(finding, WARNING, "less than 64 MiB free",
-              "Make room: without space for the record no credential is used");
-    else
+    } else if ((uint64_t)fs.f_bavail * fs.f_frsize < kept) {
+        finding->verdict = BAD;
+        snprintf(finding->note, sizeof finding->note, "less than %llu MiB free", (unsigned long long)(kept >> 20));
+        snprintf(finding->next, sizeof finding->next,
+                 "Make room: below that nothing is launched, and no credential used (limits.disk_free in config.yaml)");
+    } else {
         found(finding, GOOD, "enough", "");
+    }
 }
 
 static void check_kernel(struct finding *finding)
@@ -283,8 +293,6 @@ static int run(int argc, char **argv)
 
     if (!applet_parse(&spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&spec, "no operand is expected");
     for (size_t i = 0; i < COUNT(checks); i++) {
         struct finding finding = {0};
         checks[i].check(&finding);

@@ -3,6 +3,7 @@
  * it is interrupted before, the keeper sees its end and stops the sandbox. */
 #include "applets/launch_detach.h"
 
+#include "applets/show.h"
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/proc.h"
@@ -57,6 +58,7 @@ static int wait_for_keeper(pid_t keeper, int fd)
         if (good)
             return 0;
         fprintf(stderr, "aileron: the session's id cannot be printed; the sandbox stops.\n");
+        show_none();
         status = err_exit(ERR_IO);
     } else {
         close(fd);

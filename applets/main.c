@@ -5,6 +5,8 @@
 
 #include "applets/about.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,15 +27,34 @@ static int run_named(const char *name, int argc, char **argv)
 /* Standard output is checked once, here: a full disk or a closed pipe must not look like success. */
 static int finish(int status)
 {
+    struct err err = {0};
+
+    errno = 0; /* where an earlier write failed, what failed it is no longer known */
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return status;
-    return status != 0 ? status : err_exit(ERR_IO);
+    if (errno != 0)
+        err_errno(&err, ERR_IO, errno, "cannot write to standard output");
+    else
+        err_set(&err, ERR_IO, "cannot write to standard output");
+    err_hint(&err, "What was printed is not complete");
+    int failed = err_print(&err, "aileron");
+    return status != 0 ? status : failed;
+}
+
+/* A standard stream that is closed gets a file on which reading, or writing, fails as before: else the next socket or
+ * file that is opened would be taken for it. */
+static void occupy_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest that is free */
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 1)
         return err_exit(ERR_USAGE);
+    occupy_standard_streams();
     const char *slash = strrchr(argv[0], '/');
     const char *self = slash != NULL ? slash + 1 : argv[0];
 

@@ -18,6 +18,7 @@ static const struct opt_row rows[] = {
 static const struct opt_spec spec = {
     .command = "aileron open",
     .synopsis = "[--print]",
+    .alone = true,
     .summary = "Open the page: what waits, the sessions, the live record",
     .details = "Prints a link that works once, within a minute, in a browser on this machine. It is opened with "
                "$BROWSER, or with xdg-open where a display is there.",
@@ -67,8 +68,6 @@ static int run(int argc, char **argv)
 
     if (!applet_parse(&spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&spec, "no operand is expected");
     json_t *answer JSON_AUTO = NULL;
     if (!client_ask_once(true, "POST", "/v1/page/link", &answer, &err))
         return err_print(&err, "aileron");

@@ -244,6 +244,7 @@ int outcome_show(struct client *client, const json_t *state, bool json)
         struct err err = {0};
         err_set(&err, ERR_IO, "the result cannot be written to standard output");
         err_hint(&err, "It is kept: aileron-wait %s", text_of(state, "id"));
+        show_none();
         return outcome_error(&err, json);
     }
     if (!is_approval(state))

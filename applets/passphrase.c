@@ -7,31 +7,49 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
 enum { TERMINAL_BYTES = 4096 }; /* a line of a terminal in canonical mode */
 
-/* Ctrl-C and its like are held back while the echo is off, and take effect once it is on again. */
+/* Ctrl-C and its like are held back while the echo is off: one that comes ends the wait, the terminal gets its modes
+ * back, and then it takes effect. */
 static const int held_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 
-static bool read_line(int fd, char *line, size_t cap, size_t *len)
+enum answer { ANSWER_LINE, ANSWER_SIGNAL, ANSWER_NONE };
+
+static enum answer await_input(int fd, int signals)
+{
+    struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+
+    while (poll(fds, COUNT(fds), -1) < 0)
+        if (errno != EINTR)
+            return ANSWER_NONE;
+    return fds[1].revents != 0 ? ANSWER_SIGNAL : ANSWER_LINE;
+}
+
+static enum answer read_line(int fd, int signals, char *line, size_t cap, size_t *len)
 {
     *len = 0;
     while (*len < cap) {
+        enum answer answer = await_input(fd, signals);
+        if (answer != ANSWER_LINE)
+            return answer;
         ssize_t n = read(fd, line + *len, cap - *len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return *len > 0;
+            return *len > 0 ? ANSWER_LINE : ANSWER_NONE;
         *len += (size_t)n;
         if (line[*len - 1] == '\n')
-            return true;
+            return ANSWER_LINE;
     }
-    return true;
+    return ANSWER_LINE;
 }
 
 static struct secret *take_line(char *line, size_t len, size_t max, struct err *err)
@@ -49,40 +67,52 @@ static struct secret *take_line(char *line, size_t len, size_t max, struct err *
     return NULL;
 }
 
+/* Asks once, with the held signals blocked and the echo off. */
+static enum answer ask(int fd, const char *prompt, const sigset_t *held, char *line, size_t cap, size_t *len)
+{
+    CLEANUP(file_close_ptr) int signals = signalfd(-1, held, SFD_CLOEXEC);
+    struct termios before, quiet;
+    struct err ignored = {0};
+    enum answer answer = ANSWER_NONE;
+
+    if (signals < 0 || tcgetattr(fd, &before) != 0)
+        return ANSWER_NONE;
+    quiet = before;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    quiet.c_lflag |= ICANON;
+    /* Who answers at once must find the echo off, and the line that is read not thrown away. */
+    if (tcsetattr(fd, TCSAFLUSH, &quiet) == 0 && file_write_all(fd, prompt, strlen(prompt), &ignored))
+        answer = read_line(fd, signals, line, cap, len);
+    tcsetattr(fd, TCSAFLUSH, &before);
+    return file_write_all(fd, "\n", 1, &ignored) ? answer : ANSWER_NONE;
+}
+
 struct secret *secret_from_terminal(const char *prompt, size_t max, struct err *err)
 {
     CLEANUP(file_close_ptr) int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     char line[TERMINAL_BYTES];
-    struct termios before, quiet;
+    enum answer answer;
     sigset_t held, old;
     size_t len = 0;
 
-    if (fd < 0 || tcgetattr(fd, &before) != 0) {
+    if (fd < 0 || isatty(fd) != 1) {
         err_set(err, ERR_UNAVAILABLE, "there is no terminal to ask on");
         return NULL;
     }
     sigemptyset(&held);
     for (size_t i = 0; i < COUNT(held_signals); i++)
         sigaddset(&held, held_signals[i]);
-    sigprocmask(SIG_BLOCK, &held, &old);
-    quiet = before;
-    quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
-    quiet.c_lflag |= ICANON;
-    /* Who answers at once must find the echo off, and the line that is read not thrown away. */
-    bool good = tcsetattr(fd, TCSAFLUSH, &quiet) == 0 && file_write_all(fd, prompt, strlen(prompt), err) &&
-                read_line(fd, line, sizeof line, &len);
-    tcsetattr(fd, TCSAFLUSH, &before);
-    good = file_write_all(fd, "\n", 1, err) && good;
-    sigprocmask(SIG_SETMASK, &old, NULL);
-    /* ISIG is off, so Ctrl-C arrives as a byte: it means that the person gives up. */
-    if (good && memchr(line, 3, len) != NULL) {
-        err_set(err, ERR_FAILED, "given up");
-        good = false;
-    } else if (!good) {
+    do { /* who survives the signal (fg after Ctrl-Z) is asked again */
+        sigprocmask(SIG_BLOCK, &held, &old);
+        answer = ask(fd, prompt, &held, line, sizeof line, &len);
+        sigprocmask(SIG_SETMASK, &old, NULL);
+    } while (answer == ANSWER_SIGNAL);
+    if (answer == ANSWER_NONE)
         err_set(err, ERR_IO, "nothing was read from the terminal");
-    }
-    struct secret *secret = good ? take_line(line, len, max, err) : NULL;
+    struct secret *secret = answer == ANSWER_LINE ? take_line(line, len, max, err) : NULL;
     secret_wipe(line, sizeof line);
+    if (secret == NULL)
+        err_hint(err, "Nothing was changed. Try again");
     return secret;
 }
 
@@ -120,8 +150,10 @@ static struct secret *ask_new(struct err *err)
         secret_free(second);
         return first;
     }
-    if (second != NULL)
+    if (second != NULL) {
         err_set(err, ERR_DATA, "the two passphrases differ");
+        err_hint(err, "No vault was made. Try again");
+    }
     secret_free(first);
     secret_free(second);
     return NULL;

@@ -34,7 +34,7 @@ static const struct opt_spec test_spec = {
     .details = "Exits with 0 where the request is allowed, and with 77 where it is denied or needs approval.",
     .rows = test_rows,
     .row_count = COUNT(test_rows)};
-static const struct opt_spec reload_spec = {.command = "aileron policy reload", .synopsis = "",
+static const struct opt_spec reload_spec = {.command = "aileron policy reload", .alone = true, .synopsis = "",
                                             .summary = "Load the files anew; on an error the last good ones stay"};
 static const struct opt_spec *const specs[] = {&check_spec, &test_spec, &reload_spec};
 extern const struct applet applet_policy;
@@ -199,6 +199,7 @@ static int test(struct rules *rules, const char *method, const char *url, bool a
         print_decision(&decision, reason, decision.action == POLICY_DENY ? NULL : certificate, as_json);
         status = decision.action == POLICY_ALLOW ? 0 : err_exit(ERR_DENIED);
     } else {
+        err_hint_default(err, "A URL is like https://api.github.com/user");
         status = err_print(err, "aileron");
     }
     snapshot_free(snapshot);
@@ -218,6 +219,8 @@ static int run_test(int argc, char **argv)
         return status;
     if (count != 2 || !text_is_token(span_of(operands[0])))
         return applet_usage(&test_spec, "a method and a URL are needed, like: GET https://api.github.com/user");
+    if (strcmp(operands[0], "CONNECT") == 0)
+        return applet_usage(&test_spec, "CONNECT only makes a connection: give the method of a request in it");
     struct rules *rules = load(&err);
     if (rules == NULL)
         return err_print(&err, "aileron");

@@ -146,6 +146,7 @@ static int run(int argc, char **argv)
 static const struct opt_spec try_spec = {
     .command = "aileron-proxy try",
     .synopsis = "",
+    .alone = true,
     .summary = "See whether an agent could get its user's id in this sandbox.",
 };
 

@@ -35,6 +35,7 @@ static const struct opt_row rows[] = {
 };
 const struct opt_spec sandbox_init_spec = {
     .command = "aileron sandbox init",
+    .alone = true,
     .synopsis = "[--agent=NAME] [--image=REF] [--force]",
     .summary = "Write a dev container for the project",
     .details =
@@ -151,7 +152,5 @@ int sandbox_init(int argc, char **argv)
 
     if (!applet_parse(&sandbox_init_spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&sandbox_init_spec, "no operand is expected");
     return write_all(&options, &err) ? 0 : err_print(&err, "aileron");
 }

@@ -16,7 +16,7 @@ struct options {
 static const struct opt_row json_rows[] = {
     {0, "json", OPT_FLAG, NULL, "Print the daemon's answer as JSON.", NULL, offsetof(struct options, json)},
 };
-static const struct opt_spec list_spec = {.command = "aileron session list", .synopsis = "[--json]",
+static const struct opt_spec list_spec = {.command = "aileron session list", .alone = true, .synopsis = "[--json]",
                                           .summary = "List the running sessions", .rows = json_rows,
                                           .row_count = COUNT(json_rows)};
 static const struct opt_spec show_spec = {.command = "aileron session show", .synopsis = "[--json] ID",

@@ -213,6 +213,9 @@ static int run(int argc, char **argv)
     const json_t *tool = name != NULL ? shim_find_tool(doc.root, name) : NULL;
     if (tool != NULL) {
         status = run_tool(tool, argc - 1, argv + 1);
+    } else if (name == NULL && json_array_size(json_object_get(doc.root, "tools")) == 0) {
+        fputs("aileron: this session has no tools: no connector is installed on the host. Programs use services as "
+              "they are\n", stderr);
     } else if (name == NULL) {
         shim_print_tools(doc.root);
     } else {

@@ -3,6 +3,7 @@
 #include "applets/show.h"
 
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 
 enum { SHOWN_BYTES = 1024 };
@@ -36,4 +37,10 @@ int show_json(const json_t *value)
     AUTOFREE char *text = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII);
 
     return text == NULL || puts(text) < 0 ? err_exit(ERR_IO) : 0;
+}
+
+void show_none(void)
+{
+    __fpurge(stdout);
+    clearerr(stdout);
 }

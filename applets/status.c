@@ -16,6 +16,7 @@ static const struct opt_row rows[] = {
 static const struct opt_spec spec = {
     .command = "aileron status",
     .synopsis = "[--json]",
+    .alone = true,
     .summary = "Show the daemon, the vault, the sessions, and what is wrong",
     .details = "Exits with 69 where no daemon runs, which is no error: it starts with the first command that "
                "needs it. Exits with 78 where a file does not load.",
@@ -56,8 +57,6 @@ static int run(int argc, char **argv)
 
     if (!applet_parse(&spec, argc, argv, &options, &operands, &count, &status))
         return status;
-    if (count > 0)
-        return applet_usage(&spec, "no operand is expected");
     struct client *client = client_connect_any_version(NULL, &err);
     json_t *health JSON_AUTO = NULL;
     bool good = client != NULL && client_ask(client, "GET", "/v1/health", NULL, &health, &err);

@@ -2,6 +2,8 @@
  * order of the help. It also holds what commands made of subcommands share. It runs nothing by itself. */
 #include "applets/applet.h"
 
+#include "core/base/mem.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +71,14 @@ int applet_verbs(const struct applet *applet, const struct applet_verb *verbs, s
     return err_print(&err, "aileron");
 }
 
+/* `vault lock user/github` would lock all of it. */
+static int refuse_operand(const struct opt_spec *spec, const char *operand)
+{
+    AUTOFREE char *what = mem_printf("no operand is expected: %s", operand);
+
+    return applet_usage(spec, what);
+}
+
 bool applet_parse(const struct opt_spec *spec, int argc, char **argv, void *target, char ***operands,
                   size_t *operand_count, int *status)
 {
@@ -76,7 +86,10 @@ bool applet_parse(const struct opt_spec *spec, int argc, char **argv, void *targ
 
     switch (opt_parse(spec, argc, argv, target, operands, operand_count, &err)) {
     case OPT_OK:
-        return true;
+        if (!spec->alone || *operand_count == 0)
+            return true;
+        *status = refuse_operand(spec, (*operands)[0]);
+        return false;
     case OPT_HELP:
         *status = 0;
         return false;

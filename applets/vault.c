@@ -54,16 +54,17 @@ static const struct opt_row unlock_rows[] = {
     ROW(0, "member", OPT_STRING, "NAME", "The member whose passphrase it is.", NULL, member),
     PASSPHRASE_ROW,
 };
-#define SPEC(name, verb, text, summary_text, table)                                                           \
+#define SPEC(name, verb, operands, text, summary_text, table)                                                 \
     static const struct opt_spec name = {.command = "aileron vault " verb, .synopsis = text,                  \
-                                         .summary = summary_text, .rows = table, .row_count = COUNT(table)}
-SPEC(init_spec, "init", "[OPTION...]", "Make a new vault", init_rows);
-SPEC(put_spec, "put", "[OPTION...] PATH", "Put a secret in, from the terminal, a file or standard input", put_rows);
-SPEC(list_spec, "list", "[--json]", "List what is in the vault, never the secrets", list_rows);
-SPEC(get_spec, "get", "--reveal PATH", "Print one secret", get_rows);
-SPEC(rm_spec, "rm", "PATH...", "Remove secrets", rm_rows);
-SPEC(unlock_spec, "unlock", "[OPTION...]", "Unlock the vault until the daemon ends", unlock_rows);
-static const struct opt_spec lock_spec = {.command = "aileron vault lock", .synopsis = "",
+                                         .summary = summary_text, .rows = table, .row_count = COUNT(table),   \
+                                         .alone = (operands) == 0}
+SPEC(init_spec, "init", 0, "[OPTION...]", "Make a new vault", init_rows);
+SPEC(put_spec, "put", 1, "[OPTION...] PATH", "Put a secret in, from the terminal, a file or standard input", put_rows);
+SPEC(list_spec, "list", 0, "[--json]", "List what is in the vault, never the secrets", list_rows);
+SPEC(get_spec, "get", 1, "--reveal [OPTION...] PATH", "Print one secret", get_rows);
+SPEC(rm_spec, "rm", 1, "[OPTION...] PATH...", "Remove secrets", rm_rows);
+SPEC(unlock_spec, "unlock", 0, "[OPTION...]", "Unlock the vault until the daemon ends", unlock_rows);
+static const struct opt_spec lock_spec = {.command = "aileron vault lock", .synopsis = "", .alone = true,
                                           .summary = "Lock the vault and forget a cached key"};
 static const struct opt_spec *const specs[] = {&init_spec, &put_spec,    &list_spec, &get_spec,
                                                &rm_spec,   &unlock_spec, &lock_spec};
@@ -114,7 +115,8 @@ static bool unlock(struct client *client, const json_t *vault, const struct vaul
 
     if (member == NULL)
         return err_set(err, ERR_NOT_FOUND, "the vault has no member %s",
-                       options->member != NULL ? options->member : "");
+                       options->member != NULL ? options->member : "") ||
+               err_hint(err, "Leave --member out where you made the vault yourself");
     if (!vault_kdf_from_json(member, &kdf, err))
         return false;
     struct secret *kek = derive(&kdf, passphrase_read(options->passphrase_file, false, err), err);
@@ -234,6 +236,17 @@ static bool certificate_good(const struct secret *secret, struct err *err)
                                  "without a passphrase");
 }
 
+/* As a request has it (RFC 7617): a colon ends it there. */
+static bool username_good(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *c = name; *c; c++)
+        if (*c == ':' || (unsigned char)*c < ' ' || *c == 0x7f)
+            return false;
+    return len > 0 && len <= VAULT_USERNAME_BYTES && text_utf8_valid(span_of(name));
+}
+
 static int run_put(int argc, char **argv)
 {
     struct vault_options options = {0};
@@ -248,9 +261,11 @@ static int run_put(int argc, char **argv)
         return applet_usage(&put_spec, "one path is needed, like user/github; the secret is never an argument");
     const char *kind = options.kind != NULL ? options.kind : options.username != NULL ? "basic" : "token";
     if (!vault_path_valid(operands[0]))
-        return applet_usage(&put_spec, "a path is made of letters, digits, '.', '_', '-', joined by '/'");
+        return applet_usage(&put_spec, "a path is made of letters, digits, '.', '_', '-', joined by '/', of 128 bytes");
     if ((strcmp(kind, "basic") == 0) != (options.username != NULL))
         return applet_usage(&put_spec, "--username belongs to --kind=basic, and is needed there");
+    if (options.username != NULL && !username_good(options.username))
+        return applet_usage(&put_spec, "a user name is UTF-8 text of 1 to 256 bytes, without colons and line ends");
     struct client *client = open_unlocked(&options, &err);
     if (client == NULL)
         return err_print(&err, "aileron");
@@ -277,8 +292,10 @@ static int run_list(int argc, char **argv)
     struct client *client = client_connect(NULL, true, &err);
     json_t *answer JSON_AUTO = NULL;
     bool good = client != NULL && client_ask(client, "GET", "/v1/vault/entries", NULL, &answer, &err);
-    if (good && options.json)
-        return finish(client, show_json(answer) == 0, &err);
+    if (good && options.json) {
+        client_close(client);
+        return show_json(answer);
+    }
     json_array_foreach(json_object_get(answer, "entries"), i, entry) {
         show_text(entry, "path", 32);
         show_text(entry, "kind", 6);
@@ -327,6 +344,31 @@ static int run_get(int argc, char **argv)
     return finish(client, good, &err);
 }
 
+/* Before the first of them goes. */
+static bool all_there(struct client *client, char **paths, size_t count, struct err *err)
+{
+    json_t *answer JSON_AUTO = NULL;
+    const json_t *entry;
+    size_t i;
+
+    if (!client_ask(client, "GET", "/v1/vault/entries", NULL, &answer, err))
+        return false;
+    for (size_t n = 0; n < count; n++) {
+        bool there = false;
+        json_array_foreach(json_object_get(answer, "entries"), i, entry) {
+            const char *path = json_string_value(json_object_get(entry, "path"));
+            there = there || (path != NULL && strcmp(path, paths[n]) == 0);
+        }
+        for (size_t before = 0; before < n; before++)
+            there = there && strcmp(paths[before], paths[n]) != 0;
+        if (!there) {
+            err_set(err, ERR_NOT_FOUND, "the vault has no entry %s", paths[n]);
+            return err_hint(err, "Nothing was removed. See aileron vault list");
+        }
+    }
+    return true;
+}
+
 static int run_rm(int argc, char **argv)
 {
     struct vault_options options = {0};
@@ -343,6 +385,7 @@ static int run_rm(int argc, char **argv)
     struct client *client = open_unlocked(&options, &err);
     if (client == NULL)
         return err_print(&err, "aileron");
+    good = all_there(client, operands, count, &err);
     for (size_t i = 0; good && i < count; i++) {
         json_t *meta JSON_AUTO = json_pack("{s:s}", "path", operands[i]);
         good = client_ask(client, "POST", "/v1/vault/remove", meta, NULL, &err);

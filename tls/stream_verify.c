@@ -15,21 +15,21 @@ static const struct cause_row {
 } causes[STREAM_CAUSES] = {
     [STREAM_CAUSE_NONE] = {"none", "nothing failed", NULL},
     [STREAM_CAUSE_EXPIRED] = {"expired", "its certificate has expired",
-                              "the server's owner must renew it; check this machine's clock too"},
+                              "The server's owner must renew it; the user can check the host's clock, too"},
     [STREAM_CAUSE_NOT_YET_VALID] = {"not-yet-valid", "its certificate is not valid yet",
-                                    "check this machine's clock"},
+                                    "The user can check the host's clock"},
     [STREAM_CAUSE_WRONG_NAME] = {"wrong-name", "its certificate is for another name",
-                                 "check the host name"},
+                                 "Check the host name"},
     [STREAM_CAUSE_SELF_SIGNED] = {"self-signed", "its certificate is self-signed and not trusted",
-                                  "to trust it, name it with tls.ca_file in config.yaml"},
+                                  "The user can have it trusted: tls.ca_file in config.yaml"},
     [STREAM_CAUSE_UNKNOWN_AUTHORITY] = {"unknown-authority",
                                         "its certificate is signed by an authority that is not "
                                         "trusted, or an intermediate certificate is missing",
-                                        "to trust it, name its CA with tls.ca_file in config.yaml"},
+                                        "The user can have its CA trusted: tls.ca_file in config.yaml"},
     [STREAM_CAUSE_WEAK] = {"weak", "its certificates use a hash, key or curve that is too weak",
-                           "the server's owner must renew them"},
+                           "The server's owner must renew them"},
     [STREAM_CAUSE_USAGE] = {"usage", "its certificate is not made for a TLS server",
-                            "the server's owner must replace it"},
+                            "The server's owner must replace it"},
     [STREAM_CAUSE_VERSION] = {"version", "the two ends have no TLS version in common",
                               "TLS 1.2 or 1.3 is needed"},
     [STREAM_CAUSE_NO_COMMON] = {"no-common", "the two ends have no version, cipher, group or "
@@ -38,7 +38,7 @@ static const struct cause_row {
                                                                     "certificate", NULL},
     [STREAM_CAUSE_ALERT] = {"alert", "the other end gave up", NULL},
     [STREAM_CAUSE_NOT_TLS] = {"not-tls", "the other end does not speak TLS",
-                              "check the port"},
+                              "Check the port"},
     [STREAM_CAUSE_PROTOCOL] = {"protocol", "the other end sent malformed or altered bytes", NULL},
     [STREAM_CAUSE_TRUNCATED] = {"truncated", "the other end closed the connection in the middle of "
                                              "the handshake", NULL},
@@ -249,8 +249,8 @@ enum stream_result stream_fail(struct stream *stream, int library_code)
     if (stream->cause == STREAM_CAUSE_PEER_REFUSED_CERT)
         err_hint(stream->err, "%s",
                  stream->host != NULL
-                     ? "the server wants a client certificate: name one under upstreams"
-                     : "the program must trust the session's CA, or the rule must not open TLS");
+                     ? "The server wants a client certificate: the user can name one under upstreams in config.yaml"
+                     : "The program must trust the session's CA, or the rule must not open TLS");
     else if (row->hint != NULL && stream->host != NULL)
         err_hint(stream->err, "%s", row->hint);
     return STREAM_FAILED;

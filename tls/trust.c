@@ -193,7 +193,7 @@ bool trust_add(struct trust *trust, struct span pem, enum trust_text how, struct
     if (!within)
         return err_set(err, ERR_LIMIT, "more than %d trusted certificates", TRUST_CERTS_MAX);
     err_set(err, ERR_DATA, "no certificate to trust in it (%zu malformed)", bad);
-    return err_hint(err, "it must be PEM: blocks that begin with %s", begin_line);
+    return err_hint(err, "It must be PEM: blocks that begin with %s", begin_line);
 }
 
 size_t trust_count(const struct trust *trust)
@@ -298,5 +298,5 @@ bool trust_system_pem(struct buf *out, struct err *err)
         }
     }
     err_set(err, ERR_NOT_FOUND, "this system has no bundle of trusted certificates");
-    return err_hint(err, "install the package ca-certificates, or name a file with tls.ca_file");
+    return err_hint(err, "Install the package ca-certificates, or name a file with tls.ca_file");
 }

@@ -324,7 +324,8 @@ static void post_stop(struct monitor *monitor, struct service_request *req, stru
     if (!json_get_bool(&at, "force", JSON_MAY, &force, &err)) {
         control_fail(req, &err);
     } else if (sessions_running(monitor) > 0 && !force) {
-        err_set(&err, ERR_CONFLICT, "%zu sessions are running", sessions_running(monitor));
+        size_t running = sessions_running(monitor);
+        err_set(&err, ERR_CONFLICT, "%zu session%s running", running, running == 1 ? " is" : "s are");
         err_hint(&err, "Use --force: their launchers then start a new daemon, which carries them on");
         control_fail(req, &err);
     } else {

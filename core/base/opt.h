@@ -34,6 +34,7 @@ struct opt_spec {
     const struct opt_row *rows;
     size_t row_count;
     bool stop_at_first;    /* the first operand ends the options (launch) */
+    bool alone;            /* takes no operands */
 };
 enum opt_result { OPT_OK, OPT_HELP, OPT_BAD };
 /* Fills target (zeroed by the caller, or set to its defaults); operands get the rest of argv, borrowed and

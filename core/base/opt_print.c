@@ -92,7 +92,7 @@ static bool has_own(const struct opt_spec *spec, char letter, const char *name)
 
 static void print_help(const struct opt_spec *spec)
 {
-    printf("usage: %s %s\n\n", spec->command, spec->synopsis);
+    printf("usage: %s%s%s\n\n", spec->command, spec->synopsis[0] ? " " : "", spec->synopsis);
     print_paragraphs(spec->summary);
     printf("\nOptions:\n");
     for (size_t i = 0; i < spec->row_count; i++) {

@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/proc.h"
+#include "core/sandbox/layout.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,13 @@ char *client_home(struct err *err)
             return mem_strdup(set);
         err_set(err, ERR_CONFIG, "AILERON_HOME is not an absolute path: %s", set);
         err_hint(err, "Set it to one that begins with /");
+        return NULL;
+    }
+    if (file_exists(SANDBOX_TOKEN)) { /* else a vault that is empty, and a policy that allows, would seem to be it */
+        err_set(err, ERR_UNAVAILABLE, "this is a sandbox of Aileron: its daemon, and what the user decides and keeps, "
+                                      "are on the host");
+        err_hint(err, "Ask the user there. In here are aileron-shim and aileron-wait, and with AILERON_HOME set a "
+                      "daemon apart from that one");
         return NULL;
     }
     if (home != NULL && home[0] == '/')
@@ -93,6 +101,9 @@ struct client *client_connect_any_version(const char *home, struct err *err)
     if (client == NULL && err->code == ERR_UNAVAILABLE) {
         err_set(err, ERR_UNAVAILABLE, "no daemon is running for %s", found);
         err_hint(err, "It starts by itself with the first command that needs it, or with: aileron daemon");
+    } else if (client == NULL) {
+        err_hint_default(err, "It is made with mode 0600, below directories of mode 0700 that are yours: chmod what is "
+                              "not so, or end the daemon that run/daemon.pid names");
     }
     return client;
 }
@@ -126,8 +137,10 @@ static int open_log(const char *home, struct err *err)
     if (stat(path, &st) == 0 && st.st_size > LOG_BYTES)
         rename(path, old);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
+    if (fd < 0) {
         err_errno(err, ERR_IO, errno, "cannot open %s", path);
+        err_hint(err, "Nothing was started. The daemon writes below %s: make that writable, with space", home);
+    }
     return fd;
 }
 

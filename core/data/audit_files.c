@@ -37,7 +37,8 @@ bool audit_files_list(const char *dir, struct audit_files *out, struct err *err)
     *out = (struct audit_files){0};
     DIR *stream = opendir(dir);
     if (!stream)
-        return errno == ENOENT || err_errno(err, ERR_IO, errno, "reading %s", dir);
+        return errno == ENOENT || err_errno(err, ERR_IO, errno, "reading %s", dir) ||
+               err_hint(err, "Check the owner and the mode of the directory");
     while ((entry = readdir(stream)) && out->count < AUDIT_FILES_MAX) {
         if (!name_ok(entry->d_name))
             continue;

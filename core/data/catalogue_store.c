@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/base/file.h"
 #include "core/data/catalogue.h"
@@ -147,9 +148,13 @@ bool catalogue_install(const char *home, const struct connector *connector, stru
     AUTOFREE char *folder = file_join(dir, connector->hash);
     AUTOFREE char *path = file_join(folder, CONNECTOR_FILE);
     size_t removed;
-    return fits(home, connector, err) && file_mkdirs(folder, 0700, err) &&
-           file_write_atomic(path, 0600, connector->text, strlen(connector->text), err) &&
-           remove_others(dir, connector->fqn, connector->hash, &removed, err);
+    if (!fits(home, connector, err) || !file_mkdirs(folder, 0700, err))
+        return false;
+    if (!file_write_atomic(path, 0600, connector->text, strlen(connector->text), err)) {
+        rmdir(folder); /* where it was made just now, and is empty: nothing is left out then */
+        return false;
+    }
+    return remove_others(dir, connector->fqn, connector->hash, &removed, err);
 }
 
 bool catalogue_remove(const char *home, const char *fqn, struct err *err)

@@ -210,7 +210,7 @@ bool match_host_from(struct match *match, const struct json_at *at, struct err *
     if (match->wild)
         text += 2;
     if (strchr(text, '*'))
-        return json_fail(at, err, "must be one host, or *. and a host");
+        return json_fail(at, err, "must be one host, or *. and a host; for all hosts there is network.default");
     if (strchr(text, '/') || (strchr(text, ':') && text[0] != '[' &&
                               strchr(text, ':') == strrchr(text, ':')))
         return json_fail(at, err, "must be a host alone, without scheme, port or path");

@@ -175,9 +175,42 @@ const struct policy_exec_rule *policy_exec_rules(const struct policy *policy, si
     return policy->exec_rules;
 }
 
-static bool explain_row(const struct policy *policy, const struct match_row *row, struct buf *out)
+static bool has_all_ports(const struct match *these, const struct match *of)
 {
+    for (size_t i = 0; i < of->port_count; i++)
+        if (!match_port(these, of->ports[i]))
+            return false;
+    return of->port_count > 0 || these->port_count == 0;
+}
+
+static bool has_all_methods(const struct match *these, const struct match *of)
+{
+    for (size_t i = 0; of->methods && of->methods[i]; i++)
+        if (!match_method(these, span_of(of->methods[i])))
+            return false;
+    return of->methods || !these->methods;
+}
+
+/* The rule before it that takes all that it could: it never decides. NULL: none does by itself. Globs are compared as
+ * they are written. */
+static const char *shadow_of(const struct policy *policy, size_t index)
+{
+    const struct match_row *row = &policy->rows[index];
+    for (size_t i = 0; i < index; i++) {
+        const struct match_row *other = &policy->rows[i];
+        bool path = !other->path || (row->path && strcmp(row->path, other->path) == 0);
+        if (path && other->match->wild == row->match->wild && strcmp(other->match->host, row->match->host) == 0 &&
+            has_all_methods(other->match, row->match) && has_all_ports(other->match, row->match))
+            return policy->rules[other->owner].name;
+    }
+    return NULL;
+}
+
+static bool explain_row(const struct policy *policy, size_t index, struct buf *out)
+{
+    const struct match_row *row = &policy->rows[index];
     const struct policy_rule *rule = &policy->rules[row->owner];
+    const char *shadow = shadow_of(policy, index);
     char name[160], reason[POLICY_TEXT_MAX * 2];
     text_display(span_of(rule->name), name, sizeof name);
     bool ok = buf_printf(out, "%-7s ", policy_action_word(rule->action));
@@ -194,6 +227,10 @@ static bool explain_row(const struct policy *policy, const struct match_row *row
         text_display(span_of(rule->reason), reason, sizeof reason);
         ok = ok && buf_printf(out, ": %s", reason);
     }
+    if (shadow) {
+        text_display(span_of(shadow), name, sizeof name);
+        ok = ok && buf_printf(out, "; never decides: %s comes before it", name);
+    }
     return ok && buf_adds(out, ")\n");
 }
 
@@ -201,7 +238,7 @@ bool policy_explain(const struct policy *policy, struct buf *out)
 {
     bool ok = true;
     for (size_t i = 0; ok && i < policy->row_count; i++)
-        ok = explain_row(policy, &policy->rows[i], out);
+        ok = explain_row(policy, i, out);
     ok = ok && buf_printf(out, "%-7s everything else  (network.default)\n",
                           policy_action_word(policy->network_default));
     return ok && buf_printf(out, "%-7s private addresses  (network.private), %zu allowed by name\n",

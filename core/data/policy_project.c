@@ -45,6 +45,8 @@ struct policy *policy_project_from(const struct json_at *at, struct err *err)
     return NULL;
 }
 
+#define HINT "Correct it: aileron.yaml(5) says what may stand there. The directory's agents can write it, too"
+
 bool policy_project_read(const char *workspace, struct policy **out, struct err *err)
 {
     AUTOFREE char *path = file_join(workspace, POLICY_PROJECT_FILE);
@@ -56,9 +58,9 @@ bool policy_project_read(const char *workspace, struct policy **out, struct err 
             return true;
         *err = why;
         err->code = ERR_CONFIG;
-        return false;
+        return err_hint_default(err, HINT);
     }
     struct json_at at = json_root(&doc);
     *out = policy_project_from(&at, err);
-    return *out != NULL;
+    return *out != NULL || err_hint_default(err, HINT);
 }

@@ -61,7 +61,7 @@ bool ipc_pair(int fds[2], struct err *err)
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
         err_errno(err, ERR_INTERNAL, errno, "cannot make a message channel");
-        return err_hint(err, "look at the limit of open files (ulimit -n)");
+        return err_hint(err, "Look at the limit of open files (ulimit -n)");
     }
     return true;
 }

@@ -184,7 +184,7 @@ struct loop *loop_new(struct err *err)
     event_config_free(config);
     if (!base) {
         err_errno(err, ERR_INTERNAL, errno, "cannot start an event loop");
-        err_hint(err, "look at the limit of open files (ulimit -n)");
+        err_hint(err, "Look at the limit of open files (ulimit -n)");
         return NULL;
     }
     struct loop *loop = mem_alloc(sizeof(*loop));

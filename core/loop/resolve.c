@@ -105,7 +105,7 @@ static void failed(struct resolve_query *query)
     case DNS_ERR_NOTEXIST:
     case DNS_ERR_NODATA:
         err_set(err, ERR_UPSTREAM, "no such host: %s", query->name);
-        err_hint(err, "check the name");
+        err_hint(err, "Check the name");
         return;
     case DNS_ERR_TIMEOUT:
         err_set(err, ERR_TIMEOUT, "the name servers did not answer for %s", query->name);
@@ -115,7 +115,8 @@ static void failed(struct resolve_query *query)
                 evdns_err_to_string(query->dns_error));
         break;
     }
-    err_hint(err, "check the host's network and its name servers (/etc/resolv.conf)");
+    err_hint(err, "This is no rule. The user can check the network and the name servers of the host, outside of the "
+                  "sandbox (/etc/resolv.conf there, network.resolvers in config.yaml)");
 }
 
 static void dns_done(struct resolve_query *query)
@@ -244,7 +245,7 @@ static bool known(struct resolve_query *query, struct span name)
     if (is_of_link(name)) {
         err_set(err, ERR_UPSTREAM, "no such host: names below .local belong to a link, and no name server is asked for "
                 "%s", query->name);
-        err_hint(err, "give its address in /etc/hosts, or in an entry of upstreams in config.yaml");
+        err_hint(err, "The user can give its address in /etc/hosts, or in an entry of upstreams in config.yaml");
         return true;
     }
     const struct resolve_answer *cached = resolve_known_cached(resolver->known, query->name);
@@ -254,12 +255,12 @@ static bool known(struct resolve_query *query, struct span name)
     }
     if (resolver->servers == 0) {
         err_set(err, ERR_UPSTREAM, "cannot look up %s: no name server is known", query->name);
-        err_hint(err, "name one in /etc/resolv.conf, or under network.resolvers in config.yaml");
+        err_hint(err, "The user can name one in /etc/resolv.conf, or under network.resolvers in config.yaml");
         return true;
     }
     if (resolver->query_count > RESOLVE_QUERIES_MAX) {
         err_set(err, ERR_LIMIT, "more than %d names are being looked up", RESOLVE_QUERIES_MAX);
-        err_hint(err, "try again in a moment");
+        err_hint(err, "Try again in a moment");
         return true;
     }
     return false;

@@ -4,6 +4,9 @@
 #include "core/wire/http1.h"
 
 #include <stdio.h>
+#include <string.h>
+
+enum { PHRASE_BYTES = 256 };
 
 void denial_from_err(struct denial *denial, const struct err *err, int status)
 {
@@ -11,13 +14,20 @@ void denial_from_err(struct denial *denial, const struct err *err, int status)
     snprintf(denial->code, sizeof(denial->code), "%s", err_word(err->code));
     snprintf(denial->message, sizeof(denial->message), "%s", err->message);
     snprintf(denial->next, sizeof(denial->next), "%s", err->hint);
+    if (!denial->next[0] && err->code == ERR_DATA)
+        snprintf(denial->next, sizeof(denial->next), "Nothing was sent upstream. Correct the request");
+    if (!denial->next[0] && (err->code == ERR_UPSTREAM || err->code == ERR_TIMEOUT))
+        snprintf(denial->next, sizeof(denial->next), "This is no rule: the service, or the way to it from the host, "
+                 "does not work. Try again later, or tell the user");
 }
 
 /* ---- forms ---- */
 
-enum denial_form denial_form(struct span accept)
+enum denial_form denial_form(struct span accept, struct span user_agent)
 {
     struct span item, type;
+    if (span_starts(user_agent, "git/")) /* it shows its user plain text, of whatever it takes, and nothing else */
+        return DENIAL_TEXT;
     while (msg_list_next(&accept, &item)) {
         if (!span_cut(&item, ';', &type))
             continue;
@@ -45,9 +55,23 @@ static const char *media_type(enum denial_form form)
     return "application/json";
 }
 
+/* "aileron: denied: MESSAGE: REASON (RULE). NEXT" */
+static bool write_line(const struct denial *denial, struct buf *out)
+{
+    bool done = buf_printf(out, "aileron: %s: %s", denial->code, denial->message);
+    if (denial->reason[0])
+        done = done && buf_printf(out, ": %s", denial->reason);
+    if (denial->rule[0])
+        done = done && buf_printf(out, " (%s)", denial->rule);
+    return done && (!denial->next[0] || buf_printf(out, ". %s", denial->next));
+}
+
+/* The line stands beside the error since many programs (gh, git-lfs) show a "message" of that place alone. */
 static bool write_json(const struct denial *denial, struct buf *out)
 {
     json_t *root JSON_AUTO = json_object(), *error = json_object();
+    struct buf line CLEANUP(buf_clear);
+    buf_init(&line, DENIAL_BODY_BYTES);
     json_put(error, "code", denial->code);
     json_put(error, "message", denial->message);
     json_put(error, "reason", denial->reason[0] ? denial->reason : NULL);
@@ -55,18 +79,13 @@ static bool write_json(const struct denial *denial, struct buf *out)
     json_put(error, "next", denial->next[0] ? denial->next : NULL);
     json_put(error, "id", denial->id.text);
     json_object_set_new(root, "error", error);
+    json_put(root, "message", write_line(denial, &line) ? buf_cstr(&line) : NULL);
     return json_write(root, out) && buf_adds(out, "\n");
 }
 
-/* "aileron: denied: MESSAGE (RULE). NEXT" */
 static bool write_text(const struct denial *denial, struct buf *out)
 {
-    bool done = buf_printf(out, "aileron: %s: %s", denial->code, denial->message);
-    if (denial->reason[0])
-        done = done && buf_printf(out, ": %s", denial->reason);
-    if (denial->rule[0])
-        done = done && buf_printf(out, " (%s)", denial->rule);
-    return done && buf_printf(out, ". %s%sid %s\n", denial->next, denial->next[0] ? ". " : "", denial->id.text);
+    return write_line(denial, out) && buf_printf(out, ". id %s\n", denial->id.text);
 }
 
 /* Hosts, paths and rules may stand in it: nothing of them is markup. */
@@ -120,13 +139,29 @@ bool denial_body(const struct denial *denial, enum denial_form form, struct buf 
 
 /* ---- answers ---- */
 
+/* "Forbidden (aileron: denied: MESSAGE: REASON)". Programs that show nothing of a body show this (wget, Python, Go,
+ * npm), and of a refused CONNECT nothing else is shown by any. HTTP/2 has none. */
+static void reason_phrase(const struct denial *denial, char out[PHRASE_BYTES])
+{
+    const char *more = strcmp(denial->reason, denial->message) != 0 ? denial->reason : "";
+    int len = snprintf(out, PHRASE_BYTES, "%s (aileron: %s: %s%s%s)", http1_reason((unsigned)denial->status),
+                       denial->code, denial->message, more[0] ? ": " : "", more);
+    if (len >= PHRASE_BYTES)
+        memcpy(out + PHRASE_BYTES - 5, "...)", 5);
+    for (char *c = out; *c; c++)
+        if (*c < ' ' || *c > '~' || *c == '<' || *c == '>') /* some show it in a page */
+            *c = '?';
+}
+
 bool denial_head(const struct denial *denial, enum denial_form form, size_t body_bytes, struct msg *msg,
                  struct err *err)
 {
+    char phrase[PHRASE_BYTES];
+    reason_phrase(denial, phrase);
     msg->framing = MSG_LENGTH;
     msg->has_length = true;
     msg->content_length = body_bytes;
-    return msg_response(msg, (unsigned)denial->status, span_of(http1_reason((unsigned)denial->status)), err) &&
+    return msg_response(msg, (unsigned)denial->status, span_of(phrase), err) &&
            msg_add(msg, SPAN("Content-Type"), span_of(media_type(form)), err) &&
            msg_add(msg, SPAN("X-Aileron-Denied"), span_of(denial->code), err) &&
            (denial->status != 407 ||

@@ -18,14 +18,15 @@ struct denial {
     struct id id;        /* of the event on the record */
 };
 
-/* From an error: status and word of its code, message, hint as the next step. status 0: the code's own. */
+/* From an error: status and word of its code, message, hint as the next step (an upstream's fault without one gets
+ * one). status 0: the code's own. */
 void denial_from_err(struct denial *denial, const struct err *err, int status) NONNULL;
 /* The form of the body, by the client's Accept: JSON, unless it asks for HTML (a browser) or plain text and not for
- * anything (RFC 9110 12.5.1, without weights: what is named first counts). */
+ * anything (RFC 9110 12.5.1, without weights: what is named first counts). Plain text for git by its User-Agent. */
 enum denial_form { DENIAL_JSON, DENIAL_TEXT, DENIAL_HTML };
-enum denial_form denial_form(struct span accept);
-/* JSON: {"error": {"code", "message", "reason", "rule", "next", "id"}} and a newline. Text: the line that people see
- * everywhere. HTML: a small page with the same. out has room for DENIAL_BODY_BYTES. */
+enum denial_form denial_form(struct span accept, struct span user_agent);
+/* JSON: {"error": {"code", "message", "reason", "rule", "next", "id"}, "message"} and a newline. Text: the line that
+ * people see everywhere. HTML: a small page with the same. out has room for DENIAL_BODY_BYTES. */
 enum { DENIAL_BODY_BYTES = 32 * 1024 };
 bool denial_body(const struct denial *denial, enum denial_form form, struct buf *out) MUSTUSE NONNULL;
 /* The head of an answer with a body of that length, for any version of HTTP. 407 says how to authenticate. */

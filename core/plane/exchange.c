@@ -103,7 +103,8 @@ static void answer_denial(struct exchange *exchange, const struct denial *denial
     struct buf out CLEANUP(buf_clear);
     buf_init(&out, 2 * DENIAL_BODY_BYTES);
     exchange->keep = exchange->keep && exchange->request_done;
-    enum denial_form form = denial_form(msg_get(&exchange->request, "Accept"));
+    enum denial_form form = denial_form(msg_get(&exchange->request, "Accept"),
+                                        msg_get(&exchange->request, "User-Agent"));
     if (!denial_answer(denial, form, !exchange->keep, span_eqs(exchange->request.method, "HEAD"), &out) ||
         !conn_write(exchange->conn, out.data, out.len))
         exchange->keep = false;

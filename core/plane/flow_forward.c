@@ -186,6 +186,15 @@ static void strip_trailers(struct msg_fields *fields)
     fields->count = kept;
 }
 
+static bool speaks_for_us(struct span reason)
+{
+    const struct span mark = SPAN("aileron:");
+    for (size_t i = 0; i + mark.len <= reason.len; i++)
+        if (span_eqi((struct span){reason.p + i, mark.len}, mark))
+            return true;
+    return false;
+}
+
 void flow_finish(struct flow *flow)
 {
     const struct flow_client *client = flow->client;
@@ -226,6 +235,8 @@ bool flow_take_head(struct flow *flow)
     }
     msg_strip_hop_by_hop(answer);
     msg_remove(answer, "X-Aileron-Denied");
+    if (speaks_for_us(answer->reason))
+        answer->reason = (struct span){NULL, 0};
     if (flow->secrets)
         flow->reflected += guard_mask(secrets_needles(flow->secrets), answer, flow->arena);
     /* What comes from here is not looked through: it is framed, and what was held back of a frame would stop it. */

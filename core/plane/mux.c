@@ -220,7 +220,9 @@ static void answer_denial(struct call *call, const struct denial *denial)
     buf_init(&body, DENIAL_BODY_BYTES);
     msg_init(&msg, arena);
     bool head_only = call->request && span_eqs(call->request->method, "HEAD");
-    enum denial_form form = call->request ? denial_form(msg_get(call->request, "accept")) : DENIAL_JSON;
+    enum denial_form form = DENIAL_JSON;
+    if (call->request)
+        form = denial_form(msg_get(call->request, "accept"), msg_get(call->request, "user-agent"));
     bool done = denial_body(denial, form, &body) && denial_head(denial, form, body.len, &msg, &err);
     if (head_only)
         msg.framing = MSG_NONE;

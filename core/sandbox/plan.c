@@ -172,8 +172,10 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     AUTOFREE char *real = realpath(path, NULL);
     struct stat st;
 
-    if (real == NULL || !look_at(real, &st))
-        return err_errno(err, ERR_LAUNCH, errno, "cannot use the workspace %s", path);
+    if (real == NULL || !look_at(real, &st)) {
+        err_errno(err, ERR_LAUNCH, errno, "cannot use the workspace %s", path);
+        return err_hint(err, "Change to a directory that is there and can be entered, and launch again");
+    }
     if (!S_ISDIR(st.st_mode))
         return refuse_workspace(real, "it is no directory", err);
     const char *why = plan_unmountable(plan, real);

@@ -247,7 +247,7 @@ daemon_is_gone() { ! alive "$daemon"; }
     launcher=$!
     wait_for test -e "$WORLD/ws/up"
     worker=$(pgrep -P "$(in_there cat "$AILERON_HOME/run/daemon.pid")" -f 'aileron worker')
-    fails 1 '1 sessions are running' there daemon stop
+    fails 1 '1 session is running' there daemon stop
     kill -STOP "$worker"
     echo > "$WORLD/ws/go"
     wait $launcher

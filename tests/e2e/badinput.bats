@@ -163,6 +163,14 @@ CASES
     rm "$WORLD/u/home/vault.json"
     install -m 000 -o 4321 bad.json "$WORLD/u/c.json"
     says 74 'c.json: Permission denied' bash -c 'as "$@"' _ aileron connector add "$WORLD/u/c.json"
+    chmod 000 "$WORLD/u/home/audit"
+    says 74 'audit: Permission denied. Check the owner and the mode' bash -c 'as "$@"' _ aileron audit list
+    chmod 700 "$WORLD/u/home/audit"
+    chmod 000 "$WORLD/u/home/run/control.sock"
+    for command in 'vault list' status 'daemon status'; do
+        says 77 'control.sock: Permission denied. It is made with mode 0600' bash -c 'as "$@"' _ aileron $command
+    done
+    chmod 600 "$WORLD/u/home/run/control.sock"
     in_as aileron daemon stop
 }
 

@@ -330,7 +330,7 @@ YAML
     aileron audit list --event=session.start | grep -q 'project_rules=2'
     # What would widen is refused, and nothing starts.
     printf 'version: 1\nrules:\n  - { host: api.test, action: allow, credential: user/api }\n' > .aileron.yaml
-    fails 125 '.aileron.yaml:3:[0-9]*: .*names no credentials' aileron launch --sandbox=bwrap -- true
+    fails 125 '.aileron.yaml:3:[0-9]*: .*names no credentials.*\. Correct it: .*agents can write it' aileron launch --sandbox=bwrap -- true
     printf 'version: 1\nnetwork:\n  allow_private: ["10.0.0.0/8"]\n' > .aileron.yaml
     fails 125 '.aileron.yaml:3:[0-9]*: .*private' aileron launch --sandbox=bwrap -- true
     rm .aileron.yaml
