@@ -88,9 +88,8 @@ static struct snapshot *make(const char *user, const char *project)
     put(POLICY_PROJECT_FILE, project);
     if (!policy_project_read(home, &snapshot->project, &err))
         fail_msg("%s", err.message);
+    free(snapshot->session);
     snapshot->session = mem_strdup("01ARZ3NDEKTSV4RRFFQ69G5FAV");
-    snapshot->agent = mem_strdup("");
-    snapshot->engine = mem_strdup("bwrap");
     snapshot->ca_cert_pem = mem_strdup("cert");
     snapshot->ca_key_pem = mem_strdup("key");
     return snapshot;
