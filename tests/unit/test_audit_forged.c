@@ -42,8 +42,8 @@ static void add_text(const char *text)
 
 static void add(int seq, const char *members)
 {
-    AUTOFREE char *text = mem_printf("{\"ts\":\"2026-11-24T06:00:00.000Z\",\"seq\":%d,%s,\"prev\":\"%s\"}", seq, members,
-                                     head);
+    static const char shape[] = "{\"ts\":\"2026-11-24T06:00:00.000Z\",\"seq\":%d,%s,\"prev\":\"%s\"}";
+    AUTOFREE char *text = mem_printf(shape, seq, members, head);
     add_text(text);
 }
 
@@ -71,6 +71,8 @@ static void proves(const char *problem)
 
 #define EVENT "\"event\":\"network\",\"host\":\"h\""
 #define FIRST "audit-2026-11-24.jsonl:"
+#define REMOVED "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define RETIRED(seq, hash) "\"event\":\"record.retired\",\"last_seq\":" seq ",\"last_hash\":\"" hash "\""
 
 static void numbers_count_on(void **state)
 {
@@ -110,10 +112,10 @@ static void lines_are_objects(void **state)
 /* Lines at the beginning go by audit.retention alone, which says so on the record, with what it removed. */
 static void beginnings_are_told(void **state)
 {
-    static const char hash[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-    static const char removed[] = FIRST "1: not the first line of a record: earlier lines were removed",
-                      untold[] = FIRST "1: not the first line of a record: earlier lines were removed, and no line says "
-                                       "that audit.retention did so";
+    static const char hash[] = REMOVED;
+    static const char removed[] = FIRST "1: not the first line of a record: earlier lines were removed";
+    static const char untold[] = FIRST "1: not the first line of a record: earlier lines were removed, and no line "
+                                       "says that audit.retention did so";
     (void)state;
     add(2, EVENT);
     proves(untold);
@@ -128,18 +130,15 @@ static void beginnings_are_told(void **state)
     proves(untold);
     memcpy(head, hash, sizeof head);
     add(8, EVENT);
-    add(9, "\"event\":\"record.retired\",\"last_seq\":6,\"last_hash\":\"00112233445566778899aabbccddeeff00112233445566778899"
-           "aabbccddeeff\"");
+    add(9, RETIRED("6", REMOVED));
     proves(untold);
     memcpy(head, hash, sizeof head);
     add(8, EVENT);
-    add(9, "\"event\":\"record.retired\",\"last_seq\":7,\"last_hash\":\"10112233445566778899aabbccddeeff00112233445566778899"
-           "aabbccddeeff\"");
+    add(9, RETIRED("7", "1" REMOVED));
     proves(untold);
     memcpy(head, hash, sizeof head);
     add(8, EVENT);
-    add(9, "\"event\":\"record.retired\",\"last_seq\":7,\"last_hash\":\"00112233445566778899aabbccddeeff00112233445566778899"
-           "aabbccddeeff\"");
+    add(9, RETIRED("7", REMOVED));
     proves("");
 }
 

@@ -253,42 +253,42 @@ static void test_numbers(void **state)
     }
 }
 
-static void add_pax(const char *record, size_t len)
+static void add_pax(struct span record)
 {
     uint8_t block[TAR_BLOCK];
 
-    fill(block, "pax", 'x', "", len);
+    fill(block, "pax", 'x', "", record.len);
     add_block(block);
-    add_bytes(record, len);
+    add_bytes(record.p, record.len);
 }
 
-/* What another reader could take for another name. */
-static void test_names(void **state)
+/* What another reader could take for another name, or another record. */
+static void test_records(void **state)
 {
+    static const struct {
+        struct span record;
+        const char *why;
+    } rows[] = {
+        {{"14 path=a\0/..\n", 14}, "holds a NUL"},
+        {{"15 linkpath=a\0\n", 15}, "holds a NUL"},
+        {{"11 size=1x\n", 11}, "size is no number"},
+        {{"11 size=-1\n", 11}, "size is no number"},
+        {{"10 size=10\n", 11}, "wrong length"}, /* ends in the number */
+        {{"1 a=b\n", 6}, "wrong length"},
+        {{"0 a=b\n", 6}, "wrong length"},
+        {{" 6 a=b\n", 7}, "wrong length"},
+        {{"-6 a=b\n", 7}, "wrong length"},
+        {{"0x7 a=b\n", 8}, "wrong length"},
+        {{"6 a=b\n6 =\n", 10}, "wrong length"}, /* the second one is longer than what there is */
+        {{"6 a=b\nx", 7}, "wrong length"},      /* a byte that belongs to none */
+        {{"18446744073709551622 a=b\n", 25}, "wrong length"},
+    };
+
     (void)state;
-    add_pax("14 path=a\0/..\n", 14);
-    refuses("holds a NUL");
-    add_pax("15 linkpath=a\0\n", 15);
-    refuses("holds a NUL");
-    add_pax("10 size=1x\n", 11);
-    refuses("wrong length");
-    add_pax("11 size=1x\n", 11);
-    refuses("size is no number");
-    add_pax("9 size=-1\n", 10);
-    refuses("wrong length");
-    add_pax("10 size=-1\n0 path=b\n", 21);
-    refuses("wrong length");
-    add_pax(" 7 a=b\n", 8);
-    refuses("wrong length");
-    add_pax("6 a=b\n6 =\n", 12); /* the second one is longer than what there is */
-    refuses("wrong length");
-    add_pax("6 a=b\n", 7); /* a byte that belongs to none */
-    refuses("wrong length");
-    add_pax("11 path=../\n", 12);
-    add_pax("9 path=x\n", 9);
-    refuses("wrong length");
-    add_pax("18446744073709551616 a=b\n", 25);
-    refuses("wrong length");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        add_pax(rows[i].record);
+        refuses(rows[i].why);
+    }
 }
 
 static void add_long(const char *kind, size_t len)
@@ -335,7 +335,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_extensions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_numbers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_records, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
