@@ -277,16 +277,22 @@ static bool is_read_on(const struct http2_stream *stream)
            (stream->to_upgrade && stream->remote_ended && session->lingering < HTTP2_STREAMS_MAX);
 }
 
+static void linger(struct http2_stream *stream)
+{
+    nghttp2_session_set_stream_user_data(stream->session->nghttp2, stream->id, NULL);
+    stream->lingering = true;
+    stream->session->lingering++;
+}
+
 static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *arg)
 {
     struct http2 *session = arg;
+    (void)nghttp2;
     struct http2_stream *stream = http2_find(session, id);
     if (!stream)
         return 0;
     if (code == HTTP2_NO_ERROR && stream->in.len > 0 && is_read_on(stream)) {
-        nghttp2_session_set_stream_user_data(nghttp2, id, NULL);
-        stream->lingering = true;
-        session->lingering++;
+        linger(stream);
         return 0;
     }
     http2_stream_drop(stream);
@@ -432,6 +438,9 @@ void http2_abort(struct http2 *session, enum http2_code code, bool all)
 {
     struct http2_stream *stream = session->streams;
     while (stream) {
+        /* One that came whole, though our side of it has not ended. */
+        if (!all && !stream->lingering && !session->server && stream->remote_ended && stream->in.len > 0)
+            linger(stream);
         if (stream->lingering && !all) {
             stream = stream->next;
             continue;

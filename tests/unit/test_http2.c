@@ -177,6 +177,26 @@ static void test_closed_before_it_was_read(void **state)
     assert_int_equal(http2_streams(client.session), 0);
 }
 
+/* The same where it came ahead of its request's end, and the connection is lost. */
+static void test_lost_before_it_was_read(void **state)
+{
+    (void)state;
+    client.keep_body = true;
+    request("POST", MSG_CHUNKED);
+    respond(200, MSG_CHUNKED);
+    assert_true(http2_write(server.stream, SPAN("late reader")));
+    assert_true(http2_end(server.stream, NULL, &err));
+    settle();
+    http2_abort(client.session, HTTP2_INTERNAL_ERROR, false);
+    assert_int_equal(client.closed, 0);
+    assert_true(span_eqs(http2_peek(client.stream), "late reader"));
+    http2_consume(client.stream, 11);
+    assert_true(http2_ended(client.stream));
+    http2_abort(client.session, HTTP2_INTERNAL_ERROR, true);
+    assert_int_equal(client.closed, 1);
+    assert_int_equal(http2_streams(client.session), 0);
+}
+
 static void test_large_body_arrives_whole(void **state)
 {
     (void)state;
@@ -307,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_body, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_back_pressure, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_closed_before_it_was_read, setup_with_arena, teardown_with_arena),
+        cmocka_unit_test_setup_teardown(test_lost_before_it_was_read, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_large_body_arrives_whole, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_reset_and_goaway, setup_with_arena, teardown_with_arena),
         cmocka_unit_test_setup_teardown(test_bad_heads_of_ours, setup_with_arena, teardown_with_arena),
