@@ -7,6 +7,7 @@
 #include "core/client/client.h"
 #include "core/data/snapshot.h"
 #include "core/data/yaml.h"
+#include "core/loop/own.h"
 #include "core/wire/target.h"
 
 #include <stdio.h>
@@ -156,7 +157,7 @@ static const char *address_reason(const struct rules *rules, const struct target
     const struct addr *addr = known ? &fixed->address : &target->host.addr;
     const char *why = NULL;
 
-    return (known || target->host.is_ip) && !policy_address(rules->policy, addr, &why) ? why : NULL;
+    return (known || target->host.is_ip) && !policy_address(rules->policy, addr, own_address(addr), &why) ? why : NULL;
 }
 
 /* What the data plane adds to the rules: the reason, and decision becomes a denial; else the rule's own reason. */

@@ -104,9 +104,17 @@ bool policy_needs_inside(const struct policy *policy, struct span host, uint16_t
     return false;
 }
 
-bool policy_address(const struct policy *policy, const struct addr *addr, const char **why)
+bool policy_address(const struct policy *policy, const struct addr *addr, bool own, const char **why)
 {
-    return addr_verdict(addr, policy->cidrs, policy->cidr_count, policy->private_allowed, why);
+    if (!addr_verdict(addr, policy->cidrs, policy->cidr_count, policy->private_allowed, why))
+        return false;
+    if (!own || addr_class(addr) != ADDR_PUBLIC)
+        return true;
+    for (size_t i = 0; i < policy->cidr_count; i++)
+        if (cidr_match(&policy->cidrs[i], addr))
+            return true;
+    *why = "host's own";
+    return false;
 }
 
 size_t policy_rule_count(const struct policy *policy)

@@ -41,9 +41,9 @@ void policy_decide(const struct policy *policy, const struct match_query *query,
 /* Whether a rule that can decide for this host and port needs to see inside TLS: it names a credential,
  * methods, paths, or asks for approval. Bindings are not looked at here: see snapshot_needs_inside. */
 bool policy_needs_inside(const struct policy *policy, struct span host, uint16_t port) MUSTUSE NONNULL;
-/* Address policy (design 6.3): allow_private lists and network.private. False with the reason in words
- * ("a metadata address", ...). */
-bool policy_address(const struct policy *policy, const struct addr *addr, const char **why)
+/* Address policy (design 6.3): allow_private lists and network.private. own: it is one of this machine's, so that a
+ * public one leads to the services that loopback leads to. False with the reason in words ("metadata", ...). */
+bool policy_address(const struct policy *policy, const struct addr *addr, bool own, const char **why)
     MUSTUSE NONNULL;
 
 size_t policy_rule_count(const struct policy *policy) NONNULL;

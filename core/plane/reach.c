@@ -1,6 +1,7 @@
 /* What is open at a time is one of: a question to the resolver, a race of attempts, a visit to the proxy. It decides
  * about addresses by the policy, and knows nothing of TLS and requests. */
 #include "core/plane/reach.h"
+#include "core/loop/own.h"
 #include "core/plane/proxy.h"
 
 #include <stdio.h>
@@ -171,11 +172,12 @@ static bool check_addresses(struct reach *reach)
 {
     const struct policy *policy = reach->epoch->snapshot->rules->policy;
     for (size_t i = 0; i < reach->addr_count; i++) {
+        const struct addr *addr = &reach->addrs[i];
         const char *why;
-        if (policy_address(policy, &reach->addrs[i], &why))
+        if (policy_address(policy, addr, addr_class(addr) == ADDR_PUBLIC && own_address(addr), &why))
             continue;
         char text[ADDR_TEXT_BYTES];
-        addr_format(&reach->addrs[i], text);
+        addr_format(addr, text);
         err_set(&reach->err, ERR_DENIED, "%s is at %s, a %s address, and these are not reachable from the sandbox",
                 reach->host->name, text, why);
         return err_hint(&reach->err, strcmp(why, "metadata") == 0

@@ -152,6 +152,33 @@ for host in ("10.0.0.1", "127.0.0.2", "169.254.169.254", "2130706434", "0x7f0000
     [ "$(grep -cE ' HTTP/1.1 403 ' <<< "$output")" -eq 42 ]
 }
 
+@test "E05 a public address of the host itself leads to the services that loopback leads to: refused, unless it is listed" {
+    [ "$(id -u)" -eq 0 ] || skip "only root can give a host another address"
+    unshare -n true 2> /dev/null || skip "no network namespace can be made"
+    home=$WORLD/own-home
+    mkdir -m 700 "$home"
+    ask() { # in a network of its own that is this machine's whole world: who asks for a name gets no answer
+        AILERON_HOME=$home unshare -n bash -c '
+            ip link set lo up && ip addr add 9.8.7.6/32 dev lo && ip -6 addr add 2a01:4f8::5/128 dev lo || exit 1
+            /usr/bin/python3 -m http.server --bind :: 3000 --directory "$1" > /dev/null 2>&1 3>&- & server=$!
+            for i in $(seq 50); do curl -s -o /dev/null http://127.0.0.1:3000/ && break; sleep 0.1; done
+            cd "$2" && aileron launch --sandbox=bwrap -- sh -c "for at in 9.8.7.6 [2a01:4f8::5]; do
+                curl -gsS -m 20 -w \"%{http_code}\\n\" http://\$at:3000/mine
+                curl -gsS -m 20 -p -w \"%{http_code}\\n\" http://\$at:3000/mine; done" 2>&1
+            aileron policy test GET http://9.8.7.6:3000/
+            aileron daemon stop; kill "$server"' bash "$WORLD/up" "$WORLD/ws"
+    }
+    echo "a service of the host" > "$WORLD/up/mine"
+    run ask
+    echo "$output"
+    absent 'a service of the host' <<< "$output"
+    [ "$(grep -c "host's own address, and these are not reachable" <<< "$output")" -ge 2 ]
+    grep -q 'deny by rule network.private' <<< "$output"
+    printf 'version: 1\nnetwork: { allow_private: ["9.8.7.6/32"] }\n' > "$home/policy.yaml"
+    run ask
+    [ "$(grep -c 'a service of the host' <<< "$output")" -eq 2 ]
+}
+
 @test "E06 a good and a bad address, a bad one of IPv6, and an answer that changes between two lookups" {
     ask() { inside curl -sS -w ' %{http_code}\n' "http://$1.dns.test:$UP_PLAIN_PORT/open"; }
     run -0 ask mixed

@@ -163,16 +163,20 @@ static void addresses(void **state)
     (void)state;
     static const struct {
         const char *text;
-        bool allowed;
-    } rows[] = {{"1.1.1.1", true},     {"10.1.2.3", true},        {"10.1.2.4", false},
-                {"127.0.0.1", false},  {"169.254.169.254", false}, {"::1", false},
-                {"::ffff:10.1.2.3", true}, {"::ffff:10.9.9.9", false}, {"192.168.1.1", false}};
-    struct policy *policy = good(example);
+        bool own, allowed;
+    } rows[] = {{"1.1.1.1", false, true},         {"10.1.2.3", false, true},
+                {"10.1.2.4", false, false},       {"127.0.0.1", false, false},
+                {"169.254.169.254", false, false}, {"::1", false, false},
+                {"::ffff:10.1.2.3", false, true}, {"::ffff:10.9.9.9", false, false},
+                {"192.168.1.1", false, false},    {"1.1.1.1", true, false},
+                {"::ffff:1.1.1.1", true, false},  {"2a00::1", true, false},
+                {"10.1.2.3", true, true},         {"8.8.8.8", true, true}};
+    struct policy *policy = good("version: 1\nnetwork: { allow_private: ['10.1.2.3/32', '8.8.8.0/24'] }\n");
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct addr addr;
         const char *why = NULL;
         assert_true(addr_parse(span_of(rows[i].text), &addr));
-        if (policy_address(policy, &addr, &why) != rows[i].allowed)
+        if (policy_address(policy, &addr, rows[i].own, &why) != rows[i].allowed)
             fail_msg("%s", rows[i].text);
         assert_true(rows[i].allowed || why != NULL);
     }
@@ -244,7 +248,7 @@ static void without_a_file(void **state)
     const char *why;
     assert_int_equal(decide(policy, "a.b", 443, "GET", "/").action, POLICY_ALLOW);
     assert_true(addr_parse(SPAN("192.168.0.1"), &addr));
-    assert_false(policy_address(policy, &addr, &why));
+    assert_false(policy_address(policy, &addr, false, &why));
     policy_free(policy);
 }
 
