@@ -28,9 +28,19 @@ static void reach(const char *glob, bool *set, size_t at)
     }
 }
 
+static char folded_case(char c, bool any_case)
+{
+    return any_case && c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+static bool same(const char *a, const char *b, size_t len, bool any_case)
+{
+    return any_case ? span_eqi((struct span){a, len}, (struct span){b, len}) : memcmp(a, b, len) == 0;
+}
+
 /* All positions of the glob that the text may have come to are followed at once, so that no pattern makes
  * it slower than len(glob) * len(text). */
-static bool glob_run(const char *glob, struct span text)
+static bool glob_run(const char *glob, struct span text, bool any_case)
 {
     bool now[MATCH_GLOB_MAX + 1] = {false};
     size_t len = strlen(glob);
@@ -41,7 +51,7 @@ static bool glob_run(const char *glob, struct span text)
             if (!now[at])
                 continue;
             if (glob[at] != '*') {
-                if (glob[at] == text.p[i])
+                if (folded_case(glob[at], any_case) == folded_case(text.p[i], any_case))
                     reach(glob, next, at + 1);
             } else if (glob[at + 1] == '*' || text.p[i] != '/') {
                 reach(glob, next, at);
@@ -56,21 +66,31 @@ static bool glob_run(const char *glob, struct span text)
     return false;
 }
 
-bool glob_match(const char *glob, struct span path)
+static bool glob_match_by(const char *glob, struct span path, bool any_case)
 {
     size_t literal = strcspn(glob, "*");
     if (strlen(glob) > MATCH_GLOB_MAX)
         return false;
-    if (path.len >= literal && memcmp(path.p, glob, literal) == 0) {
+    if (path.len >= literal && same(path.p, glob, literal, any_case)) {
         if (strcmp(glob + literal, "**") == 0)
             return true;
         if (!glob[literal])
             return path.len == literal;
-        return glob_run(glob + literal, (struct span){path.p + literal, path.len - literal});
+        return glob_run(glob + literal, (struct span){path.p + literal, path.len - literal}, any_case);
     }
     /* Shorter than the literal part: only the slash of a final "/" "**" may be what it lacks. */
     return literal > 0 && strcmp(glob + literal - 1, "/**") == 0 && path.len == literal - 1 &&
-           memcmp(path.p, glob, path.len) == 0;
+           same(path.p, glob, path.len, any_case);
+}
+
+bool glob_match(const char *glob, struct span path)
+{
+    return glob_match_by(glob, path, false);
+}
+
+bool glob_match_any_case(const char *glob, struct span path)
+{
+    return glob_match_by(glob, path, true);
 }
 
 /* ---- one spelling ---- */

@@ -17,6 +17,8 @@ enum {
 /* Glob over a canonical path: `*` is any run of bytes but '/', `**` any run; a final "/" "**" also matches
  * the path without it ("/a/" "**" matches "/a"). Time is at most len(glob) * len(path). */
 bool glob_match(const char *glob, struct span path) MUSTUSE NONNULL;
+/* The same where ASCII letters match in either case. */
+bool glob_match_any_case(const char *glob, struct span path) MUSTUSE NONNULL;
 /* The literal bytes before the first `*`. */
 size_t glob_literal(const char *glob) NONNULL;
 

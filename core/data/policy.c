@@ -55,12 +55,21 @@ static bool row_on_host(const struct match_row *row, struct span host, uint16_t 
     return match_host(row->match, host) && match_port(row->match, port);
 }
 
-void policy_decide(const struct policy *policy, const struct match_query *asked,
+/* loose: as servers may read it that mind neither the case of letters nor a slash at the end. */
+static bool path_matches(const char *glob, struct span path, bool loose)
+{
+    if (!loose)
+        return glob_match(glob, path);
+    if (glob_match_any_case(glob, path))
+        return true;
+    bool slash = path.len > 1 && path.p[path.len - 1] == '/';
+    return slash && glob_match_any_case(glob, (struct span){path.p, path.len - 1});
+}
+
+/* loosely: the paths in rules that do not allow. */
+static void decide(const struct policy *policy, const struct match_query *query, bool loosely,
                    struct policy_decision *out)
 {
-    AUTOFREE char *memory = NULL;
-    struct match_query own = *asked, *query = &own;
-    match_fold(query, &memory);
     *out = (struct policy_decision){.action = policy->network_default, .rule = "network.default"};
     for (size_t i = 0; i < policy->row_count; i++) {
         const struct match_row *row = &policy->rows[i];
@@ -77,7 +86,8 @@ void policy_decide(const struct policy *policy, const struct match_query *asked,
             out->ambiguous = true;
             return;
         }
-        if (row->path && (!query->path.p || !glob_match(row->path, query->path)))
+        bool loose = loosely && rule->action != POLICY_ALLOW;
+        if (row->path && (!query->path.p || !path_matches(row->path, query->path, loose)))
             continue;
         out->action = rule->action;
         out->rule = rule->name;
@@ -85,6 +95,23 @@ void policy_decide(const struct policy *policy, const struct match_query *asked,
         out->credential = rule->credential;
         return;
     }
+}
+
+/* Paths have letters of two cases (RFC 3986 6.2.2.1), and a slash at the end makes another one; not every server minds.
+ * What a rule forbids, or asks a person about, is not had by such a spelling. */
+void policy_decide(const struct policy *policy, const struct match_query *asked,
+                   struct policy_decision *out)
+{
+    AUTOFREE char *memory = NULL;
+    struct match_query query = *asked;
+    struct policy_decision other;
+    match_fold(&query, &memory);
+    decide(policy, &query, false, out);
+    if (!query.path.p || out->action == POLICY_DENY)
+        return;
+    decide(policy, &query, true, &other);
+    if (other.action > out->action)
+        *out = other;
 }
 
 bool policy_needs_inside(const struct policy *policy, struct span host, uint16_t port)

@@ -8,7 +8,7 @@ ENGINE=bwrap
 setup_file() {
     world_start api.test other.test || return 1
     cat >> "$AILERON_HOME/policy.yaml" <<'YAML'
-  - { name: not the secret rooms, host: api.test, paths: ["/open/secret/**"], action: deny, reason: this is closed }
+  - { name: not the secret rooms, host: api.test, paths: ["/open/secret/**", "/open/*:read"], action: deny, reason: this is closed }
   - { name: no deleting, host: api.test, methods: [DELETE], action: deny }
   - { name: look inside, host: other.test, methods: [GET], action: allow }
 YAML
@@ -112,6 +112,11 @@ GET /open/%2573ecret/x HTTP/1.1\r\nHost: api.test\r\n\r\n
 GET /open/..;/open/secret/x HTTP/1.1\r\nHost: api.test\r\n\r\n
 GET /open/secret%00/x HTTP/1.1\r\nHost: api.test\r\n\r\n
 GET /open/%zz HTTP/1.1\r\nHost: api.test\r\n\r\n
+GET /open/a:read HTTP/1.1\r\nHost: api.test\r\n\r\n
+GET /open/a%3Aread HTTP/1.1\r\nHost: api.test\r\n\r\n
+GET /open/a%3area%64 HTTP/1.1\r\nHost: api.test\r\n\r\n
+GET /open/Secret/x HTTP/1.1\r\nHost: api.test\r\n\r\n
+GET /OPEN/SECRET HTTP/1.1\r\nHost: api.test\r\n\r\n
 IN
 }
 

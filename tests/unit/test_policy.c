@@ -130,6 +130,36 @@ static void one_byte_has_one_spelling(void **state)
     policy_free(policy);
 }
 
+/* What a rule forbids is forbidden in either case of its letters; what one allows, in its own alone. */
+static void letters_of_either_case(void **state)
+{
+    (void)state;
+    struct policy *policy = good("version: 1\nnetwork: { default: deny }\n"
+                                 "rules:\n"
+                                 "  - { name: all, host: h.example, action: allow }\n"
+                                 "  - { name: a, host: h.example, action: deny, paths: ['/repos/acme/s*t/**'] }\n"
+                                 "  - { name: b, host: h.example, action: allow, paths: [/repos/acme/sort/Open/**] }\n"
+                                 "  - { name: c, host: h.example, action: approve, paths: ['/Ask'] }\n"
+                                 "  - { name: d, host: i.example, action: allow, paths: ['/open/**'] }\n"
+                                 "  - { name: e, host: i.example, action: approve, paths: ['/Ask'] }\n");
+    static const struct {
+        const char *host, *path, *rule;
+    } rows[] = {
+        {"h.example", "/repos/acme/secret/x", "a"},    {"h.example", "/repos/ACME/Secret", "a"},
+        {"h.example", "/Repos/acme/seCreT/x/y", "a"},  {"h.example", "/repos/acme/sort/Open/x", "b"},
+        {"h.example", "/repos/acme/sort/open/x", "a"}, {"h.example", "/repos/ACME/sort/Open/x", "a"},
+        {"h.example", "/ask", "c"},                   {"h.example", "/Ask", "c"},
+        {"h.example", "/Ask/", "c"},                  {"h.example", "/ask//", "all"},
+        {"h.example", "/asks", "all"},                {"i.example", "/open/x", "d"},
+        {"i.example", "/OPEN/x", "network.default"},  {"i.example", "/Ask", "e"},
+        {"i.example", "/ask", "network.default"}, /* nothing is wider than it was */
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (strcmp(decide(policy, rows[i].host, 443, "GET", rows[i].path).rule, rows[i].rule) != 0)
+            fail_msg("%s%s", rows[i].host, rows[i].path);
+    policy_free(policy);
+}
+
 static void what_must_be_opened(void **state)
 {
     (void)state;
@@ -322,6 +352,7 @@ int main(void)
         cmocka_unit_test(ties_go_to_the_stricter_then_the_first),
         cmocka_unit_test(ambiguous_paths_meet_no_rule),
         cmocka_unit_test(one_byte_has_one_spelling),
+        cmocka_unit_test(letters_of_either_case),
         cmocka_unit_test(what_must_be_opened),
         cmocka_unit_test(tunnels_pass_over_conditions),
         cmocka_unit_test(addresses),
