@@ -82,6 +82,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     flow_set_state(flow, FLOW_OVER);
     task_cancel(&flow->task);
     timer_stop(&flow->show);
+    timer_stop(&flow->body);
     dial_cancel(flow->dial);
     ask_cancel(flow->ask);
     if (flow->carrier)
@@ -470,6 +471,7 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
     flow->body_done = request->msg->framing == MSG_NONE;
     flow->websocket = request->websocket;
     timer_init(&flow->show, plane->loop, flow_show, flow);
+    timer_init(&flow->body, plane->loop, flow_approve_late, flow);
     task_init(&flow->task, plane->loop, begin, flow);
     task_post(&flow->task);
     return flow;

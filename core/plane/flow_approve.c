@@ -23,8 +23,24 @@ static void too_large(void *arg)
     flow_refuse(flow, &err, 413, flow->decision.rule, NULL);
 }
 
+void flow_approve_late(void *arg)
+{
+    struct flow *flow = arg;
+    struct err err;
+    err_set(&err, ERR_TIMEOUT, "nothing more of the request's body came in limits.idle_ms");
+    err_hint(&err, "Nothing was sent. Send the whole request again");
+    flow_record_decision(flow, "deny", &err);
+    flow_refuse(flow, &err, 408, flow->decision.rule, NULL);
+}
+
+static void wait_for_body(struct flow *flow)
+{
+    timer_start(&flow->body, flow_limit(flow, LIMIT_IDLE_MS));
+}
+
 void flow_approve_body(struct flow *flow, struct span data)
 {
+    wait_for_body(flow);
     if (!buf_add(&flow->held, data.p, data.len) || flow->held.len > MESSAGE_APPROVAL_BYTES) {
         task_init(&flow->task, flow->plane->loop, too_large, flow);
         task_post(&flow->task); /* not from within: the client is in the middle of giving us its body */
@@ -165,6 +181,9 @@ static void ask(struct flow *flow)
 
 void flow_approve_end(struct flow *flow)
 {
+    timer_stop(&flow->body);
+    if (flow->held.len > MESSAGE_APPROVAL_BYTES) /* its end came with its last byte; the refusal is on its way */
+        return;
     flow->body_done = flow->held.len == 0; /* what is held has still to go */
     ask(flow);
 }
@@ -196,6 +215,7 @@ void flow_approve(struct flow *flow)
     }
     buf_init(&flow->held, MESSAGE_APPROVAL_BYTES + 1);
     flow_set_state(flow, FLOW_COLLECTING);
+    wait_for_body(flow);
     ask_for_body(flow);
     flow->client->more(flow->arg);
 }

@@ -85,6 +85,7 @@ struct flow {
     struct secrets *secrets;     /* the credential that was put in; NULL: none */
     struct needle_scan inbound;  /* the answer's body, for it */
     size_t reflected;            /* how often it came back in a head */
+    struct timer body;           /* until more of a body that is collected has to come */
     struct timer show;           /* what a scan holds back goes on where nothing follows it */
     bool leaking;                /* a stand-in was found in the body or behind it: nothing more is sent */
     char leak_place[GUARD_PLACE_BYTES];
@@ -98,6 +99,7 @@ void flow_approve(struct flow *flow) NONNULL;
 size_t flow_approve_room(const struct flow *flow) NONNULL;
 void flow_approve_body(struct flow *flow, struct span data) NONNULL;
 void flow_approve_end(struct flow *flow) NONNULL;
+void flow_approve_late(void *flow) NONNULL; /* the body has stopped coming */
 void flow_record_decision(struct flow *flow, const char *decision, const struct err *err) NONNULL_AT(1, 2);
 /* The carrier has room: what was held goes on, or the client gives more. */
 void flow_more(struct flow *flow) NONNULL;
