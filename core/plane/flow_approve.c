@@ -95,6 +95,11 @@ static bool says_nothing(struct span name)
     return false;
 }
 
+static bool can_be_shown(struct span text)
+{
+    return text_utf8_valid(text) && !(text.len && memchr(text.p, '\t', text.len));
+}
+
 /* The one that a person is shown by itself; NULL where that would not say what the service reads. */
 static const struct msg_field *plain_type(const struct msg *request)
 {
@@ -103,7 +108,7 @@ static const struct msg_field *plain_type(const struct msg *request)
         const struct msg_field *field = &request->fields.items[i];
         if (!span_eqis(field->name, "Content-Type"))
             continue;
-        if (found || field->value.len > TYPE_BYTES || !text_utf8_valid(field->value))
+        if (found || field->value.len > TYPE_BYTES || !can_be_shown(field->value))
             return NULL;
         found = field;
     }
@@ -121,8 +126,7 @@ static bool put_field(json_t *list, const char *before, const struct msg_field *
         if (*at >= 'A' && *at <= 'Z')
             *at |= 0x20;
     }
-    if (text_utf8_valid(span_of(line)) && strchr(line, '\t') == NULL &&
-        json_array_append_new(list, json_string(line)) == 0)
+    if (can_be_shown(span_of(line)) && json_array_append_new(list, json_string(line)) == 0)
         return true;
     return err_set(err, ERR_DATA, "a request whose fields are not plain text cannot be shown to a person");
 }
