@@ -78,6 +78,40 @@ static void add_form(struct needles *needles, struct span form, unsigned tag)
     needles->most = form.len > needles->most ? form.len : needles->most;
 }
 
+/* Who writes JSON escapes more than it must, so that it can stand in HTML: each in a way of its own. */
+static const struct json_writer {
+    const char *escaped; /* as \u00XX */
+    bool upper;          /* of the digits */
+    bool slash;          /* as \/ */
+} json_writers[] = {
+    {"", false, false},       /* most */
+    {"", false, true},        /* PHP */
+    {"&<>", false, false},    /* Go, Rails */
+    {"&<>='", false, false},  /* Gson */
+    {"&<>+'`\"", true, false}, /* .NET */
+};
+
+static bool put_json(struct buf *out, const struct json_writer *writer, char c)
+{
+    if (c && strchr(writer->escaped, c))
+        return buf_printf(out, writer->upper ? "\\u%04X" : "\\u%04x", (unsigned char)c);
+    bool backslash = c == '"' || c == '\\' || (c == '/' && writer->slash);
+    return (!backslash || buf_adds(out, "\\")) && buf_add(out, &c, 1);
+}
+
+static void add_json(struct needles *needles, struct span text, unsigned tag)
+{
+    for (size_t w = 0; w < COUNT(json_writers); w++) {
+        struct buf out CLEANUP(buf_wipe);
+        bool good = true;
+        buf_init(&out, 6 * text.len + 1);
+        for (size_t i = 0; i < text.len && good; i++)
+            good = put_json(&out, &json_writers[w], text.p[i]);
+        if (good)
+            add_form(needles, (struct span){(char *)out.data, out.len}, tag);
+    }
+}
+
 /* Base64 of the text inside something longer: with 0, 1 or 2 unknown bytes in front, what the text alone decides. */
 static void add_base64(struct needles *needles, struct span text, unsigned tag)
 {
@@ -95,6 +129,7 @@ static void add_base64(struct needles *needles, struct span text, unsigned tag)
         size_t whole = (front + text.len) * 8 / 6; /* characters without a bit of what follows */
         struct span form = {out + unknown[front], whole > unknown[front] ? whole - unknown[front] : 0};
         add_form(needles, form, tag);
+        add_json(needles, form, tag);
         for (size_t i = 0; i < form.len; i++) {
             char *c = out + unknown[front] + i;
             *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
@@ -129,6 +164,7 @@ bool needles_add(struct needles *needles, struct span text, unsigned tag)
     while (text.len) {
         struct span piece = {text.p, text.len < NEEDLE_PIECE_BYTES ? text.len : NEEDLE_PIECE_BYTES};
         add_form(needles, piece, tag);
+        add_json(needles, piece, tag);
         add_base64(needles, piece, tag);
         add_percent(needles, piece, tag);
         text = (struct span){text.p + piece.len, text.len - piece.len};

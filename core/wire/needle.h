@@ -1,7 +1,7 @@
 /* Finding known texts (secrets, stand-ins) in bytes that stream by, in the forms in which they are met: as they are, in
- * base64 at each of its three alignments (plain and URL alphabet), percent-encoded. Used to keep a stand-in from
- * leaving (threat C02) and a credential from coming back (C06). Wu and Manber's search with blocks of two bytes: most
- * bytes of a long body are never looked at. No I/O; what a set or a scan holds is wiped. */
+ * base64 at each of its three alignments (plain and URL alphabet), both as JSON has them, percent-encoded. Used to keep
+ * a stand-in from leaving (threat C02) and a credential from coming back (C06). Wu and Manber's search with blocks of
+ * two bytes: most bytes of a long body are never looked at. No I/O; what a set or a scan holds is wiped. */
 #ifndef AILERON_WIRE_NEEDLE_H
 #define AILERON_WIRE_NEEDLE_H
 

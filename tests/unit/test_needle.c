@@ -67,6 +67,31 @@ static void test_percent(void **state)
     assert_true(found("?q=ghp_s3cr3t%2b%2fwith%3dodd%26bytes~0123456789&r=1"));
 }
 
+/* What JSON's writers make of it, and of its base64. */
+static void test_json(void **state)
+{
+    (void)state;
+    assert_true(found("{\"a\":\"ghp_s3cr3t+\\/with=odd&bytes~0123456789\"}"));
+    assert_true(found("ghp_s3cr3t+/with=odd\\u0026bytes~0123456789"));
+    assert_true(found("ghp_s3cr3t+/with\\u003dodd\\u0026bytes~0123456789"));
+    assert_true(found("ghp_s3cr3t\\u002B/with=odd\\u0026bytes~0123456789"));
+    struct needles *other = needles_new();
+    assert_true(needles_add(other, SPAN("quo\"te\\back'tick`"), 7));
+    struct needle_hit hit;
+    assert_true(needles_find(other, SPAN("quo\\\"te\\\\back'tick`"), &hit));
+    assert_true(needles_find(other, SPAN("quo\\u0022te\\\\back\\u0027tick\\u0060"), &hit));
+    needles_free(other);
+    other = needles_new();
+    assert_true(needles_add(other, SPAN("?\?\?>>>?\?\?>>>"), 7)); /* Pz8/Pj4+Pz8/Pj4+ */
+    assert_true(needles_find(other, SPAN("Basic Pz8\\/Pj4+Pz8\\/Pj4+"), &hit));
+    assert_true(needles_find(other, SPAN("Basic Pz8/Pj4\\u002BPz8/Pj4\\u002B"), &hit));
+    needles_free(other);
+    other = needles_new();
+    assert_true(needles_add(other, SPAN("plain_token-0123456789"), 7));
+    assert_int_equal(needles_count(other), 4); /* as it is, and base64: most need no form of their own */
+    needles_free(other);
+}
+
 static void test_too_short(void **state)
 {
     (void)state;
@@ -276,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_as_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(test_base64, setup, teardown),
         cmocka_unit_test_setup_teardown(test_percent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_json, setup, teardown),
         cmocka_unit_test(test_too_short),
         cmocka_unit_test_setup_teardown(test_cut_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_byte_at_a_time, setup, teardown),
