@@ -183,7 +183,8 @@ bool plane_fits(const json_t *payload, struct err *err)
 struct ask *plane_ask_later(struct plane *plane, ask_fn fn, void *arg)
 {
     struct ask *ask = mem_alloc(sizeof(*ask));
-    *ask = (struct ask){.plane = plane, .next = plane->asks, .id = ++plane->last_ask, .fn = fn, .arg = arg};
+    plane->last_ask = plane->last_ask < MESSAGE_UNASKED - 1 ? plane->last_ask + 1 : 1;
+    *ask = (struct ask){.plane = plane, .next = plane->asks, .id = plane->last_ask, .fn = fn, .arg = arg};
     plane->asks = ask;
     return ask;
 }
