@@ -290,6 +290,7 @@ void front_accept(struct plane *plane, int fd)
         return;
     conn_want_fd(front->conn);
     conn_deadline(front->conn, FIRST_BYTES_MS);
+    conn_within(front->conn, FIRST_BYTES_MS); /* a byte now and then keeps no place */
 }
 
 void front_accept_proxy(struct plane *plane, int fd)

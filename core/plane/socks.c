@@ -127,5 +127,6 @@ void socks_start(struct plane *plane, struct conn *conn)
     task_init(&socks->begin, plane->loop, begin, socks);
     conn_set_handler(conn, on_conn, socks);
     conn_deadline(conn, SOCKS_MS);
+    conn_within(conn, SOCKS_MS);
     task_post(&socks->begin);
 }

@@ -310,6 +310,7 @@ static void open_inside(struct tunnel *tunnel)
     tunnel->state = TUNNEL_FIRST;
     /* Refused: one that does not speak first is to see the end soon. */
     conn_deadline(tunnel->conn, tunnel->refused ? REFUSED_BYTES_MS : FIRST_BYTES_MS);
+    conn_within(tunnel->conn, FIRST_BYTES_MS); /* all of a hello, not a byte of it now and then */
     /* A ClientHello may be larger than the usual input buffer. */
     conn_limits(tunnel->conn, HELLO_INPUT_MAX, 0);
     if (established(tunnel))

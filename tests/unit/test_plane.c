@@ -74,6 +74,18 @@ static void test_cancelled_ask_is_freed(void **state)
     assert_null(world.plane.asks);
 }
 
+/* The names of questions go round before they are those of what the monitor begins by itself. */
+static void test_asks_go_round(void **state)
+{
+    (void)state;
+    world.plane.last_ask = MESSAGE_UNASKED - 2;
+    struct ask *last = ask_state(count_answer, &answers), *first = ask_state(count_answer, &answers);
+    assert_int_equal(ask_id(last), MESSAGE_UNASKED - 1);
+    assert_int_equal(ask_id(first), 1);
+    ask_cancel(last);
+    ask_cancel(first);
+}
+
 /* Also from within its own answer, though more was to follow. */
 static void test_ask_cancelled_by_its_answer(void **state)
 {
@@ -502,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cancelled_ask_is_freed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_asks_go_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ask_cancelled_by_its_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ids_of_questions_come_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_client_gone_when_asked_for_its_body, setup, teardown),

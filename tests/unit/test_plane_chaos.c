@@ -3,6 +3,8 @@
  * them are gone nothing of theirs is left. `test_plane_chaos SEED COUNT [STEPS]` plays others than these few. */
 #include "plane_world.h"
 
+#include <fcntl.h>
+
 enum { ACTORS_MAX = 24, STEPS = 800, SEEDS = 6, UNSAID_MAX = 1000000, LEAVE_MS = 10000 };
 
 enum role { ROLE_PLAIN, ROLE_API, ROLE_INSIDE, ROLE_UPSTREAM };
@@ -360,8 +362,17 @@ static void refuse_waiting(struct upstream_port *port)
         close(port->waiting[--port->waiting_count]);
 }
 
+static size_t descriptors(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
 static void play(uint64_t seed)
 {
+    size_t before = descriptors();
     state = seed * 0x9E3779B97F4A7C15u + 1;
     world = (struct world){.home = ""};
     world_start(&world);
@@ -384,6 +395,8 @@ static void play(uint64_t seed)
         fail_msg("seed %llu: %zu connections are left%s", (unsigned long long)seed, world.plane.connections,
                  world.plane.asks ? ", and a question" : "");
     world_stop(&world);
+    if (descriptors() != before)
+        fail_msg("seed %llu: %zu descriptors, and %zu before", (unsigned long long)seed, descriptors(), before);
 }
 
 static void test_chaos(void **unused)

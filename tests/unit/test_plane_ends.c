@@ -106,9 +106,40 @@ static void test_drain_waits_for_it(void **state)
     assert_in_range(client->heard.len, ANSWER_BYTES, ANSWER_BYTES + 1024);
 }
 
+/* A byte a second of what must come first: the time is from the first byte to the last. */
+static void trickle(const char *first, const char *rest, uint64_t least_ms)
+{
+    struct peer *peer = client_open(&world, "c", first);
+    uint64_t begin = clock_mono_ms(), next = 0;
+    while (*rest && !peer->eof && !peer->failed && clock_mono_ms() - begin < 2 * least_ms) {
+        world_turn(&world);
+        if (clock_mono_ms() < next)
+            continue;
+        next = clock_mono_ms() + 500;
+        peer_say(peer, rest++, 1);
+    }
+    assert_true(peer->eof || peer->failed);
+    assert_true(clock_mono_ms() - begin >= least_ms - 1000);
+    until_gone();
+}
+
+static void test_slow_preamble(void **state)
+{
+    (void)state;
+    trickle("AILERON ", "0123456789abcdef0123456789abcdef0123456789abcdef", 10000);
+}
+
+/* Its greeting says that 255 methods follow. */
+static void test_slow_socks(void **state)
+{
+    (void)state;
+    trickle("AILERON " WORLD_TOKEN " proxy\r\n\x05\xff", "0123456789abcdef0123456789abcdef0123456789abcdef", 10000);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(test_unread_answer_counts), T(test_drain_waits_for_it)};
+    const struct CMUnitTest tests[] = {T(test_unread_answer_counts), T(test_drain_waits_for_it),
+                                       T(test_slow_preamble), T(test_slow_socks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
