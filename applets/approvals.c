@@ -137,8 +137,8 @@ void approvals_print(const json_t *approval)
         const char *name, *key;
     } decided[] = {{"Decided", "decided"}, {"By", "by"}, {"For", "scope"}, {"Reason", "reason"}},
       asked[] = {{"Host", "host"},      {"Method", "method"}, {"Path", "path"}, {"Query", "query"},
-                 {"Method by", "override"}, {"Type", "type"}, {"Credential", "binding"}, {"Rule", "rule"},
-                 {"Why", "reason"}};
+                 {"Method by", "override"}, {"Type", "type"}, {"Credential", "binding"}, {"Own token", "own"},
+                 {"Rule", "rule"}, {"Why", "reason"}};
     const json_t *shown = json_object_get(approval, "shown"), *args = json_object_get(shown, "args"), *field;
     size_t n;
 
