@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 8192, EDIT_BYTES = 512 * 1024 };
+enum { LINE_BYTES = 8192, PIECE_BYTES = 2000 /* escaped it has at most four times as many */, EDIT_BYTES = 512 * 1024 };
 
 struct approvals_options {
     bool json, all, edit;
@@ -72,26 +72,39 @@ static const char *text_of(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
-/* Every line escaped; one that is longer than LINE_BYTES says that it was cut. */
-static void print_lines(const char *indent, const char *text)
+/* Escaped, and all of it: what would be left out here is approved all the same. */
+static void print_whole(struct span text)
 {
     char shown[LINE_BYTES];
+
+    while (text.len > 0) {
+        struct span piece = {text.p, text.len < PIECE_BYTES ? text.len : PIECE_BYTES};
+        while (piece.len < text.len && piece.len > 1 && ((unsigned char)text.p[piece.len] & 0xc0) == 0x80)
+            piece.len--; /* between characters */
+        text_display(piece, shown, sizeof shown);
+        fputs(shown, stdout);
+        text.p += piece.len;
+        text.len -= piece.len;
+    }
+    putchar('\n');
+}
+
+static void print_lines(const char *indent, const char *text)
+{
     struct span rest = span_of(text), line;
 
     while (rest.len > 0 && span_cut(&rest, '\n', &line)) {
-        text_display(line, shown, sizeof shown);
-        printf("%s%s\n", indent, shown);
+        fputs(indent, stdout);
+        print_whole(line);
     }
 }
 
 static void print_field(const char *name, const char *text)
 {
-    char shown[LINE_BYTES];
-
     if (text[0] == 0)
         return;
-    text_display(span_of(text), shown, sizeof shown);
-    printf("%-11s %s\n", name, shown);
+    printf("%-11s ", name);
+    print_whole(span_of(text));
 }
 
 static void print_what(const json_t *shown, FILE *out)
@@ -125,8 +138,8 @@ void approvals_print(const json_t *approval)
         const char *name, *key;
     } decided[] = {{"Decided", "decided"}, {"By", "by"}, {"For", "scope"}, {"Reason", "reason"}},
       asked[] = {{"Host", "host"},      {"Method", "method"}, {"Path", "path"}, {"Query", "query"},
-                 {"Method by", "override"}, {"Type", "type"}, {"Credential", "binding"}, {"Rule", "rule"},
-                 {"Why", "reason"}};
+                 {"Method by", "override"}, {"Type", "type"}, {"Credential", "binding"}, {"Own token", "own"},
+                 {"Rule", "rule"}, {"Why", "reason"}};
     const json_t *shown = json_object_get(approval, "shown"), *args = json_object_get(shown, "args"), *field;
     size_t n;
 

@@ -224,14 +224,15 @@ function block(name, value) {
 
 // What it would be decided about is on the screen, also a field that this script has no name for.
 const NAMED = ['kind', 'preview', 'tool', 'operation', 'connector', 'host', 'port', 'method', 'override', 'scheme', 'path',
-  'query', 'type', 'binding', 'rule', 'reason', 'args', 'body', 'body_base64'];
+  'query', 'type', 'own', 'binding', 'rule', 'reason', 'args', 'body', 'body_base64'];
 const others = (shown) => Object.keys(shown).filter((key) => !NAMED.includes(key)).map((key) => [key, JSON.stringify(shown[key])]);
 
 function fill(one, whole) {
   const shown = whole.shown || {}, parts = [facts([
     ['Connector', shown.connector], ['Host', place(shown)], ['Method', shown.method], ['Method by', shown.override],
     ['Scheme', shown.scheme === 'https' ? '' : shown.scheme], ['Path', shown.path], ['Query', shown.query],
-    ['Type', shown.type], ...others(shown), ['Credential', shown.binding || 'none'], ['Rule', whole.rule], ['Why', shown.reason],
+    ['Type', shown.type], ...others(shown), ['Credential', shown.binding || (shown.own ? 'none: a token of its own' : 'none')],
+    ['Own token', shown.own], ['Rule', whole.rule], ['Why', shown.reason],
     ['Session', sessionName(whole.session)], ['Asked', new Date(whole.created).toLocaleString()],
     ['Expires', new Date(whole.expires).toLocaleString()]])];
   if (whole.args_text) parts.push(...block('Arguments', whole.args_text));

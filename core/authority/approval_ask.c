@@ -6,6 +6,7 @@
 #include "core/base/id.h"
 #include "core/base/log.h"
 #include "core/wire/target.h"
+#include "tls/crypto.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ enum {
 };
 
 struct request { /* MESSAGE_APPROVAL_ASK, checked */
-    const char *method, *override, *scheme, *host, *path, *query, *type, *name;
+    const char *method, *override, *scheme, *host, *path, *query, *type, *own, *name;
     int64_t port;
     struct span body;
     const json_t *fields; /* NULL: none */
@@ -54,6 +55,7 @@ static bool read_request(const struct json_at *at, struct request *request, stru
            json_get_text(at, "path", JSON_NEED, PATH_BYTES, &request->path, err) &&
            json_get_text(at, "query", JSON_MAY, PATH_BYTES, &request->query, err) &&
            json_get_text(at, "type", JSON_MAY, TYPE_BYTES, &request->type, err) &&
+           json_get_text(at, "own", JSON_MAY, 2 * CRYPTO_HASH_LEN, &request->own, err) &&
            json_get_text(at, "request", JSON_NEED, ULID_LEN, &request->name, err) &&
            (id_valid(request->name, "") || err_set(err, ERR_DATA, "a request's id is none"));
 }
@@ -72,6 +74,7 @@ static json_t *shown_of(const struct request *request, const struct decision *de
     json_put(shown, "path", request->path);
     json_put(shown, "query", request->query);
     json_put(shown, "type", request->type);
+    json_put(shown, "own", request->own);
     if (request->fields != NULL)
         json_object_set(shown, "fields", (json_t *)(uintptr_t)request->fields);
     json_put(shown, "rule", decision->rule);
@@ -304,6 +307,8 @@ static void answer_request(struct session *session, uint32_t id, const struct re
         return;
     }
     decide(session, request, ambiguous, &decision);
+    if (request->own != NULL) /* it goes without, and gets none */
+        decision.binding = NULL;
     if (decision.action == POLICY_DENY) { /* the rules have changed under it */
         err_set(&why, ERR_DENIED, "%s", decision.reason != NULL ? decision.reason : "denied by the policy");
         worker_refuse(session, id, &why, decision.rule, NULL);

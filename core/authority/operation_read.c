@@ -97,20 +97,27 @@ static bool send_state(struct session *session, uint32_t id, const struct store_
     return worker_send_json(session, MESSAGE_OP_STATE, id, shown);
 }
 
-/* False: there is nothing to deliver, and the worker was told so. */
-static bool begin(struct delivery *delivery)
+static bool begin(struct delivery *delivery, struct err *err)
 {
     struct session *session = delivery->session;
     struct store_operation row = {0};
-    struct err err = {0};
 
-    bool good = store_operation_get(session->monitor->store, delivery->op_id, &row, &err) &&
-                store_operation_result(session->monitor->store, delivery->op_id, &delivery->result, &err);
-    if (!good)
-        worker_refuse(session, delivery->id, &err, NULL, delivery->op_id);
-    delivery->begun = good && send_state(session, delivery->id, &row, delivery->result.len);
+    delivery->begun = store_operation_get(session->monitor->store, delivery->op_id, &row, err) &&
+                      store_operation_result(session->monitor->store, delivery->op_id, &delivery->result, err) &&
+                      send_state(session, delivery->id, &row, delivery->result.len);
     store_operation_clear(&row);
     return delivery->begun;
+}
+
+/* It is off the list first, as with one that waits: a refusal may be told, and who is told looks. */
+static void refuse(struct delivery *delivery, const struct err *err)
+{
+    struct session *session = delivery->session;
+    AUTOFREE char *op_id = mem_strdup(delivery->op_id);
+    uint32_t id = delivery->id;
+
+    delivery_free(delivery);
+    worker_refuse(session, id, err, NULL, op_id);
 }
 
 /* False: it goes on in a while. */
@@ -147,7 +154,12 @@ static void deliver(struct session *session)
     struct delivery *delivery;
 
     while ((delivery = first_of(session)) != NULL) {
-        if ((delivery->begun || begin(delivery)) && !send_pieces(delivery))
+        struct err err = {0};
+        if (!delivery->begun && !begin(delivery, &err)) {
+            refuse(delivery, &err);
+            continue;
+        }
+        if (!send_pieces(delivery))
             return;
         delivery_free(delivery);
     }

@@ -243,8 +243,8 @@ static void limit(int resource, rlim_t value)
     (void)setrlimit((__rlimit_resource_t)resource, &next); /* lowering is always allowed */
 }
 
-/* Standard error is the daemon's log, as a rule, which others write too and nobody watches all the time. Above the limit
- * a write fails. */
+/* Standard error is the daemon's log, as a rule, which others write too and nobody watches all the time. Above the
+ * limit a write fails. */
 static void limit_log(void)
 {
     struct stat log;

@@ -1,6 +1,7 @@
 /* A request that the rules let a person decide about: its whole body is taken in, so that the person sees what they
  * decide about and nothing else is sent; then the monitor is asked, and the request held until it answers. */
 #include "core/plane/flow_private.h"
+#include "tls/crypto.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -151,6 +152,27 @@ static bool put_fields(json_t *question, const struct msg *request, const struct
     return good;
 }
 
+/* With which token of its own an agent asks says for whom it asks. A person cannot be shown it, and what they let go
+ * goes with this one or not at all. A credential would take its place. */
+static void put_own(json_t *question, const struct flow *flow)
+{
+    uint8_t hash[CRYPTO_HASH_LEN];
+    char hex[2 * CRYPTO_HASH_LEN + 1];
+    struct buf tokens CLEANUP(buf_wipe);
+    bool good = true;
+    buf_init(&tokens, MSG_ARENA_BYTES);
+    for (size_t i = 0; i < flow->request->fields.count; i++) {
+        const struct msg_field *field = &flow->request->fields.items[i];
+        if (msg_name_alike(field->name, "Authorization"))
+            good = good && buf_add(&tokens, field->value.p, field->value.len) && buf_adds(&tokens, "\n");
+    }
+    if (flow->decision.binding || tokens.len == 0 || !good)
+        return;
+    crypto_sha256(tokens.data, tokens.len, hash);
+    text_hex(hash, sizeof(hash), hex);
+    json_put(question, "own", hex);
+}
+
 static void ask(struct flow *flow)
 {
     const struct target *target = flow->target;
@@ -174,6 +196,7 @@ static void ask(struct flow *flow)
         flow_refuse(flow, &err, err.code == ERR_LIMIT ? 431 : 400, flow->decision.rule, NULL);
         return;
     }
+    put_own(question, flow);
     if (json_write(question, &payload) && buf_add(&payload, "", 1) &&
         (flow->held.len == 0 || buf_add(&payload, flow->held.data, flow->held.len))) {
         flow->ask = plane_ask_bytes(flow->plane, MESSAGE_APPROVAL_ASK, payload.data, payload.len, on_decided, flow);

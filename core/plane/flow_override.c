@@ -25,9 +25,11 @@ static void consider(struct flow *flow, const struct match_query *query, bool ow
         other.reason = own_path ? "the method that a field asks for goes with another credential"
                                 : "the path that a field asks for goes with another credential";
     }
-    if (other.action == POLICY_APPROVE && !own_path) {
+    bool two = flow->decision.action == POLICY_APPROVE && strcmp(other.rule, flow->decision.rule) != 0;
+    if (other.action == POLICY_APPROVE && (!own_path || two)) { /* a yes may be for all that one rule asks about */
         other.action = POLICY_DENY;
-        other.reason = "the path that a field asks for needs an approval of its own";
+        other.reason = own_path ? "the method that a field asks for needs an approval of its own"
+                                : "the path that a field asks for needs an approval of its own";
     }
     if (other.action <= flow->decision.action)
         return;

@@ -261,6 +261,20 @@ noted() { [ "$(wc -l < "$WORLD/notes")" -eq "$1" ]; }
     agent_ends 0
 }
 
+@test "A02: all of it is shown, however long its lines are" {
+    agent 'printf "{\"a\": \"%s\", \"admin\": true}" "$(head -c 60000 /dev/zero | tr "\0" "x")" > body
+           long=$(head -c 12000 /dev/zero | tr "\0" "y")
+           curl -s -o out -H "Note: ${long}z" --data-binary @body "https://api.test/open/pay?q=${long}&force=1"; true'
+    wait_for one_waits
+    run -0 aileron approvals show "$(waiting)"
+    grep -q 'x", "admin": true}$' <<< "$output"
+    grep -qE '^Query .*y&force=1$' <<< "$output"
+    grep -qE '^Field .*note: y*z$' <<< "$output"
+    [ "$(tr -cd x <<< "$output" | wc -c)" -ge 60000 ]
+    aileron approvals deny "$(waiting)"
+    agent_ends 0
+}
+
 @test "wrong words are told, with what to do" {
     run -64 aileron approvals approve
     grep -q 'which approval' <<< "$output"

@@ -61,9 +61,10 @@ static inline bool pass(int from, int to, bool framed)
 static inline int fake_worker(void)
 {
     static const char ready[] = "\x40\0\0\0\0\0\0\0{\"version\":\"test\"}"; /* MESSAGE_READY, little-endian */
-    int test = -1, room = 1024 * 1024; /* as core/loop/ipc asks for */
+    int test = -1, room = 1024 * 1024; /* of the channel, as core/loop/ipc asks for */
 
-    if (setsockopt(3, SOL_SOCKET, SO_SNDBUF, &room, sizeof room) != 0 || !pass(3, -1, false) || send(3, ready, sizeof ready - 1, MSG_NOSIGNAL) < 0)
+    if (setsockopt(3, SOL_SOCKET, SO_SNDBUF, &room, sizeof room) != 0 || !pass(3, -1, false) ||
+        send(3, ready, sizeof ready - 1, MSG_NOSIGNAL) < 0)
         return 1;
     for (;;) {
         struct pollfd fds[] = {{.fd = 3, .events = POLLIN}, {.fd = test >= 0 ? test : 4, .events = POLLIN}};

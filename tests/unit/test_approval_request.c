@@ -250,6 +250,34 @@ static void a_yes_is_good_for_a_quarter_of_an_hour(void **state)
     assert_string_not_equal(second, third);
 }
 
+/* A02: with a token of the agent's own it is another request: it says so, and gets no credential. */
+static void a_token_of_its_own_is_part_of_it(void **state)
+{
+    struct world *world = *state;
+    json_t *mine = request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZ1"),
+           *other = request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZ2");
+
+    ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZ0"), "");
+    AUTOFREE char *lent = the_pending(world);
+    tell(world, MESSAGE_CANCEL, 1, "", 0);
+    decide(world, lent, "approve", "once");
+    json_put(mine, "own", "5f31c085");
+    json_put(other, "own", "00000000");
+    ask_request(world, 2, mine, "");
+    AUTOFREE char *own = the_pending(world);
+    json_t *shown JSON_AUTO = look(world, own);
+    assert_null(json_object_get(json_object_get(shown, "shown"), "binding"));
+    assert_string_equal(text_at(json_object_get(shown, "shown"), "own"), "5f31c085");
+    decide(world, own, "approve", "once");
+    json_decref(hear_json(world, MESSAGE_APPROVED, 2));
+    tell_ask(world, 3, json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443,
+                                 "method", "POST", "path", "/new", "request", "01HZZZZZZZZZZZZZZZZZZZZZZ1"));
+    expect_refusal(world, 3, "denied");
+    ask_request(world, 4, other, "");
+    AUTOFREE char *third = the_pending(world);
+    assert_string_not_equal(third, own);
+}
+
 static int setup_at_once(void **state)
 {
     if (setup(state) != 0)
@@ -297,6 +325,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(c13_a_worker_cannot_decide_or_lie, setup, world_teardown),
         cmocka_unit_test_setup_teardown(so_many_are_held, setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_yes_is_good_for_a_quarter_of_an_hour, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_token_of_its_own_is_part_of_it, setup, world_teardown),
         cmocka_unit_test_setup_teardown(one_that_is_over_when_it_is_told, setup_at_once, world_teardown),
     };
 
