@@ -78,6 +78,16 @@ class Clients(upstream.Service):
     def aws(self, _):
         self.answer(200, CALLER, [("Content-Type", "text/xml")])
 
+    def lfs(self, url):
+        """Where git lfs finds its one object, and the object."""
+        data = b"octo\n"
+        if url.path == "/lfs/octo":
+            self.answer(200, data, [("Content-Type", "application/octet-stream")])
+            return
+        action = {"download": {"href": "https://%s/lfs/octo" % self.host()}}
+        self.answer(200, {"objects": [{"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "actions": action}]},
+                    [("Content-Type", "application/vnd.git-lfs+json")])
+
     def mercurial(self, url):
         """What `hg identify --bookmarks` asks of a repository."""
         answers = {"capabilities": "lookup pushkey", "lookup": "1 %040d\n" % 1, "listkeys": "bookmarks\t\nocto\t%040d\n" % 1}
@@ -141,7 +151,7 @@ class Clients(upstream.Service):
                 return
 
 
-ROUTES = {"websocket": Clients.websocket, "range": Clients.range, "aws": Clients.aws, "hg": Clients.mercurial,
-          "svn": Clients.subversion}
+ROUTES = {"websocket": Clients.websocket, "range": Clients.range, "aws": Clients.aws, "lfs": Clients.lfs,
+          "hg": Clients.mercurial, "svn": Clients.subversion}
 ROUTES.update((name, Clients.registry) for name in "npm pypi apt crates composer gems go v2 maven".split())
 upstream.main(Clients)
