@@ -1,4 +1,4 @@
-// One request with what is named: get.js https|fetch|http2|ws URL
+// One request with what is named: get.js https|fetch|axios|http2|ws URL
 'use strict';
 const [how, url] = process.argv.slice(2);
 const fail = (error) => { console.error(error); process.exit(1); };
@@ -12,6 +12,8 @@ const ways = {
         if (!res.ok) fail(res.status);
         console.log(await res.text());
     }).catch(fail),
+    axios: () => require('axios').get(url, { responseType: 'text' })
+        .then((res) => console.log(res.data)).catch(fail),
     http2: () => {
         const { origin, pathname } = new URL(url), session = require('http2').connect(origin).on('error', fail);
         const stream = session.request({ ':path': pathname });

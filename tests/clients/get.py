@@ -1,4 +1,4 @@
-"""One request with the library that is named: get.py urllib|requests|httpx|httplib2|aiohttp|websockets URL"""
+"""One request with the library that is named: get.py urllib|urllib3|requests|httpx|httplib2|aiohttp|websockets URL"""
 import asyncio
 import importlib
 import sys
@@ -8,6 +8,11 @@ library, url = sys.argv[1:]
 
 def use_urllib():
     return importlib.import_module("urllib.request").urlopen(url).read().decode()
+
+
+def use_urllib3():
+    answer = importlib.import_module("urllib3").PoolManager().request("GET", url)
+    return answer.data.decode() if answer.status == 200 else sys.exit("status %d" % answer.status)
 
 
 def use_requests():

@@ -13,7 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import upstream  # noqa: E402
 
 UNTOUCHED = ("tunnel.test", "own.test")
-TYPES = {"/npm/": "application/json", "/pypi/": "text/html", "/composer/": "application/json"}
+TYPES = {"/npm/": "application/json", "/pypi/": "text/html", "/composer/": "application/json",
+         "/v2/octo/manifests/": "application/vnd.oci.image.manifest.v1+json"}
 CALLER = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:iam::123456789012:user/octo</Arn><UserId>octo</UserId><Account>123456789012</Account>
 </GetCallerIdentityResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>"""
@@ -30,8 +31,7 @@ class Clients(upstream.Service):
 
     def handle_any(self):
         url = urllib.parse.urlsplit(self.path)
-        route = {"npm": self.registry, "pypi": self.registry, "apt": self.registry, "crates": self.registry,
-                 "composer": self.registry, "gems": self.registry, "websocket": self.websocket, "range": self.range, "aws": self.aws}.get(url.path.split("/")[1])
+        route = ROUTES.get(url.path.split("/")[1])
         if route is None:
             super().handle_any()
             return
@@ -41,11 +41,11 @@ class Clients(upstream.Service):
             length += len(data)
         self.record(length, digest.hexdigest())
         if self.authorised():
-            route(url)
+            route(self, url)
         else:
             self.answer(401, {"message": "Bad credentials"})
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_PROPFIND = do_REPORT = handle_any
 
     def registry(self, url):
         """Files that `registry` made; a document may hold the name by which it was asked for."""
@@ -77,6 +77,42 @@ class Clients(upstream.Service):
 
     def aws(self, _):
         self.answer(200, CALLER, [("Content-Type", "text/xml")])
+
+    def lfs(self, url):
+        """Where git lfs finds its one object, and the object."""
+        data = b"octo\n"
+        if url.path == "/lfs/octo":
+            self.answer(200, data, [("Content-Type", "application/octet-stream")])
+            return
+        action = {"download": {"href": "https://%s/lfs/octo" % self.host()}}
+        self.answer(200, {"objects": [{"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "actions": action}]},
+                    [("Content-Type", "application/vnd.git-lfs+json")])
+
+    def mercurial(self, url):
+        """What `hg identify --bookmarks` asks of a repository."""
+        answers = {"capabilities": "lookup pushkey", "lookup": "1 %040d\n" % 1, "listkeys": "bookmarks\t\nocto\t%040d\n" % 1}
+        asked = dict(urllib.parse.parse_qsl(url.query)).get("cmd")
+        self.answer(200 if asked in answers else 404, answers.get(asked, "").encode(),
+                    [("Content-Type", "application/mercurial-0.1")])
+
+    def subversion(self, url):
+        """What `svn cat` asks of a repository with one file, /octo, in the second form of its protocol."""
+        dav = "http://subversion.tigris.org/xmlns/dav/"
+        if self.command == "OPTIONS":
+            self.answer(200, b'<D:options-response xmlns:D="DAV:"/>', [
+                ("Content-Type", "text/xml"), ("DAV", "1,2"), ("SVN-Youngest-Rev", "1"), ("SVN-Repository-Root", "/svn"),
+                ("SVN-Repository-UUID", "00000000-0000-0000-0000-000000000001"), ("SVN-Me-Resource", "/svn/!svn/me"),
+                ("SVN-Rev-Root-Stub", "/svn/!svn/rvr"), ("SVN-Rev-Stub", "/svn/!svn/rev"),
+                ("SVN-Txn-Root-Stub", "/svn/!svn/txr"), ("SVN-Txn-Stub", "/svn/!svn/txn")])
+        elif self.command == "PROPFIND":
+            kind = "" if url.path.endswith("/octo") else "<D:collection/>"
+            self.answer(207, ('<D:multistatus xmlns:D="DAV:" xmlns:S="%s"><D:response><D:href>%s</D:href><D:propstat>'
+                              "<D:prop><D:resourcetype>%s</D:resourcetype><D:version-name>1</D:version-name>"
+                              "<S:deadprop-count>0</S:deadprop-count></D:prop><D:status>HTTP/1.1 200 OK</D:status>"
+                              "</D:propstat></D:response></D:multistatus>" % (dav, url.path, kind)).encode(),
+                        [("Content-Type", "text/xml")])
+        else:
+            self.answer(200, b"octo\n", [("Content-Type", "text/plain")])
 
     # ---- RFC 6455, as much of it as an echo needs ----
 
@@ -115,4 +151,7 @@ class Clients(upstream.Service):
                 return
 
 
+ROUTES = {"websocket": Clients.websocket, "range": Clients.range, "aws": Clients.aws, "lfs": Clients.lfs,
+          "hg": Clients.mercurial, "svn": Clients.subversion}
+ROUTES.update((name, Clients.registry) for name in "npm pypi apt crates composer gems go v2 maven".split())
 upstream.main(Clients)
