@@ -8,7 +8,7 @@ import json
 import re
 
 EVENTS = "text/event-stream"
-SHELLS = re.compile(r"^(bash|shell|shell_command|exec_command|run_shell_command|local_shell)$", re.I)
+SHELLS = re.compile(r"^(bash|shell|shell_command|exec_command|run_shell_command|run_commands|local_shell)$", re.I)
 
 
 def text_of(content):
@@ -49,6 +49,8 @@ def arguments_for(schema, command):
         if name in properties:
             words = properties[name].get("type") == "array"
             found[name] = ["sh", "-c", command] if words else command
+    if "commands" in properties:
+        found["commands"] = [command]
     return found
 
 
@@ -249,4 +251,4 @@ class Gemini:
 
 
 APIS = {"api.anthropic.com": [Anthropic], "api.openai.com": [Responses, Chat], "openrouter.ai": [Chat],
-        "generativelanguage.googleapis.com": [Gemini]}
+        "dashscope.aliyuncs.com": [Chat], "generativelanguage.googleapis.com": [Gemini]}
