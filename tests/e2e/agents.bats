@@ -64,7 +64,8 @@ row() { grep -q "^$1  *$2  *$3" <<< "$output" || { echo "no row $*: $output"; re
 @test "list: the built-in ones and a person's own, a file that is wrong with what is wrong" {
     printf 'version: 1\nname: bad\ncommand: [bad]\nbogus: 1\n' > "$AILERON_HOME/agents/bad.yaml"
     run -0 --separate-stderr aileron agents list
-    for name in aider amp claude codex copilot cursor-agent gemini goose opencode pi shell; do
+    for name in aider amp claude cline codex continue copilot cursor-agent gemini goose kilo opencode pi qwen \
+        shell; do
         row $name built in
     done
     row octo 'own file' 'an agent for the test'
@@ -90,7 +91,7 @@ row() { grep -q "^$1  *$2  *$3" <<< "$output" || { echo "no row $*: $output"; re
             "$(grep -c '  - name:' "$AILERON_HOME/bindings.yaml")" ]
     done
     run -1 aileron agents show nobody
-    grep -q 'claude, codex, ' <<< "$output"
+    grep -q 'claude, cline, codex, ' <<< "$output"
 }
 
 @test "check: an agent that would work" {

@@ -111,6 +111,8 @@ class Service(upstream.Service):
         api = next((api for api in apis if api.paths.search(path)), None)
         if not line["key"]:
             self.answer(401, {"type": "error", "error": {"type": "authentication_error", "message": "invalid key"}})
+        elif self.command == "GET" and (self.headers["Host"], path) in model_apis.FACTS:
+            self.answer(200, model_apis.FACTS[self.headers["Host"], path])
         elif self.command == "POST" and path == "/v1/messages/count_tokens":
             self.answer(200, {"input_tokens": 1})
         elif self.headers.get("Upgrade") == "websocket" and api is model_apis.Responses:

@@ -8,7 +8,7 @@ import json
 import re
 
 EVENTS = "text/event-stream"
-SHELLS = re.compile(r"^(bash|shell|shell_command|exec_command|run_shell_command|local_shell)$", re.I)
+SHELLS = re.compile(r"^(bash|shell|shell_command|exec_command|run_shell_command|run_commands|local_shell)$", re.I)
 
 
 def text_of(content):
@@ -49,6 +49,8 @@ def arguments_for(schema, command):
         if name in properties:
             words = properties[name].get("type") == "array"
             found[name] = ["sh", "-c", command] if words else command
+    if "commands" in properties:
+        found["commands"] = [command]
     return found
 
 
@@ -248,5 +250,24 @@ class Gemini:
         return json.dumps(body).encode(), "application/json"
 
 
+class Copilot(Chat):
+    """POST /chat/completions, at the host that GitHub names for the account's plan. FACTS is the rest of its back end."""
+    MODEL = {"id": "claude-sonnet-4.6", "name": "Claude Sonnet 4.6", "object": "model", "vendor": "Anthropic",
+             "version": "claude-sonnet-4.6", "preview": False, "model_picker_enabled": True,
+             "policy": {"state": "enabled", "terms": ""}, "supported_endpoints": ["/chat/completions"],
+             "capabilities": {"type": "chat", "family": "claude-sonnet-4.6", "object": "model_capabilities",
+                              "tokenizer": "o200k_base",
+                              "limits": {"max_context_window_tokens": 128000, "max_prompt_tokens": 128000,
+                                         "max_output_tokens": 16000},
+                              "supports": {"streaming": True, "tool_calls": True}}}
+
+
 APIS = {"api.anthropic.com": [Anthropic], "api.openai.com": [Responses, Chat], "openrouter.ai": [Chat],
-        "generativelanguage.googleapis.com": [Gemini]}
+        "dashscope.aliyuncs.com": [Chat], "generativelanguage.googleapis.com": [Gemini],
+        "api.github.com": [Copilot], "api.individual.githubcopilot.com": [Copilot]}
+# What is asked with GET, and with the key.
+FACTS = {("api.github.com", "/copilot_internal/user"):
+         {"login": "octo", "copilot_plan": "individual", "chat_enabled": True, "cli_enabled": True,
+          "endpoints": {"api": "https://api.individual.githubcopilot.com",
+                        "telemetry": "https://telemetry.githubcopilot.com"}},
+         ("api.individual.githubcopilot.com", "/models"): {"object": "list", "data": [Copilot.MODEL]}}
