@@ -41,8 +41,11 @@ const char *session_state_word(enum session_state state)
 
 static void close_listener(struct session *session)
 {
-    if (session->listen_fd >= 0)
-        close(session->listen_fd);
+    struct err err = {0};
+
+    /* What the sandbox connected and no worker accepted goes with it. */
+    if (session->listen_fd >= 0 && !proc_close_elsewhere(session->listen_fd, &err))
+        log_error("session %s: %s", session->id, err.message);
     session->listen_fd = -1;
     if (session->remote_fd >= 0)
         close(session->remote_fd);

@@ -200,6 +200,31 @@ pid_t proc_spawn(const struct proc_spec *spec, struct err *err)
     return pid;
 }
 
+bool proc_close_elsewhere(int fd, struct err *err)
+{
+    int ends[2], first;
+    char byte;
+    sigset_t all, before;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_errno(err, ERR_LIMIT, errno, "cannot close a socket");
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[1]);
+        while (read(ends[0], &byte, 1) < 0 && errno == EINTR) /* until ours is not the last reference */
+            ;
+        _exit(0);
+    }
+    first = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid > 0)
+        close(fd);
+    close(ends[0]);
+    close(ends[1]);
+    return pid > 0 || err_errno(err, ERR_LIMIT, first, "cannot close a socket");
+}
+
 /* ---- capture ---- */
 
 /* Not clock_mono_ms: a test that fakes the clock must still see its programs end. */

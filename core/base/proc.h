@@ -29,6 +29,10 @@ bool proc_capture(char *const *argv, size_t max, struct buf *out, int *status, u
 /* The same with standard error in between, and in this environment. */
 bool proc_capture_all(char *const *argv, char *const *envp, size_t max, struct buf *out, int *status,
                       uint64_t timeout_ms, struct err *err) MUSTUSE NONNULL;
+/* Closes a socket that hostile processes write to, in a child, by its end: what such a socket holds (descriptors on
+ * their way, with SO_LINGER) may make close() wait for as long as they like; an exit does not wait. False: there can
+ * be no child, and fd stays open. */
+bool proc_close_elsewhere(int fd, struct err *err) MUSTUSE NONNULL;
 int proc_exit_status(int wait_status); /* 128+n for a signal */
 char *proc_self_path(struct err *err) MUSTUSE NONNULL; /* the executable's path; caller frees */
 /* NULL: not on that PATH, whose relative entries are skipped. A name with a slash is itself. Caller frees. */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -352,6 +353,55 @@ static void flags(void **state)
     assert_false(proc_set_nonblock(ends[0]));
 }
 
+/* A listener with a connection that nobody accepted, which brings a socket whose close() waits for one that reads
+ * nothing and comes with it. */
+static void a_close_that_would_wait_is_done_elsewhere(void **state)
+{
+    static const struct linger patient = {1, 20};
+    static const char filler[64 * 1024];
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    struct err err = {0};
+    char path[256], byte = 'x';
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control = {0};
+    struct iovec iov = {&byte, 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                         .msg_controllen = sizeof(control)};
+    struct timespec before, after;
+    int status;
+    (void)state;
+    snprintf(path, sizeof(path), "%s/socket", dir);
+    int listener = proc_unix_listen(path, 0600, &err), client = proc_unix_connect(path, &err);
+    int tcp = socket(AF_INET, SOCK_STREAM, 0), pair[2] = {socket(AF_INET, SOCK_STREAM, 0), -1};
+    assert_int_equal(bind(tcp, (struct sockaddr *)&at, len) + listen(tcp, 1), 0);
+    assert_int_equal(getsockname(tcp, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(connect(pair[0], (struct sockaddr *)&at, len), 0);
+    pair[1] = accept(tcp, NULL, NULL);
+    while (send(pair[0], filler, sizeof(filler), MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_LINGER, &patient, sizeof(patient)), 0);
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(sizeof(pair));
+    memcpy(CMSG_DATA(cmsg), pair, sizeof(pair));
+    assert_int_equal(sendmsg(client, &msg, 0), 1);
+    close(pair[0]);
+    close(pair[1]);
+    close(tcp);
+    close(client);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    assert_true(proc_close_elsewhere(listener, &err));
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_in_range(after.tv_sec - before.tv_sec, 0, 5);
+    assert_true(wait(&status) > 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(proc_unix_connect(path, &err), -1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -369,6 +419,7 @@ int main(void)
         T(local_sockets),
         T(socket_paths_have_a_bound),
         T(flags),
+        T(a_close_that_would_wait_is_done_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
