@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""upstream.py, and at the hosts of model_apis.py stand-ins of models, for stories with real agents.
+"""upstream.py, and at the hosts of model_apis.py and model_amp.py stand-ins of models, for stories with real agents.
 
 usage: model.py DIR [--git ROOT]
 
@@ -15,6 +15,7 @@ import os
 import re
 import sys
 
+import model_amp
 import model_apis
 import model_socket
 import upstream
@@ -52,9 +53,12 @@ def command_story(command, results):
 
 class Service(upstream.Service):
     def handle_any(self):
-        apis = model_apis.APIS.get(self.headers.get("Host", "").partition(":")[0])
+        host = self.headers.get("Host", "").partition(":")[0]
+        apis = model_apis.APIS.get(host)
         if self.path in ("/api/hello", "/v1/oauth/hello"):  # is anybody there? It is asked without a key, too
             self.answer(200, {"message": "hello"})
+        elif host == model_amp.HOST:
+            model_amp.serve(self)
         elif apis:
             self.model(apis)
         else:

@@ -1,4 +1,4 @@
-"""How the models of four makers are asked and answer, as far as an agent's loop needs it: which tools there are, what the
+"""How the models of several makers are asked and answer, as far as an agent's loop needs it: which tools there are, what the
 tools said, and an answer that is a text or one call of the shell, streamed as events or whole.
 
 Each class is one API. `shell` finds the agent's shell among the request's tools and says how a command is given to it;

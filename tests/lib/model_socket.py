@@ -12,6 +12,8 @@ def accept(handler):
     handler.send_header("Upgrade", "websocket")
     handler.send_header("Connection", "Upgrade")
     handler.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key).digest()).decode())
+    if "Sec-WebSocket-Protocol" in handler.headers:  # of several, the first
+        handler.send_header("Sec-WebSocket-Protocol", handler.headers["Sec-WebSocket-Protocol"].partition(",")[0])
     handler.end_headers()
     return Socket(handler.rfile, handler.wfile)
 

@@ -74,18 +74,6 @@ static void test_cancelled_ask_is_freed(void **state)
     assert_null(world.plane.asks);
 }
 
-/* The names of questions go round before they are those of what the monitor begins by itself. */
-static void test_asks_go_round(void **state)
-{
-    (void)state;
-    world.plane.last_ask = MESSAGE_UNASKED - 2;
-    struct ask *last = ask_state(count_answer, &answers), *first = ask_state(count_answer, &answers);
-    assert_int_equal(ask_id(last), MESSAGE_UNASKED - 1);
-    assert_int_equal(ask_id(first), 1);
-    ask_cancel(last);
-    ask_cancel(first);
-}
-
 /* Also from within its own answer, though more was to follow. */
 static void test_ask_cancelled_by_its_answer(void **state)
 {
@@ -114,51 +102,6 @@ static void test_ids_of_questions_come_round(void **state)
 }
 
 /* ---- a client that goes ---- */
-
-static struct flow *going;
-static unsigned calls;
-
-static void go_away(void *arg, struct msg *msg)
-{
-    (void)arg;
-    (void)msg;
-    flow_cancel(going, "the client has gone");
-    calls = 0;
-}
-
-static void count_call(void *arg)
-{
-    (void)arg;
-    calls++;
-}
-
-/* It is asked for the body that a person is to see, and is found to be gone: it hears no more of it. */
-static void test_client_gone_when_asked_for_its_body(void **state)
-{
-    static const struct flow_client client = {.head = go_away, .more = count_call};
-    static const char url[] = "http://plain.test/a";
-    struct arena *arena = arena_new(MSG_ARENA_BYTES);
-    struct target target;
-    struct msg msg;
-    struct err err;
-    (void)state;
-    set_text(&world.policy, mem_strdup("rules:\n  - { host: plain.test, action: approve }\n"));
-    world_load(&world);
-    msg_init(&msg, arena);
-    assert_true(target_parse_absolute(SPAN(url), arena, &target, &err));
-    assert_true(msg_request(&msg, SPAN("POST"), SPAN("/a"), &err));
-    msg.framing = MSG_LENGTH;
-    msg.has_length = msg.expect_continue = true;
-    msg.content_length = 4;
-    struct flow_request request = {.epoch = world.plane.epoch, .target = &target, .msg = &msg};
-    calls = 1;
-    going = flow_start(&world.plane, &request, &client, NULL);
-    for (int i = 0; i < 10; i++)
-        loop_turn(world.plane.loop, false);
-    assert_int_equal(calls, 0);
-    arena_free(arena);
-}
-
 
 static void nothing(struct conn *conn, enum conn_event event, void *arg)
 {
@@ -514,10 +457,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_cancelled_ask_is_freed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_asks_go_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ask_cancelled_by_its_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ids_of_questions_come_round, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_client_gone_when_asked_for_its_body, setup, teardown),
         cmocka_unit_test_setup_teardown(test_client_gone_while_upstream_stalls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_connection_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_connection_is_reset, setup, teardown),

@@ -1,6 +1,9 @@
 /* Connections that have come to their end and are not gone yet: what is left to send goes out, at the pace of whoever
- * takes it, and until then they count. */
+ * takes it, and until then they count. And a client that is found to be gone
+ * when it is asked for more. */
 #include "plane_world.h"
+
+#include "core/plane/flow.h"
 
 static struct world world;
 
@@ -136,10 +139,57 @@ static void test_slow_socks(void **state)
     trickle("AILERON " WORLD_TOKEN " proxy\r\n\x05\xff", "0123456789abcdef0123456789abcdef0123456789abcdef", 10000);
 }
 
+/* ---- a client that goes ---- */
+
+static struct flow *going;
+static unsigned calls;
+
+static void go_away(void *arg, struct msg *msg)
+{
+    (void)arg;
+    (void)msg;
+    flow_cancel(going, "the client has gone");
+    calls = 0;
+}
+
+static void count_call(void *arg)
+{
+    (void)arg;
+    calls++;
+}
+
+/* It is asked for the body that a person is to see, and is found to be gone: it hears no more of it. */
+static void test_client_gone_when_asked_for_its_body(void **state)
+{
+    static const struct flow_client client = {.head = go_away, .more = count_call};
+    static const char url[] = "http://plain.test/a";
+    struct arena *arena = arena_new(MSG_ARENA_BYTES);
+    struct target target;
+    struct msg msg;
+    struct err err;
+    (void)state;
+    set_text(&world.policy, mem_strdup("rules:\n  - { host: plain.test, action: approve }\n"));
+    world_load(&world);
+    msg_init(&msg, arena);
+    assert_true(target_parse_absolute(SPAN(url), arena, &target, &err));
+    assert_true(msg_request(&msg, SPAN("POST"), SPAN("/a"), &err));
+    msg.framing = MSG_LENGTH;
+    msg.has_length = msg.expect_continue = true;
+    msg.content_length = 4;
+    struct flow_request request = {.epoch = world.plane.epoch, .target = &target, .msg = &msg};
+    calls = 1;
+    going = flow_start(&world.plane, &request, &client, NULL);
+    for (int i = 0; i < 10; i++)
+        loop_turn(world.plane.loop, false);
+    assert_int_equal(calls, 0);
+    arena_free(arena);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {T(test_unread_answer_counts), T(test_drain_waits_for_it),
-                                       T(test_slow_preamble), T(test_slow_socks)};
+                                       T(test_slow_preamble), T(test_slow_socks),
+                                       T(test_client_gone_when_asked_for_its_body)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
