@@ -275,7 +275,7 @@ static void test_records(void **state)
         {{"11 size=-1\n", 11}, "size is no number"},
         {{"10 size=10\n", 11}, "wrong length"}, /* ends in the number */
         {{"1 a=b\n", 6}, "wrong length"},
-        {{"0 a=b\n", 6}, "wrong length"},
+        {{"6 a=b\n0 x=y\n", 12}, "wrong length"}, /* its end would be that of the one before */
         {{" 6 a=b\n", 7}, "wrong length"},
         {{"-6 a=b\n", 7}, "wrong length"},
         {{"0x7 a=b\n", 8}, "wrong length"},
