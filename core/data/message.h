@@ -80,8 +80,8 @@ enum message_type {
     /* A request that the rules let a person decide about, with its whole body. Payload: a JSON object, one NUL byte,
      * the body (at most MESSAGE_APPROVAL_BYTES): {"method", "override"?, "scheme", "host", "port", "path", "query"?,
      * "type"?, "own"?, "fields"?: ["name: value", ...], "request"}; override: another method that a field asks for;
-     * own: the SHA-256 of a token of the agent's own, with which it goes in place of a credential. Answered by APPROVED, or
-     * by REFUSED, with the code "pending" where nobody has decided in approvals.hold. */
+     * own: the SHA-256 of a token of the agent's own, with which it goes in place of a credential. Answered by
+     * APPROVED, or by REFUSED, with the code "pending" where nobody has decided in approvals.hold. */
     MESSAGE_APPROVAL_ASK = 74,
     /* What a connection needs before any request is on it: {"for": "proxy" | "certificate", "host": "...",
      * "port": 443}, the upstream's. Answered by CREDENTIAL or REFUSED, after the record line was written: for the

@@ -270,8 +270,9 @@ static void a_token_of_its_own_is_part_of_it(void **state)
     assert_string_equal(text_at(json_object_get(shown, "shown"), "own"), "5f31c085");
     decide(world, own, "approve", "once");
     json_decref(hear_json(world, MESSAGE_APPROVED, 2));
-    tell_ask(world, 3, json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "binding", "user/api", "host", "api.test", "port", 443,
-                                 "method", "POST", "path", "/new", "request", "01HZZZZZZZZZZZZZZZZZZZZZZ1"));
+    tell_ask(world, 3, json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "binding", "user/api", "host", "api.test",
+                                 "port", 443, "method", "POST", "path", "/new", "request",
+                                 "01HZZZZZZZZZZZZZZZZZZZZZZ1"));
     expect_refusal(world, 3, "denied");
     ask_request(world, 4, other, "");
     AUTOFREE char *third = the_pending(world);
