@@ -260,6 +260,7 @@ static void a_token_of_its_own_is_part_of_it(void **state)
     ask_request(world, 1, request("POST", "/new", "01HZZZZZZZZZZZZZZZZZZZZZZ0"), "");
     AUTOFREE char *lent = the_pending(world);
     tell(world, MESSAGE_CANCEL, 1, "", 0);
+    expect_operation(world, 90, lent, "pending"); /* it holds nothing any more */
     decide(world, lent, "approve", "once");
     json_put(mine, "own", "5f31c085");
     json_put(other, "own", "00000000");
