@@ -25,10 +25,9 @@ $(D)/config.mk: contrib/deps
 
 WARN := -Wall -Wextra -Wshadow -Wformat=2 -Wvla -Wcast-qual -Wwrite-strings -Wswitch-enum -Wmissing-prototypes \
 	-Wstrict-prototypes -Wundef -Wimplicit-fallthrough -Werror
-HARDEN := -fstack-protector-strong -fstack-clash-protection
-ifeq ($(shell uname -m),x86_64)
-HARDEN += -fcf-protection
-endif
+HARDEN_x86_64 := -fcf-protection
+HARDEN_aarch64 := -mbranch-protection=standard
+HARDEN := -fstack-protector-strong -fstack-clash-protection $(HARDEN_$(shell uname -m))
 SECTIONS := -ffunction-sections -fdata-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -36,6 +35,7 @@ CC := gcc
 # No unwind tables, ours or the system's: a tenth of the program; a debugger has its own in the file not stripped.
 OPT_release := -O2 -g -fno-asynchronous-unwind-tables -D_FORTIFY_SOURCE=2 $(HARDEN)
 LEAN_release := -Wl,-T,contrib/lean.ld -Wl,--no-eh-frame-hdr
+PACK_x86_64 := -Wl,-z,pack-relative-relocs # other linkers warn that they ignore it
 OPT_debug := -Og -g3
 OPT_asan := -O1 -g $(SANITIZE)
 OPT_coverage := -O0 -g --coverage
@@ -62,7 +62,7 @@ LIBS := -levent_core -levent_extra -ljansson -lyaml -lsqlite3 -largon2 -lseccomp
 # in the program, so that it runs in an image of the host's release too.
 PROGRAM_LIBS = $(LIBS)
 ifneq ($(filter $(CONFIG),release debug),)
-PROGRAM_LDFLAGS := -static-pie -Wl,--wrap=dlopen -Wl,-z,pack-relative-relocs $(LEAN_$(CONFIG))
+PROGRAM_LDFLAGS := -static-pie -Wl,--wrap=dlopen $(PACK_$(shell uname -m)) $(LEAN_$(CONFIG))
 PROGRAM_ONLY := core/base/absent.c
 endif
 ifeq ($(CONFIG),asan)

@@ -292,12 +292,14 @@ void flow_dial(struct flow *flow, bool fresh)
         flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
 }
 
-/* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. */
-static bool is_idempotent(struct span method)
+/* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. Of what a person
+ * let go that is what changes nothing (9.2.1): one yes is one change. */
+static bool may_go_twice(const struct flow *flow)
 {
-    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
-    for (size_t i = 0; i < COUNT(methods); i++)
-        if (span_eqs(method, methods[i]))
+    static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+    const size_t count = flow->approval[0] ? 4 : COUNT(methods);
+    for (size_t i = 0; i < count; i++)
+        if (span_eqs(flow->request->method, methods[i]))
             return true;
     return false;
 }
@@ -307,7 +309,7 @@ static bool is_idempotent(struct span method)
  * looking at it goes again as if it were new. */
 void flow_lost(struct flow *flow, const struct err *err)
 {
-    bool again = flow->state == FLOW_ASKING || (!flow->body_begun && is_idempotent(flow->request->method));
+    bool again = flow->state == FLOW_ASKING || (!flow->body_begun && may_go_twice(flow));
     bool untouched = flow->untouched && !flow->body_begun && flow->refusals++ < FLOW_REFUSALS_MAX;
     if ((untouched || (again && flow->reused && !flow->fresh_tried)) && !flow->answered) {
         flow->carrier->drop(flow);
