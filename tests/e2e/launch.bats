@@ -81,7 +81,7 @@ refuses() { # STATUS TEXT COMMAND...
     refuses 64 'auto|docker|podman|bwrap' aileron launch --sandbox=lxc -- true
     refuses 64 'always sealed' aileron launch --sandbox=bwrap --network=open -- true
     refuses 64 'takes no image' aileron launch --sandbox=bwrap --image=x -- true
-    refuses 125 'Agents here: aider, amp, claude, codex' aileron launch nobody
+    refuses 125 'Agents here: aider, amp, claude, cline, codex' aileron launch nobody
 }
 
 @test "no engine" {
