@@ -98,9 +98,7 @@ static int run_daemon(int argc, char **argv)
         return err_print(&err, "aileron");
     if (options.foreground)
         return run_foreground(home, options.ready_fd > 2 ? (int)options.ready_fd : -1);
-    struct client *running = client_connect_any_version(home, &err);
-    client_close(running);
-    if (running != NULL) {
+    if (client_answers(home)) {
         puts("The daemon runs already.");
         return 0;
     }

@@ -38,6 +38,9 @@ bool client_call(struct client *client, const char *method, const char *path, co
 /* As client_call, and a status of 400 or more becomes err, made from the answer's {"error": {...}}. */
 bool client_ask(struct client *client, const char *method, const char *path, const json_t *body,
                 json_t **answer, struct err *err) MUSTUSE NONNULL_AT(1, 2, 3, 6);
+/* Whether a daemon is there that answers: one that was just killed has its socket for a moment longer, and takes
+ * connections that nobody reads. */
+bool client_answers(const char *home) MUSTUSE NONNULL;
 /* client_ask on a connection of its own, without a body. start: as client_connect has it. */
 bool client_ask_once(bool start, const char *method, const char *path, json_t **answer, struct err *err)
     MUSTUSE NONNULL_AT(2, 3, 5);

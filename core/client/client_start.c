@@ -126,6 +126,17 @@ struct client *client_connect(const char *home, bool autostart, struct err *err)
     return NULL;
 }
 
+bool client_answers(const char *home)
+{
+    json_t *answer JSON_AUTO = NULL;
+    struct err ignored = {0};
+    struct client *client = client_connect_any_version(home, &ignored);
+    bool good = client != NULL && client_ask(client, "GET", "/v1/health", NULL, &answer, &ignored);
+
+    client_close(client);
+    return good;
+}
+
 /* ---- starting ---- */
 
 static int open_log(const char *home, struct err *err)
@@ -259,14 +270,11 @@ bool client_start_daemon(const char *home, struct err *err)
     if (!client_home_check(home, err) || !file_mkdirs(run, 0700, err))
         return false;
     do {
-        struct err ignored = {0};
         if (start_once(home, err))
             return true;
         if (err->code != ERR_CONFLICT || (lock_is_free(home) && ++free_times > 2))
             return err_hint_default(err, "See %s/run/daemon.log", home);
-        struct client *other = try_connect(home, &ignored);
-        client_close(other);
-        if (other != NULL)
+        if (client_answers(home))
             return true;
         nanosleep(&pause, NULL);
     } while (clock_mono_ms() < end_ms);

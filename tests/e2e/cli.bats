@@ -283,6 +283,31 @@ PYTHON
     AILERON_HOME=relative fails 78 'absolute' aileron vault list
 }
 
+@test "a socket that takes connections and answers none, as that of one just killed, is no daemon" {
+    aileron daemon stop > /dev/null || true
+    mkdir -p -m 700 "$AILERON_HOME/run"
+    rm -f "$AILERON_HOME/run/control.sock"
+    python3 -c '
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listens", flush=True)
+while True:
+    listener.accept()[0].close()
+' "$AILERON_HOME/run/control.sock" > "$WORLD/deaf" 3>&- &
+    deaf=$!
+    wait_for grep -q listens "$WORLD/deaf"
+    chmod 600 "$AILERON_HOME/run/control.sock"
+    run aileron daemon
+    kill "$deaf"
+    echo "$output"
+    [ "$status" -ne 0 ]
+    grep -q 'another process listens on' <<< "$output"
+    [ "$(aileron daemon)" = "The daemon runs." ]
+    aileron status
+}
+
 @test "a daemon of another version is told apart" {
     sed -i 's/"version": *"[^"]*"/"version":"0.0.1"/' "$AILERON_HOME/run/daemon.json"
     fails 1 '0.0.1' aileron vault list
