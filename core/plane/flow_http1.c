@@ -81,12 +81,18 @@ static void body_end(struct flow *flow)
 
 /* ---- the answer ---- */
 
-static void finish(struct flow *flow)
+/* The connection is not this flow's any more, and the timer may be a stream's. */
+static void forget_failure(struct flow *flow)
 {
-    struct conn *conn = flow->upstream;
     if (flow->failed)
         timer_stop(&flow->timer);
     flow->failed = false;
+}
+
+static void finish(struct flow *flow)
+{
+    struct conn *conn = flow->upstream;
+    forget_failure(flow);
     flow->upstream = NULL;
     conn_deadline(conn, 0);
     dial_remember(flow->plane, &flow->target->host, flow->target->port, conn);
@@ -246,9 +252,7 @@ static void on_upstream(struct conn *conn, enum conn_event event, void *arg)
 
 static void drop(struct flow *flow)
 {
-    if (flow->failed)
-        timer_stop(&flow->timer);
-    flow->failed = false;
+    forget_failure(flow);
     conn_close(flow->upstream);
     flow->upstream = NULL;
 }
