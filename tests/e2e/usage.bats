@@ -155,7 +155,9 @@ until(b"stopped")
 seen = seen.replace(b"vault: ", b"asked ", 1)
 until(b"vault: ")
 os.write(fd, b"a passphrase for the test\n")
-until(b"ended")
+until(b"ended ")
+while not seen.endswith(b"\n"): # what is written at once may be read in pieces
+    seen += os.read(fd, 1024)
 print(seen.decode())
 PYTHON
     [ "$status" -eq 0 ]
