@@ -54,6 +54,9 @@ class World:
     def __init__(self, logs, workspace, home):
         self.messages = messages.read_all(workspace)
         numbers = [message["id"] for message in self.messages]
+        cut = [any(want.get("end") == "cut" or "reset" in want for want in message["want"]) for message in self.messages]
+        # nginx logs what was cut off as 400 when it sees the end of the connection: in that message's part or the next
+        self.late = {number for number, own, before in zip(numbers, cut, [False] + cut) if own or before}
         with open(os.path.join(workspace, "outcomes.json")) as file:
             self.outcomes = json.load(file)
         nginx, node = of_nginx(logs + "/nginx.log"), lines(logs + "/node.log")
@@ -77,7 +80,9 @@ class World:
         for number in sorted(set(self.read[0]) | set(self.read[1])):
             a, b = (seen.get(number, []) for seen in self.read)
             if a != b:
-                yield "on connection %d nginx read %s, and Node %s" % (number, a, b)
+                same = next((at for at, pair in enumerate(zip(a, b)) if pair[0] != pair[1]), min(len(a), len(b)))
+                yield "on connection %d, from its request %d of %d and %d on, nginx read %s, and Node %s" % (
+                    number, same, len(a), len(b), a[same:same + 3], b[same:same + 3])
         for row in self.errors:
             yield "Node cannot read what we sent: %s" % row
         for rows in self.read[0].values():
@@ -111,7 +116,7 @@ class World:
             return
         host = {"proxy": "plain.test", "two": "two.test"}.get(message["via"], "api.test")
         wanted = [(w["request"][0], w["request"][1], host, w["request"][2]) for w in wants if "request" in w]
-        cut = any(want.get("end") == "cut" or "reset" in want for want in wants)
+        cut = message["id"] in self.late
         served = [(row["method"], row["target"], row["host"], row["body"], row["status"])
                   for row in self.served[message["id"]] if row["status"] == 200 or not cut]
         if served != [row + (200,) for row in wanted]:

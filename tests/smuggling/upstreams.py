@@ -8,12 +8,15 @@ to a real Node beside it; so does what comes to DIR/plain-port. For hostile.test
 DIR/two-port is Node's HTTP/2.
 Ends when its standard input does.
 """
+import array
+import fcntl
 import os
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -91,9 +94,10 @@ class Tee:
     def forward(self):
         while data := receive(self.client):
             self.bytes.write(data)
-            for server in self.servers:
+            for server in reversed(self.servers):
                 try:
                     server.sendall(data)
+                    wait_until_read(server)
                 except OSError:
                     pass
         for server in self.servers:
@@ -113,6 +117,14 @@ class Tee:
     def drain(self):
         while receive(self.servers[1]):
             pass
+
+
+def wait_until_read(server):
+    """Only nginx' answers go back. Were Node behind it, a request and the next one, sent after nginx' answer, would reach
+    Node in one read, and what follows a request with Upgrade in the same read is thrown away by it."""
+    unread, until = array.array("i", [1]), time.monotonic() + 20
+    while fcntl.ioctl(server, termios.TIOCOUTQ, unread) == 0 and unread[0] and time.monotonic() < until:
+        time.sleep(0.0005)
 
 
 def receive(connection):
