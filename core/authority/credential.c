@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { METHOD_BYTES = 32, PATH_BYTES = 16 * 1024, HOST_BYTES = 255, NAME_BYTES = 512, ID_TEXT_BYTES = 31 };
-enum { LINE_BYTES = 64 * 1024 };
+enum { LINE_BYTES = 64 * 1024, LINE_USUAL_BYTES = 1024 };
 
 static bool read_ask(struct flat *flat, struct credential *ask, struct err *err)
 {
@@ -108,7 +108,8 @@ static void write_line(const struct session *session, struct credential *credent
     struct flat_out out;
 
     credential->text.len = 0;
-    bool good = audit_event_begin(&out, &credential->text, "credential");
+    bool good = buf_reserve(&credential->text, LINE_USUAL_BYTES) != NULL &&
+                audit_event_begin(&out, &credential->text, "credential");
     bool done = given != NULL || credential->used;
     flat_put(&out, "decision", policy_action_word(done ? POLICY_ALLOW : POLICY_DENY));
     flat_put(&out, "binding", credential->binding);

@@ -6,7 +6,10 @@
 
 #include <stdlib.h>
 
-enum { SLOTS = 2 * RECENT_HOSTS /* of a session's hash table: never full */ };
+enum {
+    SLOTS = 2 * RECENT_HOSTS, /* of a session's hash table: never full */
+    LINE_KEEP_BYTES = 2048    /* of a line's memory, for the one that takes its place */
+};
 
 struct host {
     uint64_t allowed, denied, asked, credential;
@@ -22,8 +25,7 @@ struct talker {
 };
 struct line {
     uint64_t seq;
-    char *text;
-    size_t len;
+    struct buf text; /* its memory is the next line's, unless that needs far less */
 };
 struct recent {
     struct line lines[RECENT_LINES]; /* seq % RECENT_LINES: the record counts by one */
@@ -55,14 +57,14 @@ void recent_free(struct recent *recent)
         talker_free(talker);
     }
     for (size_t i = 0; i < RECENT_LINES; i++)
-        free(recent->lines[i].text);
+        buf_clear(&recent->lines[i].text);
     free(recent);
 }
 
 /* ---- lines ---- */
 
 /* A line without what makes it long. */
-static char *short_line(uint64_t seq, const struct audit_entry *entry)
+static void put_short(struct buf *out, uint64_t seq, const struct audit_entry *entry)
 {
     json_t *line JSON_AUTO = json_object();
     char now[32];
@@ -74,16 +76,21 @@ static char *short_line(uint64_t seq, const struct audit_entry *entry)
     json_put(line, "event", audit_entry_word(entry));
     json_put(line, "session", session[0] != 0 ? session : NULL);
     json_put(line, "message", "this line is too long to be shown here; see aileron audit show");
-    return json_canonical(line);
+    AUTOFREE char *text = json_canonical(line);
+    if (!buf_adds(out, text))
+        abort(); /* its fields are bounded */
 }
 
 static void keep_line(struct recent *recent, uint64_t seq, struct span text, const struct audit_entry *entry)
 {
     struct line *line = &recent->lines[seq % RECENT_LINES];
 
-    free(line->text);
-    line->text = text.len <= RECENT_LINE_BYTES ? mem_strndup(text.p, text.len) : short_line(seq, entry);
-    line->len = strlen(line->text);
+    if (line->text.cap > LINE_KEEP_BYTES)
+        buf_clear(&line->text);
+    line->text.len = 0;
+    line->text.max = RECENT_LINE_BYTES;
+    if (!buf_add(&line->text, text.p, text.len))
+        put_short(&line->text, seq, entry);
     line->seq = seq;
     recent->newest = seq;
 }
@@ -110,9 +117,9 @@ bool recent_lines(const struct recent *recent, uint64_t *after, size_t max, stru
     good = buf_printf(out, "{\"missed\":%llu,\"lines\":[", (unsigned long long)missed);
     while (good && *after < recent->newest) {
         const struct line *line = &recent->lines[(*after + 1) % RECENT_LINES];
-        if (any && out->len - start + line->len + 3 > max)
+        if (any && out->len - start + line->text.len + 3 > max)
             break;
-        good = (!any || buf_adds(out, ",")) && buf_add(out, line->text, line->len);
+        good = (!any || buf_adds(out, ",")) && buf_add(out, line->text.data, line->text.len);
         any = true;
         ++*after;
     }

@@ -212,11 +212,6 @@ bool buf_add(struct buf *buf, const void *data, size_t len)
     return true;
 }
 
-bool buf_adds(struct buf *buf, const char *s)
-{
-    return buf_add(buf, s, strlen(s));
-}
-
 bool buf_printf(struct buf *buf, const char *fmt, ...)
 {
     char *text = NULL;

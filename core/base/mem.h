@@ -5,6 +5,8 @@
 
 #include "core/base/attr.h"
 
+#include <string.h>
+
 void *mem_alloc(size_t size) MUSTUSE;               /* zeroed */
 void *mem_array(size_t count, size_t size) MUSTUSE; /* zeroed, overflow checked */
 void *mem_resize(void *ptr, size_t count, size_t size) MUSTUSE; /* tail not zeroed */
@@ -35,7 +37,11 @@ void buf_clear(struct buf *buf) NONNULL; /* frees; keeps max */
 void buf_wipe(struct buf *buf) NONNULL;  /* zeroes, then frees */
 /* The adding functions return false where the contents would pass max; nothing is added then. */
 bool buf_add(struct buf *buf, const void *data, size_t len) MUSTUSE NONNULL_AT(1);
-bool buf_adds(struct buf *buf, const char *s) MUSTUSE NONNULL;
+/* Here, so that the length of a literal is no work. */
+MUSTUSE NONNULL static inline bool buf_adds(struct buf *buf, const char *s)
+{
+    return buf_add(buf, s, strlen(s));
+}
 bool buf_printf(struct buf *buf, const char *fmt, ...) MUSTUSE NONNULL PRINTF(2, 3);
 /* Room behind the contents, to be filled and added to len by the caller; NULL: would pass max. */
 uint8_t *buf_reserve(struct buf *buf, size_t room) MUSTUSE NONNULL;

@@ -141,17 +141,17 @@ static bool put_value(struct buf *out, const struct flat_field *field)
 bool audit_entry_members(const struct audit_entry *entry, struct buf *out)
 {
     struct span rest = entry->flat.fields;
-    struct flat_field field, leading[AUDIT_LEADING] = {0};
+    struct flat_field field;
     const char *const *names = entry->flat.names;
-    while (flat_next(&rest, &field))
-        if (field.index < AUDIT_LEADING)
-            leading[field.index] = field;
-    if (entry->session)
-        leading[0] = (struct flat_field){.type = FLAT_TEXT, .text = span_of(entry->session)};
     bool good = buf_adds(out, "\"event\":\"") && buf_adds(out, audit_entry_word(entry)) && buf_adds(out, "\"");
-    for (size_t i = 0; i < AUDIT_LEADING && good; i++)
-        good = leading[i].type == 0 || (put_key(out, names[i]) && put_value(out, &leading[i]));
-    for (rest = entry->flat.fields; good && flat_next(&rest, &field);)
+    for (unsigned i = 0; i < AUDIT_LEADING && good; i++) {
+        bool given = i == 0 && entry->session;
+        if (given)
+            good = put_key(out, names[i]) && put_text(out, span_of(entry->session));
+        else if (flat_find_at(&entry->flat, i, &field))
+            good = put_key(out, names[i]) && put_value(out, &field);
+    }
+    while (good && flat_next(&rest, &field))
         good = field.index < AUDIT_LEADING || (put_key(out, names[field.index]) && put_value(out, &field));
     return good;
 }

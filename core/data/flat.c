@@ -130,7 +130,9 @@ bool flat_take(struct span *rest, struct flat *flat, struct err *err)
     const char *at;
     if (!cut_u32(rest, &len) || len == 0 || !cut(rest, len, &at))
         return err_set(err, ERR_DATA, "an object is cut short");
-    *flat = (struct flat){.kind = (uint8_t)at[0], .fields = {at + 1, len - 1}};
+    flat->kind = (uint8_t)at[0];
+    flat->names = NULL;
+    flat->fields = (struct span){at + 1, len - 1};
     return true;
 }
 
@@ -171,33 +173,39 @@ bool flat_check(struct flat *flat, const char *const *names, struct err *err)
     struct span rest = flat->fields;
     struct flat_field field;
     unsigned count = 0;
-    uint32_t seen = 0;
     while (names[count])
         count++;
     assert(count <= FLAT_NAMES_MAX);
     flat->names = names;
+    memset(flat->at, 0, sizeof(flat->at));
     while (rest.len > 0) {
+        uint32_t at = (uint32_t)(rest.p - flat->fields.p) + 1;
         if (!flat_next(&rest, &field))
             return err_set(err, ERR_DATA, "a field cannot be read");
         if (field.index >= count)
             return err_set(err, ERR_DATA, "field %u has no name", field.index);
-        if (seen & UINT32_C(1) << field.index)
+        if (flat->at[field.index] > 0)
             return err_set(err, ERR_DATA, "'%s' is there twice", names[field.index]);
         if (field.type == FLAT_TEXT && !text_good(field.text))
             return err_set(err, ERR_DATA, "'%s' is not a text", names[field.index]);
-        seen |= UINT32_C(1) << field.index;
+        flat->at[field.index] = at;
     }
     return true;
 }
 
+bool flat_find_at(const struct flat *flat, unsigned index, struct flat_field *field)
+{
+    uint32_t at = index < FLAT_NAMES_MAX ? flat->at[index] : 0;
+    if (at == 0)
+        return false;
+    struct span rest = {flat->fields.p + at - 1, flat->fields.len - at + 1};
+    return flat_next(&rest, field);
+}
+
 bool flat_find(const struct flat *flat, const char *name, struct flat_field *field)
 {
-    struct span rest = flat->fields;
-    unsigned wanted = index_of(flat->names, name);
-    while (flat_next(&rest, field))
-        if (field->index == wanted)
-            return true;
-    return false;
+    unsigned index = index_of(flat->names, name);
+    return flat->names[index] && flat_find_at(flat, index, field);
 }
 
 bool flat_get_text(const struct flat *flat, const char *name, enum flat_need need, size_t max, const char **out,

@@ -40,8 +40,9 @@ bool flat_end(struct flat_out *out) MUSTUSE NONNULL;
 /* ---- reading ---- */
 struct flat {
     uint8_t kind;
-    const char *const *names; /* set by flat_check */
-    struct span fields;       /* borrowed */
+    const char *const *names;    /* set by flat_check, as is at */
+    struct span fields;          /* borrowed */
+    uint32_t at[FLAT_NAMES_MAX]; /* where in fields each begins, plus one; 0: it has none of that name */
 };
 struct flat_field {
     unsigned index;
@@ -56,6 +57,7 @@ bool flat_check(struct flat *flat, const char *const *names, struct err *err) MU
 bool flat_next(struct span *rest, struct flat_field *field) MUSTUSE NONNULL;
 /* Of a checked object. False: it has none of that name. */
 bool flat_find(const struct flat *flat, const char *name, struct flat_field *field) MUSTUSE NONNULL;
+bool flat_find_at(const struct flat *flat, unsigned index, struct flat_field *field) MUSTUSE NONNULL;
 
 enum flat_need { FLAT_MAY, FLAT_NEED };
 /* A text of at most max bytes without control characters, not empty where it is needed; *out, which ends with a NUL,

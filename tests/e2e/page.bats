@@ -54,7 +54,8 @@ wait_count() { [ "$(waiting | wc -l)" -eq "$1" ]; }
 }
 
 @test "a notification's link opens what it is about; used up, it logs nobody out" {
-    printf '#!/bin/sh\ncat > %q/note.new; mv %q/note.new %q/note\n' "$WORLD" "$WORLD" "$WORLD" > "$WORLD/notify"
+    # Four are told at once, in no order: each of a file of its own, and the DELETE's alone is looked at.
+    printf '#!/bin/sh\nN=%q/note\ncat > $N.$$; grep -q DELETE $N.$$ && mv $N.$$ $N\n' "$WORLD" > "$WORLD/notify"
     chmod +x "$WORLD/notify"
     echo "approvals: { notify: [\"$WORLD/notify\"], notify_link: true }" >> "$AILERON_HOME/config.yaml"
     aileron policy reload > /dev/null
