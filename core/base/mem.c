@@ -174,42 +174,24 @@ void buf_wipe(struct buf *buf)
     buf_clear(buf);
 }
 
-uint8_t *buf_reserve(struct buf *buf, size_t room)
+/* A new block and not realloc: what realloc leaves behind could not be wiped. */
+void buf_grow(struct buf *buf, size_t room)
 {
-    if (room > buf->max || buf->len > buf->max - room)
-        return NULL;
-    size_t need = buf->len + room;
-    if (need > buf->cap) {
-        size_t cap = buf->cap ? buf->cap * 2 : 256;
-        if (cap > buf->max)
-            cap = buf->max;
-        if (cap < need)
-            cap = need;
-        /* A new block and not realloc: what realloc leaves behind could not be wiped. */
-        uint8_t *data = malloc(cap ? cap : 1);
-        if (!data)
-            out_of_memory();
-        if (buf->len)
-            memcpy(data, buf->data, buf->len);
-        if (buf->data)
-            explicit_bzero(buf->data, buf->len);
-        free(buf->data);
-        buf->data = data;
-        buf->cap = cap ? cap : 1;
-    }
-    return buf->data + buf->len;
-}
-
-bool buf_add(struct buf *buf, const void *data, size_t len)
-{
-    if (len == 0)
-        return true;
-    uint8_t *to = buf_reserve(buf, len);
-    if (!to)
-        return false;
-    memcpy(to, data, len);
-    buf->len += len;
-    return true;
+    size_t need = buf->len + room, cap = buf->cap ? buf->cap * 2 : 256;
+    if (cap > buf->max)
+        cap = buf->max;
+    if (cap < need)
+        cap = need;
+    uint8_t *data = malloc(cap);
+    if (!data)
+        out_of_memory();
+    if (buf->len)
+        memcpy(data, buf->data, buf->len);
+    if (buf->data)
+        explicit_bzero(buf->data, buf->len);
+    free(buf->data);
+    buf->data = data;
+    buf->cap = cap;
 }
 
 bool buf_printf(struct buf *buf, const char *fmt, ...)

@@ -35,16 +35,32 @@ struct buf {
 void buf_init(struct buf *buf, size_t max) NONNULL;
 void buf_clear(struct buf *buf) NONNULL; /* frees; keeps max */
 void buf_wipe(struct buf *buf) NONNULL;  /* zeroes, then frees */
+void buf_grow(struct buf *buf, size_t room) NONNULL; /* buf_reserve's: len + room is more than cap, and at most max */
+/* Room behind the contents, to be filled and added to len by the caller; NULL: would pass max. Here, as are the next
+ * two, since every message and every line is made of them: where there is room, they are a comparison and a copy. */
+MUSTUSE NONNULL static inline uint8_t *buf_reserve(struct buf *buf, size_t room)
+{
+    if (room > buf->max || buf->len > buf->max - room)
+        return NULL;
+    if (room > buf->cap - buf->len)
+        buf_grow(buf, room);
+    return buf->data + buf->len;
+}
 /* The adding functions return false where the contents would pass max; nothing is added then. */
-bool buf_add(struct buf *buf, const void *data, size_t len) MUSTUSE NONNULL_AT(1);
-/* Here, so that the length of a literal is no work. */
+MUSTUSE NONNULL_AT(1) static inline bool buf_add(struct buf *buf, const void *data, size_t len)
+{
+    uint8_t *to = len > 0 ? buf_reserve(buf, len) : NULL;
+    if (!to)
+        return len == 0;
+    memcpy(to, data, len);
+    buf->len += len;
+    return true;
+}
 MUSTUSE NONNULL static inline bool buf_adds(struct buf *buf, const char *s)
 {
     return buf_add(buf, s, strlen(s));
 }
 bool buf_printf(struct buf *buf, const char *fmt, ...) MUSTUSE NONNULL PRINTF(2, 3);
-/* Room behind the contents, to be filled and added to len by the caller; NULL: would pass max. */
-uint8_t *buf_reserve(struct buf *buf, size_t room) MUSTUSE NONNULL;
 /* Takes len bytes from the front; frees the storage when it becomes empty. */
 void buf_consume(struct buf *buf, size_t len) NONNULL;
 const char *buf_cstr(struct buf *buf) NONNULL; /* NUL put behind the contents, not counted in len */

@@ -77,6 +77,28 @@ bool span_cut(struct span *rest, char sep, struct span *head)
     return true;
 }
 
+/* The high bit of a byte is set for one that is not plain, and maybe for one behind such a one. */
+static uint64_t not_plain(uint64_t eight)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    return eight | (eight - ones * ' ') | ((eight ^ ones * '"') - ones) | ((eight ^ ones * '\\') - ones);
+}
+
+bool text_is_plain(struct span s)
+{
+    uint64_t eight, found = 0;
+    size_t i = 0;
+    for (; i + sizeof(eight) <= s.len; i += sizeof(eight)) {
+        memcpy(&eight, s.p + i, sizeof(eight));
+        found |= not_plain(eight);
+    }
+    memset(&eight, ' ', sizeof(eight));
+    if (i < s.len)
+        memcpy(&eight, s.p + i, s.len - i);
+    found |= not_plain(eight);
+    return (found & UINT64_C(0x8080808080808080)) == 0;
+}
+
 /* ---- numbers ---- */
 
 bool text_u64(struct span s, uint64_t max, uint64_t *out)

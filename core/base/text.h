@@ -23,6 +23,10 @@ bool span_ends(struct span s, const char *suffix) NONNULL;
 struct span span_trim(struct span s);               /* spaces and tabs off both ends */
 bool span_cut(struct span *rest, char sep, struct span *head) MUSTUSE NONNULL; /* false when rest was empty */
 
+/* ASCII from the space on, without the quotation mark and the backslash: as it is in UTF-8, in JSON, and without a NUL.
+ * What most texts are; a look at eight bytes at a time. */
+bool text_is_plain(struct span s);
+
 /* Decimal digits only, no sign, no space; false on overflow past max. */
 bool text_u64(struct span s, uint64_t max, uint64_t *out) MUSTUSE NONNULL;
 /* "90", "120s", "5m", "8h", "7d" -> milliseconds. */

@@ -146,17 +146,13 @@ bool audit_event_flat(const json_t *event, struct buf *buf, struct err *err)
 }
 
 /* What a flat object may have and an event may not. */
-static bool plain(const struct audit_entry *entry, bool from_worker, struct err *err)
+static bool plain(const struct flat *flat, bool from_worker, struct err *err)
 {
-    struct span rest = entry->flat.fields;
-    struct flat_field field;
-    while (flat_next(&rest, &field)) {
-        const char *name = entry->flat.names[field.index];
-        if (field.type == FLAT_BYTES)
-            return err_set(err, ERR_DATA, "'%s' of an event must be a text, an integer, true or false", name);
-        if (from_worker && field.index < AUDIT_LEADING)
-            return err_set(err, ERR_DATA, "'%s' of an event is not for a worker to say", name);
-    }
+    if (flat->bytes)
+        return err_set(err, ERR_DATA, "a field of an event must be a text, an integer, true or false");
+    for (unsigned i = 0; i < AUDIT_LEADING && from_worker; i++)
+        if (flat->at[i] > 0)
+            return err_set(err, ERR_DATA, "'%s' of an event is not for a worker to say", flat->names[i]);
     return true;
 }
 
@@ -168,5 +164,5 @@ bool audit_entry_take(struct span *rest, bool from_worker, struct audit_entry *e
     const struct audit_event *row = audit_event_at(entry->flat.kind);
     if (!row || (from_worker && !row->from_worker))
         return no_event(row ? row->word : NULL, row != NULL, err);
-    return flat_check(&entry->flat, row->fields, err) && plain(entry, from_worker, err);
+    return flat_check(&entry->flat, row->fields, err) && plain(&entry->flat, from_worker, err);
 }

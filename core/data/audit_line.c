@@ -81,7 +81,7 @@ static bool put_text(struct buf *out, struct span text)
         text.len = AUDIT_FIELD_MAX;
     while (!whole && text.len > 0 && ((unsigned char)text.p[text.len] & 0xc0) == 0x80)
         text.len--;
-    size_t len = escaped_len(text);
+    size_t len = text_is_plain(text) ? text.len : escaped_len(text);
     uint8_t *to = buf_reserve(out, len + sizeof("\"...\"") - 1);
     if (!to)
         return false;

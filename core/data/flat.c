@@ -42,21 +42,9 @@ static void add_text(struct flat_out *out, const char *name, enum flat_type type
     add(out, "", 1);
 }
 
-/* What most texts are: no byte of them needs a closer look. */
-static bool is_plain(struct span text)
-{
-    unsigned char all = 0;
-    bool zero = false;
-    for (size_t i = 0; i < text.len; i++) {
-        all |= (unsigned char)text.p[i];
-        zero |= text.p[i] == 0;
-    }
-    return all < 0x80 && !zero;
-}
-
 static bool text_good(struct span text)
 {
-    return is_plain(text) || (text_utf8_valid(text) && !memchr(text.p, 0, text.len));
+    return text_is_plain(text) || (text_utf8_valid(text) && !memchr(text.p, 0, text.len));
 }
 
 void flat_put_span(struct flat_out *out, const char *name, struct span value)
@@ -177,6 +165,7 @@ bool flat_check(struct flat *flat, const char *const *names, struct err *err)
         count++;
     assert(count <= FLAT_NAMES_MAX);
     flat->names = names;
+    flat->bytes = false;
     memset(flat->at, 0, sizeof(flat->at));
     while (rest.len > 0) {
         uint32_t at = (uint32_t)(rest.p - flat->fields.p) + 1;
@@ -189,6 +178,7 @@ bool flat_check(struct flat *flat, const char *const *names, struct err *err)
         if (field.type == FLAT_TEXT && !text_good(field.text))
             return err_set(err, ERR_DATA, "'%s' is not a text", names[field.index]);
         flat->at[field.index] = at;
+        flat->bytes |= field.type == FLAT_BYTES;
     }
     return true;
 }

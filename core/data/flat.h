@@ -40,9 +40,10 @@ bool flat_end(struct flat_out *out) MUSTUSE NONNULL;
 /* ---- reading ---- */
 struct flat {
     uint8_t kind;
-    const char *const *names;    /* set by flat_check, as is at */
+    const char *const *names;    /* set by flat_check, as are the two below fields */
     struct span fields;          /* borrowed */
     uint32_t at[FLAT_NAMES_MAX]; /* where in fields each begins, plus one; 0: it has none of that name */
+    bool bytes;                  /* one of them is bytes */
 };
 struct flat_field {
     unsigned index;

@@ -222,6 +222,23 @@ static void tokens(void **state)
         assert_false(text_is_token((struct span){&bad[i], 1}));
 }
 
+/* Each byte at each place of texts shorter, as long and longer than a step. */
+static void plain_is_told_for_every_byte_and_place(void **state)
+{
+    (void)state;
+    assert_true(text_is_plain(SPAN("")));
+    for (size_t len = 1; len <= 20; len++)
+        for (size_t at = 0; at < len; at++)
+            for (unsigned byte = 0; byte < 256; byte++) {
+                char text[20];
+                memset(text, byte & 1 ? '!' : '~', len);
+                text[at] = (char)byte;
+                bool plain = byte >= ' ' && byte < 0x80 && byte != '"' && byte != '\\';
+                if (text_is_plain((struct span){text, len}) != plain)
+                    fail_msg("byte %u at %zu of %zu", byte, at, len);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +251,7 @@ int main(void)
         cmocka_unit_test(display_is_cut),
         cmocka_unit_test(display_of_anything),
         cmocka_unit_test(tokens),
+        cmocka_unit_test(plain_is_told_for_every_byte_and_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
