@@ -89,6 +89,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     if (flow->carrier)
         flow->carrier->drop(flow);
     http1_free(flow->parser);
+    free(flow->form);
     needle_scan_clear(&flow->outbound);
     needle_scan_clear(&flow->inbound);
     secrets_give(flow->secrets);
@@ -332,6 +333,7 @@ static void decide(struct flow *flow)
                                 .ambiguous = target->ambiguous};
     snapshot_decide(flow->epoch->snapshot, &query, &flow->decision);
     flow_decide_overrides(flow, &query);
+    flow_form_decide(flow, &query);
     if (flow->operation) { /* the monitor has decided and named the credential; a denial still holds */
         flow->decision.binding = flow->binding_name
                                      ? binding_named(flow->epoch->snapshot->rules->bindings, flow->binding_name)

@@ -54,11 +54,15 @@ static void send_body(struct flow *flow, struct span data)
 static void refuse_leak(void *arg)
 {
     struct flow *flow = arg;
-    if (flow->state == FLOW_FORWARDING)
+    if (flow->state != FLOW_FORWARDING)
+        return;
+    if (flow->form && flow->form->found)
+        flow_form_refuse(flow);
+    else
         flow_refuse_leak(flow, flow->leak_tag, flow->leak_place);
 }
 
-/* C02: nothing of it is sent, and the request is never completed. */
+/* C02, C08: nothing of it is sent, and the request is never completed. */
 static void stop_leak(struct flow *flow)
 {
     flow->leaking = true;
@@ -76,6 +80,14 @@ static bool body_leaks(struct flow *flow)
     return true;
 }
 
+static bool form_asks(struct flow *flow, struct span data, bool end)
+{
+    if (!flow_form_asks(flow, data, end))
+        return false;
+    stop_leak(flow);
+    return true;
+}
+
 static bool trailers_leak(struct flow *flow)
 {
     if (!flow->outbound.needles ||
@@ -88,6 +100,8 @@ static bool trailers_leak(struct flow *flow)
 static void forward_body(struct flow *flow, struct span data)
 {
     flow->body_begun = true;
+    if (form_asks(flow, data, false))
+        return;
     if (flow->outbound.needles)
         needle_scan_next(&flow->outbound, data, &data);
     if (body_leaks(flow))
@@ -111,7 +125,7 @@ static void end_body(struct flow *flow)
         return;
     if (flow->outbound.needles)
         needle_scan_end(&flow->outbound, &rest);
-    if (body_leaks(flow) || trailers_leak(flow))
+    if (form_asks(flow, SPAN(""), true) || body_leaks(flow) || trailers_leak(flow))
         return;
     send_body(flow, rest);
     flow->carrier->body_end(flow);

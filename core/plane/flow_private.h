@@ -8,6 +8,7 @@
 #include "core/plane/secrets.h"
 #include "core/plane/trunk.h"
 #include "core/plane/websocket.h"
+#include "core/wire/form.h"
 
 /* What the monitor takes of a request for a credential or for a person's approval. */
 enum { FLOW_ASKED_PATH_BYTES = 16 * 1024, FLOW_ASKED_METHOD_BYTES = 32 };
@@ -86,15 +87,21 @@ struct flow {
     struct secrets *secrets;     /* the credential that was put in; NULL: none */
     struct needle_scan inbound;  /* the answer's body, for it */
     size_t reflected;            /* how often it came back in a head */
+    struct form_scan *form;      /* the same, for a field _method; NULL: it may have one */
+    struct decision form_denied; /* why it may not */
     struct timer body;           /* until more of a body that is collected has to come */
     struct timer show;           /* what a scan holds back goes on where nothing follows it */
-    bool leaking;                /* a stand-in was found in the body or behind it: nothing more is sent */
+    bool leaking;                /* found in the body or behind it, a stand-in or such a field: nothing more is sent */
     char leak_place[GUARD_PLACE_BYTES];
     unsigned leak_tag;
 };
 
 /* flow_override.c: the decision is the strictest of those on all that the request's fields ask for. */
 void flow_decide_overrides(struct flow *flow, const struct match_query *query) NONNULL;
+/* flow_form.c: what the query or the body may ask for. Denied, or flow->form looks for it. */
+void flow_form_decide(struct flow *flow, const struct match_query *query) NONNULL;
+bool flow_form_asks(struct flow *flow, struct span data, bool end) MUSTUSE NONNULL;
+void flow_form_refuse(struct flow *flow) NONNULL;
 /* flow_approve.c: the request is held until a person has decided; then flow_dial, or it is refused. */
 void flow_approve(struct flow *flow) NONNULL;
 size_t flow_approve_room(const struct flow *flow) NONNULL;

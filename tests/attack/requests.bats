@@ -128,6 +128,31 @@ DELETE /open/a HTTP/1.1\r\nHost: api.test\r\n\r\n
 IN
 }
 
+@test "C08 another method in a form's _method is under that method's rules; the upstream never has the whole" {
+    all_refused 403 api.test <<'IN'
+POST /open/a?_method=DELETE HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n
+POST /open/a?a=b&%5fmethod=delete HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n
+POST /open/a HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 14\r\n\r\n_method=DELETE
+POST /open/a HTTP/1.1\r\nHost: api.test\r\nContent-Length: 18\r\n\r\na=b&_method=DELETE
+POST /open/a HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{"_method":"DELETE"}
+POST /open/a HTTP/1.1\r\nHost: api.test\r\nContent-Type: multipart/form-data; boundary=x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n--x\r\r\n2f\r\n\nContent-Disposition: form-data; name="_method"\r\n13\r\n\r\n\r\nDELETE\r\n--x--\r\n\r\n0\r\n\r\n
+IN
+    run -0 aileron audit list --event=network
+    [ "$(grep -c 'decision=deny rule=no deleting reason=the method that _method asks for is denied' <<< "$output")" -eq 6 ]
+}
+
+@test "C08 a form without it goes through, and so does one to a host whose rules have no other methods" {
+    printf 'POST /open/a%s HTTP/1.1\\r\\nHost: %s\\r\\nContent-Length: %d\\r\\n%s\\r\\n%s\n' \
+        '?method=_method' api.test 11 '' 'a=_method=b' '' api.test 16 'Content-Type: application/json\r\n' '{"a":"_methods"}' \
+        > "$WORLD/ws/in"
+    run -0 --separate-stderr inside sh -c 'python3 raw.py api.test < in'
+    [ "$(grep -c '^HTTP/1.1 200 ' <<< "$output")" -eq 2 ]
+    sed -i '/no deleting/d' "$AILERON_HOME/policy.yaml"
+    aileron policy reload > /dev/null
+    run -0 --separate-stderr inside curl -sS -o /dev/null -w '%{http_code}\n' -d _method=DELETE https://api.test/open/a
+    [ "$output" = 200 ]
+}
+
 @test "C09 request smuggling: what can be read in two ways is refused, and the upstream hears nothing" {
     all_refused '400|431|501|505' api.test <<'IN'
 POST /open HTTP/1.1\r\nHost: api.test\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n
