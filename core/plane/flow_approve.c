@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TYPE_BYTES = 255 }; /* what the monitor takes of a Content-Type by itself */
+enum {
+    TYPE_BYTES = 255, /* what the monitor takes of a Content-Type by itself */
+    HASH_HEX = 2 * CRYPTO_HASH_LEN + 1
+};
 
 size_t flow_approve_room(const struct flow *flow)
 {
@@ -132,12 +135,36 @@ static bool put_field(json_t *list, const char *before, const struct msg_field *
     return err_set(err, ERR_DATA, "a request whose fields are not plain text cannot be shown to a person");
 }
 
-/* "name: value" each, and "trailer name: value" of those behind the body, which no field can be taken for. False: one
- * that nobody could be shown. */
+/* Of all fields of that name. False: there is none. */
+static bool hash_of(const struct msg *request, const char *name, char hex[HASH_HEX])
+{
+    uint8_t hash[CRYPTO_HASH_LEN];
+    struct buf values CLEANUP(buf_wipe);
+    bool good = true;
+    buf_init(&values, 2 * MSG_ARENA_BYTES); /* more than a head */
+    for (size_t i = 0; i < request->fields.count; i++) {
+        const struct msg_field *field = &request->fields.items[i];
+        if (msg_name_alike(field->name, name))
+            good = good && buf_add(&values, field->value.p, field->value.len) && buf_adds(&values, "\n");
+    }
+    if (!good || values.len == 0)
+        return false;
+    crypto_sha256(values.data, values.len, hash);
+    text_hex(hash, sizeof(hash), hex);
+    return true;
+}
+
+/* "name: value" each, and "trailer name: value" of those behind the body, which no field can be taken for. Cookies may
+ * say for whom an agent asks, too, and are as secret: their hash. False: one that nobody could be shown. */
 static bool put_fields(json_t *question, const struct msg *request, const struct msg_field *type, struct err *err)
 {
     json_t *list = json_array();
+    char cookies[HASH_HEX];
     bool good = true;
+    if (hash_of(request, "Cookie", cookies)) {
+        AUTOFREE char *line = mem_printf("cookie: SHA-256 %s", cookies);
+        json_array_append_new(list, json_string(line));
+    }
     for (size_t i = 0; i < request->fields.count && good; i++) {
         const struct msg_field *field = &request->fields.items[i];
         bool hidden_type = !type && span_eqis(field->name, "Content-Type");
@@ -156,21 +183,9 @@ static bool put_fields(json_t *question, const struct msg *request, const struct
  * goes with this one or not at all. A credential would take its place. */
 static void put_own(json_t *question, const struct flow *flow)
 {
-    uint8_t hash[CRYPTO_HASH_LEN];
-    char hex[2 * CRYPTO_HASH_LEN + 1];
-    struct buf tokens CLEANUP(buf_wipe);
-    bool good = true;
-    buf_init(&tokens, MSG_ARENA_BYTES);
-    for (size_t i = 0; i < flow->request->fields.count; i++) {
-        const struct msg_field *field = &flow->request->fields.items[i];
-        if (msg_name_alike(field->name, "Authorization"))
-            good = good && buf_add(&tokens, field->value.p, field->value.len) && buf_adds(&tokens, "\n");
-    }
-    if (flow->decision.binding || tokens.len == 0 || !good)
-        return;
-    crypto_sha256(tokens.data, tokens.len, hash);
-    text_hex(hash, sizeof(hash), hex);
-    json_put(question, "own", hex);
+    char hex[HASH_HEX];
+    if (!flow->decision.binding && hash_of(flow->request, "Authorization", hex))
+        json_put(question, "own", hex);
 }
 
 static void ask(struct flow *flow)
