@@ -148,6 +148,17 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
     wait_for session_gone
 }
 
+@test "the daemon that is stopped when a session has been ended stays so" {
+    start 'echo ready; exec sleep 1000'
+    keeper=$(keeper_pid) daemon=$(cat "$AILERON_HOME/run/daemon.pid")
+    aileron sessions end "$SESSION"
+    aileron daemon stop
+    keeper_gone() { [ ! -e "/proc/$keeper" ]; }
+    wait_for keeper_gone
+    run -69 aileron daemon status
+    [ "$(cat "$AILERON_HOME/run/daemon.pid" 2> /dev/null || echo "$daemon")" = "$daemon" ]
+}
+
 @test "F02: the keeper is killed: the sandbox goes with it, attached terminals are made sane and say so" {
     start 'echo ready; exec sleep 1000'
     terminal 'expect:ready' 'wait:3' -- aileron attach "$SESSION" > one 2>&1 3>&- &
