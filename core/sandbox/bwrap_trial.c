@@ -102,8 +102,9 @@ bool bwrap_try(struct engine_facts *facts, struct err *err)
     buf_init(&said, 0);
     if (bwrap == NULL || self == NULL)
         return self == NULL ? false : err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
-    /* Of the host no more than a sandbox has, and a program with a loader needs: what others mount and take away elsewhere
-     * (an engine its containers' roots) would be bound with "/", and bwrap fails where a mount goes while it looks at it. */
+    /* Of the host no more than a sandbox has, and a program with a loader needs: what others mount and take away
+     * elsewhere (an engine its containers' roots) would be bound with "/", and bwrap fails where a mount goes while
+     * it looks at it. */
     const char *const words[] = {
         bwrap, "--unshare-all", "--as-pid-1", "--die-with-parent", "--uid", "0", "--gid", "0",
         "--cap-add", "CAP_NET_ADMIN", "--cap-add", "CAP_NET_BIND_SERVICE", "--cap-add", "CAP_SETPCAP",

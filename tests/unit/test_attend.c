@@ -1,5 +1,5 @@
-/* The launcher's loop, with a process that is engine and supervisor at once: it has the other end of the control channel,
- * of the daemon's connection and of the terminal. Its exit status is what it has seen. Real ones are e2e/life_bwrap.bats. */
+/* The launcher's loop, with a process that is engine and supervisor at once: it has the other end of control channel
+ * and the daemon's connection. Its exit status is what it has seen. Real ones are e2e/life_bwrap.bats. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
