@@ -82,16 +82,19 @@ static struct secret *derive(const struct vault_kdf *kdf, struct secret *passphr
     return kek;
 }
 
-/* A call whose answer is of no interest. */
-static bool send_secret(struct client *client, const char *path, const json_t *meta, const struct secret *secret,
-                        struct err *err)
+/* A call whose answer is of no interest, on a connection of its own: before it a person may have looked for what to
+ * type for longer than the daemon keeps one on which nothing is asked. */
+static bool send_secret(const char *path, const json_t *meta, const struct secret *secret, struct err *err)
 {
+    struct client *client = client_connect(NULL, true, err);
     struct buf answer;
+    bool good = client != NULL &&
+                client_ask_secret(client, path, meta, secret_bytes(secret), secret_len(secret), &answer, err);
 
-    if (!client_ask_secret(client, path, meta, secret_bytes(secret), secret_len(secret), &answer, err))
-        return false;
-    buf_wipe(&answer);
-    return true;
+    if (good)
+        buf_wipe(&answer);
+    client_close(client);
+    return good;
 }
 
 static const json_t *find_member(const json_t *vault, const char *name)
@@ -107,8 +110,7 @@ static const json_t *find_member(const json_t *vault, const char *name)
     return NULL;
 }
 
-static bool unlock(struct client *client, const json_t *vault, const struct vault_options *options,
-                   struct err *err)
+static bool unlock(const json_t *vault, const struct vault_options *options, struct err *err)
 {
     const json_t *member = find_member(vault, options->member);
     struct vault_kdf kdf;
@@ -127,7 +129,7 @@ static bool unlock(struct client *client, const json_t *vault, const struct vaul
     json_put(meta, "cache", options->cache);
     if (options->timeout_ms > 0)
         json_put_int(meta, "timeout_ms", (int64_t)options->timeout_ms);
-    bool good = send_secret(client, "/v1/vault/unlock", meta, kek, err);
+    bool good = send_secret("/v1/vault/unlock", meta, kek, err);
     secret_free(kek);
     return good;
 }
@@ -163,10 +165,10 @@ static struct client *open_unlocked(const struct vault_options *options, struct 
     if (client == NULL)
         return NULL;
     json_t *vault JSON_AUTO = look(client, &locked, err);
-    if (vault != NULL && (!locked || unlock(client, vault, options, err)))
+    if (vault != NULL && !locked)
         return client;
     client_close(client);
-    return NULL;
+    return vault != NULL && unlock(vault, options, err) ? client_connect(NULL, true, err) : NULL;
 }
 
 static int finish(struct client *client, bool good, const struct err *err)
@@ -205,7 +207,7 @@ static int run_init(int argc, char **argv)
     json_t *meta JSON_AUTO = json_object();
     json_put(meta, "member", options.member);
     if (kek != NULL && vault_kdf_to_json(&kdf, meta))
-        good = send_secret(client, "/v1/vault/init", meta, kek, &err);
+        good = send_secret("/v1/vault/init", meta, kek, &err);
     secret_free(kek);
     if (good)
         puts("The vault is made, and unlocked until the daemon ends.");
@@ -273,7 +275,7 @@ static int run_put(int argc, char **argv)
     json_t *meta JSON_AUTO = json_pack("{s:s, s:s}", "path", operands[0], "kind", kind);
     json_put(meta, "username", options.username);
     bool good = secret != NULL && (strcmp(kind, "certificate") != 0 || certificate_good(secret, &err)) &&
-                send_secret(client, "/v1/vault/put", meta, secret, &err);
+                send_secret("/v1/vault/put", meta, secret, &err);
     secret_free(secret);
     return finish(client, good, &err);
 }
@@ -408,7 +410,7 @@ static int run_unlock(int argc, char **argv)
     if (client == NULL)
         return err_print(&err, "aileron");
     json_t *vault JSON_AUTO = look(client, &locked, &err);
-    bool good = vault != NULL && unlock(client, vault, &options, &err);
+    bool good = vault != NULL && unlock(vault, &options, &err);
     if (good)
         puts("The vault is unlocked.");
     return finish(client, good, &err);

@@ -247,7 +247,11 @@ void control_session_over(struct session *session)
     if (req == NULL)
         return;
     service_on_gone(req, NULL, NULL);
-    service_abort(req); /* the connection's end is the message: a last chunk would leave it open for the next request */
+    /* Whoever hears no last word starts the daemon again, which may be stopped at any moment from here on. The end is
+     * the connection's: a last chunk would leave it open for the next request. */
+    static const char last[] = "{\"ended\":true}\n";
+    (void)!service_chunk(req, last, sizeof last - 1);
+    service_abort(req);
 }
 
 /* ---- operations ---- */

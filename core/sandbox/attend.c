@@ -41,6 +41,7 @@ struct state {
     uint64_t size_again_ms; /* when the engine is told again to look at the size; 0: it has been */
     bool keys_ended, ended;
     bool running, over; /* the agent was started; the supervisor has said its last word */
+    bool session_over;  /* the daemon has said so */
     int status;
 };
 
@@ -81,10 +82,12 @@ static void tell(struct state *state, int signo)
         kill(attend->child, signo);
 }
 
-/* Its terminal is no controlling one, so that no change of size would reach docker's client by itself. */
+/* Its terminal is no controlling one, so that no change of size would reach docker's client by itself. Not when the
+ * agent has ended: podman 4 passes the signal on to its container, finds that it has been removed meanwhile, and exits
+ * with 127 in place of the agent's status. */
 static void tell_size(struct state *state)
 {
-    if (!state->ended)
+    if (!state->ended && !state->over)
         kill(state->attend->child, SIGWINCH);
     state->size_again_ms = clock_mono_ms() + SIZE_AGAIN_MS;
 }
@@ -295,7 +298,7 @@ static void last_words(struct state *state)
 static void ask_daemon(struct state *state)
 {
     static const uint8_t look = SUPERVISOR_LOOK;
-    int fd = state->attend->daemon_gone(state->attend->arg);
+    int fd = state->session_over ? -1 : state->attend->daemon_gone(state->attend->arg);
 
     state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
     if (fd >= 0)
@@ -313,6 +316,8 @@ static void on_hold(struct state *state)
     uint8_t bytes[256];
     ssize_t n = recv(state->attend->hold_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
+    if (n > 0)
+        state->session_over |= memmem(bytes, (size_t)n, ATTEND_OVER, sizeof ATTEND_OVER - 1) != NULL;
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
         return;
     state->attend->hold_fd = -1;

@@ -25,7 +25,7 @@ struct attend {
     int control_fd;     /* our end of the control channel; -1: signals go to the child itself */
     int control_listen_fd; /* where the supervisor connects to become it (SANDBOX_CONTROL); -1: none */
     const char *control_path; /* of that; removed when it has connected */
-    int hold_fd;        /* readable with end of file when the daemon died; -1: none */
+    int hold_fd;        /* ends when the daemon died, or after ATTEND_OVER; -1: none */
     /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so
      * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up, and the supervisor
      * looks whether the session goes on. */
@@ -40,6 +40,9 @@ struct attend {
     bool end_with_session; /* the sandbox does not see the session's end: it is asked to end then */
     enum attend_end end; /* set by attend_run: how the sandbox ended, as far as it could say so itself */
 };
+
+/* In what the daemon says last of a session that it ended: it may be stopped then, and nobody starts it for that. */
+#define ATTEND_OVER "\"ended\":true"
 
 enum { ATTEND_RETRY = -2, ATTEND_RETRY_MS = 100 };
 

@@ -15,6 +15,8 @@
 
 enum { SAYS_BYTES = 16 * 1024, TRIAL_MS = 15000, SWITCH_BYTES = 32 };
 
+#define TRIED "/aileron"
+
 extern char **environ;
 
 /* Each that holds its value forbids user namespaces to a bwrap that is not setuid. */
@@ -100,11 +102,15 @@ bool bwrap_try(struct engine_facts *facts, struct err *err)
     buf_init(&said, 0);
     if (bwrap == NULL || self == NULL)
         return self == NULL ? false : err_set(err, ERR_UNAVAILABLE, "no bwrap on PATH");
+    /* Of the host no more than a sandbox has, and a program with a loader needs: what others mount and take away
+     * elsewhere (an engine its containers' roots) would be bound with "/", and bwrap fails where a mount goes while
+     * it looks at it. */
     const char *const words[] = {
         bwrap, "--unshare-all", "--as-pid-1", "--die-with-parent", "--uid", "0", "--gid", "0",
         "--cap-add", "CAP_NET_ADMIN", "--cap-add", "CAP_NET_BIND_SERVICE", "--cap-add", "CAP_SETPCAP",
-        "--cap-add", "CAP_SETFCAP", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev",
-        "--", self, "proxy", "try"};
+        "--cap-add", "CAP_SETFCAP", "--ro-bind-try", "/usr", "/usr", "--ro-bind-try", "/lib", "/lib",
+        "--ro-bind-try", "/lib64", "/lib64", "--ro-bind", self, TRIED, "--proc", "/proc", "--dev", "/dev",
+        "--", TRIED, "proxy", "try"};
     char *argv[COUNT(words) + 1] = {NULL};
     for (size_t i = 0; i < COUNT(words); i++)
         argv[i] = mem_strdup(words[i]);

@@ -99,6 +99,30 @@ PYTHON
     [ "$(grep -c 'for the test' <<< "$output")" -eq 0 ]
 }
 
+# A person may fetch it from elsewhere first: the daemon keeps no connection for so long on which nothing is asked.
+@test "a secret that is typed when the daemon has closed the connection meanwhile is put in all the same" {
+    run /usr/bin/python3 - <<'PY'
+import os, pty, subprocess, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp("aileron", ["aileron", "vault", "put", "user/late"])
+said = b""
+while b"Secret: " not in said:
+    said += os.read(terminal, 100)
+subprocess.run(["aileron", "daemon", "stop"], check=True)
+subprocess.run(["aileron", "vault", "unlock"], check=True)
+os.write(terminal, b"typed late\n")
+try:
+    while data := os.read(terminal, 100):
+        print(data)
+except OSError:
+    pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+    [ "$status" -eq 0 ]
+    [ "$(aileron vault get --reveal user/late)" = "typed late" ]
+}
+
 @test "the echo is off before the passphrase is asked for: nothing typed at once is shown, or lost" {
     unset AILERON_VAULT_PASSPHRASE
     aileron vault lock

@@ -86,6 +86,8 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
 @test "output that nobody reads holds nobody up and is kept to a bound" {
     start 'head -c 50000000 /dev/zero | tr "\0" x; echo; echo the-end; touch first; read -r line'
     wait_for test -e first
+    # An engine brings it here in its own time; before that attach has what is kept, and what comes meanwhile besides.
+    wait_for sh -c "timeout 1 aileron attach '$SESSION' < /dev/null | grep -q the-end"
     keeper=$(keeper_pid)
     bound=20000
     [[ $BIN != */asan/* ]] || bound=40000 # 20000 are the sanitizer's
@@ -146,6 +148,17 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
     keeper_gone() { [ ! -e "/proc/$keeper" ]; }
     wait_for keeper_gone
     wait_for session_gone
+}
+
+@test "the daemon that is stopped when a session has been ended stays so" {
+    start 'echo ready; exec sleep 1000'
+    keeper=$(keeper_pid) daemon=$(cat "$AILERON_HOME/run/daemon.pid")
+    aileron sessions end "$SESSION"
+    aileron daemon stop
+    keeper_gone() { [ ! -e "/proc/$keeper" ]; }
+    wait_for keeper_gone
+    run -69 aileron daemon status
+    [ "$(cat "$AILERON_HOME/run/daemon.pid" 2> /dev/null || echo "$daemon")" = "$daemon" ]
 }
 
 @test "F02: the keeper is killed: the sandbox goes with it, attached terminals are made sane and say so" {

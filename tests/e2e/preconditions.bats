@@ -135,6 +135,16 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(9); time.sleep(
     run -3 aileron launch -- sh -c 'exit 3'
 }
 
+# An engine beside us has its containers' roots mounted below /var, and takes them away when it likes.
+@test "bwrap: file systems of others that come and go are no reason against it" {
+    needs_root
+    mkdir "$WORLD/mounts"
+    run unshare --mount --propagation shared "$TESTS_LIB/come-and-go" "$WORLD/mounts" 40 \
+        sh -c 'rm -f "$AILERON_HOME/run/engines.json"; exec aileron sandbox plan --json'
+    [ "$status" -eq 0 ]
+    [ "$(grep -c '"engine":"bwrap"' <<< "$output")" -eq 40 ]
+}
+
 @test "no engine at all: each is named with its reason" {
     fails no-engine env PATH=/nonexistent "$BIN/aileron" launch --image=x -- true
     grep -q 'docker: no docker on PATH; podman: no podman on PATH; bwrap: no bwrap on PATH' <<< "$stderr"
