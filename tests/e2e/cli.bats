@@ -1,5 +1,6 @@
 # The command line on the host: vault, policy, connectors, record, status, and what it says of bad input.
 # bats file_tags=own-world
+bats_require_minimum_version 1.5.0
 load ../lib/world.bash
 
 setup() {
@@ -243,6 +244,29 @@ PYTHON
     run aileron audit verify
     [ "$status" -eq 65 ]
     grep -q 'jsonl:[23]' <<< "$output"
+}
+
+# The chain of what is left is whole: what the daemon that runs wrote last says that it is not all.
+@test "audit verify: lines cut off at the end, and a record that was taken away, while the daemon runs" {
+    file=$(ls "$AILERON_HOME"/audit/*.jsonl)
+    cp -a "$file" "$WORLD/record"
+    sed -i '$d' "$file"
+    fails_with_report() { # WORDS
+        run --separate-stderr aileron audit verify
+        [ "$status" -eq 65 ]
+        grep -q 'NOT whole' <<< "$output"
+        grep -q "$1" <<< "$stderr"
+    }
+    fails_with_report 'the daemon that runs wrote line [0-9]* last'
+    run --separate-stderr aileron audit verify --anchor="$(sha256sum < <(head -n 1 "$file" | tr -d '\n') | cut -c1-64)"
+    [ "$status" -eq 65 ]
+    [ "$(aileron audit verify --json 2> /dev/null | jq .intact)" = false ]
+    rm "$file"
+    fails_with_report 'lines at the end were removed'
+    cp -a "$WORLD/record" "$file"
+    aileron audit verify
+    aileron daemon stop
+    aileron audit verify
 }
 
 # A03: a directory's name is on the record; what turns text around or is a control beyond ASCII is escaped, and still
