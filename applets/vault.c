@@ -437,6 +437,7 @@ static int run(int argc, char **argv)
         {"lock", &lock_spec, run_lock},
     };
 
+    secret_harden_process(); /* a core file would hold what was typed, and lie in the current directory */
     return applet_verbs(&applet_vault, verbs, COUNT(verbs), argc, argv);
 }
 

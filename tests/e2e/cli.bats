@@ -134,6 +134,22 @@ PYTHON
     [ "$(grep -c 'for the test' <<< "$output")" -eq 0 ]
 }
 
+# C01: a core file lands in the current directory, which may be a workspace.
+@test "C01: the vault's commands leave no core file, whatever ends them" {
+    (
+        cd "$WORLD" && ulimit -c unlimited
+        mkfifo secret && exec 7<> secret
+        printf 'half of a secret' >&7
+        aileron vault put user/half < secret 7>&- 3>&- &
+        put=$!
+        wait_for test "$(readlink -f secret)" -ef "/proc/$put/fd/0"
+        wait_for grep -q '^Max core file size  *0 ' "/proc/$put/limits"
+        kill -ABRT "$put"
+        wait "$put" || [ $? -eq 134 ]
+        [ -z "$(ls core* 2> /dev/null)" ]
+    )
+}
+
 @test "C15: a damaged vault is told apart from a wrong passphrase, and left alone" {
     aileron daemon stop
     cp "$AILERON_HOME/vault.json" "$WORLD/good"
