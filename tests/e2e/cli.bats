@@ -170,6 +170,37 @@ PYTHON
     [ "$(aileron vault get --reveal user/api)" = "$SECRET" ]
 }
 
+# A whole file of yesterday holds under its key. Which generation was the last is in state.db, over a lock and a restart.
+@test "C15: a vault.json that is older than the one used last is taken when a person says so, and not before" {
+    cp "$AILERON_HOME/vault.json" "$WORLD/older"
+    printf 'the new one' | aileron vault put user/api
+    cp "$AILERON_HOME/vault.json" "$WORLD/newer"
+    sum=$(sha256sum < "$WORLD/older")
+    aileron vault lock
+    cp "$WORLD/older" "$AILERON_HOME/vault.json"
+    fails 65 'older than the one that was used last (generation 2, was 3).*vault unlock --older' aileron vault unlock
+    fails 65 'older than' aileron vault get --reveal user/api
+    aileron status | grep -q '^vault  *locked'
+    aileron daemon stop
+    fails 65 'older than' aileron vault unlock
+    [ "$sum" = "$(sha256sum < "$AILERON_HOME/vault.json")" ]
+    cp "$WORLD/newer" "$AILERON_HOME/vault.json"
+    aileron vault unlock
+    [ "$(aileron vault get --reveal user/api)" = 'the new one' ]
+    cp "$WORLD/older" "$AILERON_HOME/vault.json" # while it is unlocked
+    fails 65 'is older.*vault lock, then aileron vault unlock --older' aileron vault get --reveal user/api
+    aileron vault lock
+    aileron vault unlock --older
+    [ "$(aileron vault get --reveal user/api)" = "$SECRET" ]
+    aileron vault lock
+    aileron vault unlock # what was taken is the newest now
+    aileron vault lock
+    mv "$AILERON_HOME/vault.json" "$WORLD/moved" # another vault begins anew
+    aileron vault init
+    aileron vault lock
+    aileron vault unlock
+}
+
 @test "the policy: check, test, and errors with line and column" {
     run aileron policy check
     [ "$status" -eq 0 ]
