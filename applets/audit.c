@@ -55,8 +55,8 @@ static const struct opt_spec show_spec = {
 static const struct opt_spec verify_spec = {
     .command = "aileron audit verify", .alone = true, .synopsis = "[--anchor=HASH] [--json]",
     .summary = "Prove that nothing was removed from the record, changed or reordered",
-    .details = "A daemon that runs is asked what it wrote last. Exits with 0 where the chain of hashes is whole, with 65 "
-               "where it is not.",
+    .details = "A daemon that runs is asked what it wrote last. Exits with 0 where the chain of hashes is whole, with "
+               "65 where it is not.",
     .rows = verify_rows, .row_count = COUNT(verify_rows)};
 static const struct opt_spec *const specs[] = {&list_spec, &tail_spec, &show_spec, &verify_spec};
 extern const struct applet applet_audit;
