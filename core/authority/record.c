@@ -1,6 +1,6 @@
 /* The record as the monitor writes it. Each line is written before its caller goes on; fdatasync follows within
- * RECORD_SYNC_MS for all lines since the last one. Where that fails nothing may depend on a line until it succeeds (F03);
- * what has happened is written all the same. It decides nothing and knows no event by itself. */
+ * RECORD_SYNC_MS for all lines since the last one. Where that fails nothing may depend on a line until it succeeds
+ * (F03); what has happened is written all the same. It decides nothing and knows no event by itself. */
 #include "core/authority/record.h"
 
 #include "core/base/file.h"
