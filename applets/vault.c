@@ -18,7 +18,7 @@
 struct vault_options {
     const char *passphrase_file, *from_file, *kind, *username, *cache, *member;
     uint64_t timeout_ms;
-    bool reveal, json;
+    bool reveal, json, older;
 };
 
 #define ROW(letter, name, kind, value, help, choices, field)                                                  \
@@ -52,6 +52,7 @@ static const struct opt_row unlock_rows[] = {
         "none|keyring", cache),
     ROW(0, "timeout", OPT_DURATION, "TIME", "How long the keyring keeps it (8h).", NULL, timeout_ms),
     ROW(0, "member", OPT_STRING, "NAME", "The member whose passphrase it is.", NULL, member),
+    ROW(0, "older", OPT_FLAG, NULL, "Take a vault.json that is older than the one used last: a backup.", NULL, older),
     PASSPHRASE_ROW,
 };
 #define SPEC(name, verb, operands, text, summary_text, table)                                                 \
@@ -129,6 +130,7 @@ static bool unlock(const json_t *vault, const struct vault_options *options, str
     json_put(meta, "cache", options->cache);
     if (options->timeout_ms > 0)
         json_put_int(meta, "timeout_ms", (int64_t)options->timeout_ms);
+    json_put_bool(meta, "older", options->older);
     bool good = send_secret("/v1/vault/unlock", meta, kek, err);
     secret_free(kek);
     return good;
@@ -439,6 +441,7 @@ static int run(int argc, char **argv)
         {"lock", &lock_spec, run_lock},
     };
 
+    secret_harden_process(); /* a core file would hold what was typed, and lie in the current directory */
     return applet_verbs(&applet_vault, verbs, COUNT(verbs), argc, argv);
 }
 

@@ -105,7 +105,7 @@ static void post_init(struct monitor *monitor, struct service_request *req, stru
     doc_clear(&doc);
 }
 
-/* {"member"?: "owner", "cache"?: "none" | "keyring", "timeout_ms"?: N} NUL key */
+/* {"member"?: "owner", "cache"?: "none" | "keyring", "timeout_ms"?: N, "older"?: true} NUL key */
 static void post_unlock(struct monitor *monitor, struct service_request *req, struct span id)
 {
     static const char *const caches[] = {"none", "keyring"};
@@ -116,6 +116,7 @@ static void post_unlock(struct monitor *monitor, struct service_request *req, st
     struct doc doc = {0};
     struct span raw;
     struct err err = {0};
+    bool older = false;
 
     (void)id;
     if (!control_secret_body(req, &doc, &raw))
@@ -125,10 +126,10 @@ static void post_unlock(struct monitor *monitor, struct service_request *req, st
     if (kek != NULL && json_get_text(&at, "member", JSON_MAY, MEMBER_BYTES, &member, &err) &&
         json_get_word(&at, "cache", JSON_MAY, caches, COUNT(caches), &cache, &err) &&
         json_get_int(&at, "timeout_ms", JSON_MAY, 1000, (int64_t)30 * 86400 * 1000, &timeout_ms, &err) &&
-        vault_unlock(monitor->vault, member, kek, &err) && cache == 1 &&
+        json_get_bool(&at, "older", JSON_MAY, &older, &err) && vault_unlock(monitor->vault, member, kek, &err) &&
+        state_take_vault(monitor, older, &err) && cache == 1 &&
         !vault_cache_store(monitor->vault, (uint64_t)timeout_ms / 1000, &err))
         err_wrap(&err, "vault unlock");
-    state_follow_vault(monitor);
     secret_free(kek);
     if (on_record(monitor, req, "unlock", NULL, &err))
         done(req, &err);
@@ -177,7 +178,9 @@ static void put_entry(struct monitor *monitor, struct service_request *req, stru
         json_get_word(&at, "kind", JSON_MAY, kinds, COUNT(kinds), &kind, &err) &&
         json_get_text(&at, "username", JSON_MAY, VAULT_USERNAME_BYTES, &username, &err) &&
         on_record(monitor, req, "put", path, &err)) {
-        if (!vault_put(monitor->vault, path, (enum vault_kind)kind, username, raw.p, raw.len, &err))
+        if (vault_put(monitor->vault, path, (enum vault_kind)kind, username, raw.p, raw.len, &err))
+            state_saw_vault(monitor);
+        else
             note_failure(monitor, "put", path, &err);
         done(req, &err);
     } else if (err.code != ERR_NONE) {
@@ -211,7 +214,9 @@ static void remove_entry(struct monitor *monitor, struct service_request *req, s
     if (!read_path(req, &doc, &path))
         return;
     if (on_record(monitor, req, "remove", path, &err)) {
-        if (!vault_remove(monitor->vault, path, &err))
+        if (vault_remove(monitor->vault, path, &err))
+            state_saw_vault(monitor);
+        else
             note_failure(monitor, "remove", path, &err);
         done(req, &err);
     }

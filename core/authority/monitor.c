@@ -70,18 +70,20 @@ static void record_rules(struct monitor *monitor, const struct err *failed)
     record_note(monitor->record, event);
 }
 
-bool monitor_reload(struct monitor *monitor, struct err *err)
+static bool keep_rules(struct monitor *monitor, const struct err *why, struct err *err)
+{
+    log_error("the last good rules stay: %s", why->message);
+    monitor->rules_error = *why;
+    record_rules(monitor, why);
+    *err = *why;
+    return false;
+}
+
+/* Takes rules. */
+static bool take_rules(struct monitor *monitor, struct rules *rules, struct err *err)
 {
     struct err why = {0};
-    struct rules *rules = rules_load(monitor->home, &why);
 
-    if (rules == NULL) {
-        log_error("the last good rules stay: %s", why.message);
-        monitor->rules_error = why;
-        record_rules(monitor, &why);
-        *err = why;
-        return false;
-    }
     rules_unref(monitor->rules);
     monitor->rules = rules;
     bool good = session_update_all(monitor, &why);
@@ -94,6 +96,30 @@ bool monitor_reload(struct monitor *monitor, struct err *err)
     if (!good)
         *err = monitor->rules_error;
     return good;
+}
+
+bool monitor_reload(struct monitor *monitor, struct err *err)
+{
+    struct err why = {0};
+    struct rules *rules = rules_load(monitor->home, &why);
+
+    return rules != NULL ? take_rules(monitor, rules, err) : keep_rules(monitor, &why, err);
+}
+
+/* Without a file all hosts are allowed, and whoever replaces one may move the old one away first. */
+bool monitor_follow_files(struct monitor *monitor, struct err *err)
+{
+    struct err why = {0};
+    struct rules *rules = rules_load(monitor->home, &why);
+
+    if (rules != NULL && (rules->has_policy || !monitor->rules->has_policy))
+        return take_rules(monitor, rules, err);
+    if (rules != NULL) {
+        rules_unref(rules);
+        err_set(&why, ERR_CONFIG, "policy.yaml is gone, and its rules stay");
+        err_hint(&why, "Put it back, or say that all hosts are to be allowed: aileron policy reload");
+    }
+    return keep_rules(monitor, &why, err);
 }
 
 /* ---- signals and housekeeping ---- */

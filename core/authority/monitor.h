@@ -56,6 +56,8 @@ bool monitor_run(const struct monitor_options *options, struct err *err) MUSTUSE
 /* Loads the user's files anew. On an error the last good ones stay (threat F07), err and
  * monitor->rules_error say why. On success every session gets a new snapshot. */
 bool monitor_reload(struct monitor *monitor, struct err *err) NONNULL;
+/* The same where no person asked for it, but files were seen to change: that policy.yaml is gone is an error then. */
+bool monitor_follow_files(struct monitor *monitor, struct err *err) NONNULL;
 void monitor_stop(struct monitor *monitor) NONNULL; /* ends the loop after what is under way was answered */
 
 #endif

@@ -1,5 +1,6 @@
 /* The record as the monitor writes it. Each line is written before its caller goes on; fdatasync follows within
- * RECORD_SYNC_MS for all lines since the last one. It decides nothing and knows no event by itself. */
+ * RECORD_SYNC_MS for all lines since the last one. Where that fails nothing may depend on a line until it succeeds
+ * (F03); what has happened is written all the same. It decides nothing and knows no event by itself. */
 #include "core/authority/record.h"
 
 #include "core/base/file.h"
@@ -7,10 +8,12 @@
 
 #include <stdlib.h>
 
+enum { RETRY_MS = 1000 };
+
 struct record {
     struct audit *audit;
     struct timer sync;
-    struct err trouble;
+    struct err trouble, unsynced; /* unsynced: why the disk has not what was written; ERR_NONE: it has, or soon */
 };
 
 static void sync_now(void *arg)
@@ -19,10 +22,19 @@ static void sync_now(void *arg)
     struct err err = {0};
 
     if (audit_dirty(record->audit) && !audit_sync(record->audit, &err)) {
-        log_error("record sync failed: %s", err.message);
-        record->trouble = err;
-        timer_start(&record->sync, 1000);
+        if (record->unsynced.code == ERR_NONE)
+            log_error("record sync failed: %s", err.message);
+        timer_start(&record->sync, RETRY_MS);
     }
+    record->unsynced = err;
+}
+
+/* Asked of the disk once in RETRY_MS alone: one that fails may take its time. */
+static bool may_depend(const struct record *record, struct err *err)
+{
+    if (record->unsynced.code != ERR_NONE)
+        *err = record->unsynced;
+    return record->unsynced.code == ERR_NONE;
 }
 
 struct record *record_open(struct loop *loop, const char *home, struct err *err)
@@ -65,7 +77,7 @@ static bool written(struct record *record, bool good, const struct err *err)
     return good;
 }
 
-bool record_write(struct record *record, json_t *event, struct err *err)
+static bool append(struct record *record, json_t *event, struct err *err)
 {
     bool good = audit_append(record->audit, event, false, err);
 
@@ -73,18 +85,31 @@ bool record_write(struct record *record, json_t *event, struct err *err)
     return written(record, good, err);
 }
 
+bool record_write(struct record *record, json_t *event, struct err *err)
+{
+    if (may_depend(record, err))
+        return append(record, event, err);
+    json_decref(event);
+    return false;
+}
+
 void record_note(struct record *record, json_t *event)
 {
     struct err err = {0};
     bool trouble = record->trouble.code != ERR_NONE;
 
-    if (!record_write(record, event, &err) && !trouble) /* once: a full disk has no room for a log, either */
+    if (!append(record, event, &err) && !trouble) /* once: a full disk has no room for a log, either */
         log_error("the record cannot be written, and lines are lost: %s", err.message);
+}
+
+static bool append_all(struct record *record, const struct audit_entry *entries, size_t count, struct err *err)
+{
+    return written(record, audit_append_all(record->audit, entries, count, false, err), err);
 }
 
 bool record_write_all(struct record *record, const struct audit_entry *entries, size_t count, struct err *err)
 {
-    return written(record, audit_append_all(record->audit, entries, count, false, err), err);
+    return may_depend(record, err) && append_all(record, entries, count, err);
 }
 
 void record_on_line(struct record *record, audit_line_fn fn, void *arg)
@@ -97,7 +122,7 @@ void record_note_all(struct record *record, const struct audit_entry *entries, s
     struct err err = {0};
     bool trouble = record->trouble.code != ERR_NONE;
 
-    if (count == 0 || record_write_all(record, entries, count, &err))
+    if (count == 0 || append_all(record, entries, count, &err))
         return;
     for (size_t i = 0; i < count && count > 1 && err.code == ERR_LIMIT; i++)
         record_note_all(record, &entries[i], 1);
@@ -107,7 +132,7 @@ void record_note_all(struct record *record, const struct audit_entry *entries, s
 
 const struct err *record_trouble(const struct record *record)
 {
-    return &record->trouble;
+    return record->unsynced.code != ERR_NONE ? &record->unsynced : &record->trouble;
 }
 
 uint64_t record_seq(const struct record *record)

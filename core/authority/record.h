@@ -13,8 +13,8 @@ void record_close(struct record *record); /* syncs; NULL is fine */
 
 /* A new event: {"event": word, "session": session}; session may be NULL. Fields are added with json_put. */
 json_t *record_event(const char *word, const char *session) MUSTUSE NONNULL_AT(1);
-/* Writes the line and drops the caller's reference. False: nothing was written (no space, ...), and what
- * depends on it must not happen. */
+/* Writes the line and drops the caller's reference. False: nothing was written (no space, lines before it that cannot
+ * be put on the disk, ...), and what depends on it must not happen. */
 bool record_write(struct record *record, json_t *event, struct err *err) MUSTUSE NONNULL;
 /* As record_write where nothing depends on it: a failure is logged. */
 void record_note(struct record *record, json_t *event) NONNULL;
@@ -32,7 +32,7 @@ bool record_write_all(struct record *record, const struct audit_entry *entries, 
 void record_note_all(struct record *record, const struct audit_entry *entries, size_t count) NONNULL;
 /* As audit_on_line; fn NULL: nobody is called any more. */
 void record_on_line(struct record *record, audit_line_fn fn, void *arg) NONNULL_AT(1);
-/* Why the last line could not be written; code ERR_NONE while all is well. For status. */
+/* Why the last line could not be written, or is not on the disk; code ERR_NONE while all is well. For status. */
 const struct err *record_trouble(const struct record *record) NONNULL;
 
 #endif

@@ -1,5 +1,5 @@
 /* Notices changes of the user's files by inotify on their directory (editors replace files, so that watching the
- * files themselves would lose them). What loading means is monitor_reload's. */
+ * files themselves would lose them). What loading means is monitor_follow_files'. */
 #include "core/authority/reload.h"
 
 #include "core/base/log.h"
@@ -62,7 +62,7 @@ static void on_settled(void *arg)
     struct reload *reload = arg;
     struct err err = {0};
 
-    monitor_reload(reload->monitor, &err);
+    monitor_follow_files(reload->monitor, &err);
 }
 
 struct reload *reload_open(struct monitor *monitor)

@@ -45,19 +45,62 @@ static void tell(struct monitor *monitor, const char *aside, size_t sessions, co
     err_hint(&monitor->state_trouble, "Check the disk; the new state.db is good, and the next start forgets this");
 }
 
-void state_follow_vault(struct monitor *monitor)
+/* Each entry and the whole file prove whose they are, not when they were written: yesterday's file holds, with what was
+ * replaced or removed since. */
+static bool is_newest(struct monitor *monitor, struct err *err)
 {
-    CLEANUP(secret_free_ptr) struct secret *key = vault_derive(monitor->vault, "aileron state.db");
+    long long now = vault_generation(monitor->vault);
+    int64_t seen = 0;
+    struct err why = {0};
+
+    if (!store_generation(monitor->store, &seen, &why))
+        log_error("%s", why.message); /* a state.db in trouble keeps nobody from the vault */
+    if (now >= seen)
+        return true;
+    err_set(err, ERR_DATA, "vault.json is older than the one that was used last (generation %lld, was %lld)", now,
+            (long long)seen);
+    return err_hint(err, "If you put a backup back: aileron vault unlock --older. If not, find out who did");
+}
+
+void state_saw_vault(struct monitor *monitor)
+{
     struct err err = {0};
 
-    if (key == NULL) {
-        store_lock(monitor->store, vault_state(monitor->vault, &err) != VAULT_ABSENT);
-    } else if (store_unlock(monitor->store, key, &err)) {
-        operation_kick_all(monitor);
-        notify_unlocked(monitor);
-    } else {
+    if (store_sealing(monitor->store) == STORE_UNLOCKED &&
+        !store_set_generation(monitor->store, vault_generation(monitor->vault), &err))
         log_error("%s", err.message);
+}
+
+bool state_take_vault(struct monitor *monitor, bool older, struct err *err)
+{
+    CLEANUP(secret_free_ptr) struct secret *key = vault_derive(monitor->vault, "aileron state.db");
+    struct err why = {0};
+
+    if (key == NULL) {
+        store_lock(monitor->store, vault_state(monitor->vault, &why) != VAULT_ABSENT);
+        return true;
     }
+    if (!store_unlock(monitor->store, key, &why)) {
+        log_error("%s", why.message);
+        return true;
+    }
+    if (!older && !is_newest(monitor, err)) {
+        vault_lock(monitor->vault);
+        store_lock(monitor->store, true);
+        return false;
+    }
+    state_saw_vault(monitor);
+    operation_kick_all(monitor);
+    notify_unlocked(monitor);
+    return true;
+}
+
+void state_follow_vault(struct monitor *monitor)
+{
+    struct err err = {0};
+
+    if (!state_take_vault(monitor, false, &err))
+        log_error("%s", err.message);
 }
 
 bool state_open(struct monitor *monitor, struct err *err)

@@ -58,7 +58,7 @@ static bool accept_changed(struct vault *vault, const json_t *doc, struct err *e
         return true;
     err_set(err, ERR_DATA, "vault.json is older than the one that was unlocked (generation %lld, was %lld)",
             (long long)generation, (long long)vault->generation);
-    return err_hint(err, "If you put a backup back, run aileron vault lock, then unlock");
+    return err_hint(err, "If you put a backup back, run aileron vault lock, then aileron vault unlock --older");
 }
 
 bool vault_load(struct vault *vault, struct err *err)
@@ -208,6 +208,11 @@ void vault_lock(struct vault *vault)
     vault->key = NULL;
     forget_doc(vault);
     vault->generation = 0;
+}
+
+int64_t vault_generation(const struct vault *vault)
+{
+    return vault->generation;
 }
 
 struct secret *vault_derive(const struct vault *vault, const char *label)

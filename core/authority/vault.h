@@ -23,6 +23,8 @@ json_t *vault_members(struct vault *vault, struct err *err) MUSTUSE NONNULL;
 bool vault_unlock(struct vault *vault, const char *member, const struct secret *kek, struct err *err)
     MUSTUSE NONNULL_AT(1, 3, 4);
 void vault_lock(struct vault *vault) NONNULL;
+/* How often the file was written, as the one that was read last says; proven where the vault is unlocked. */
+int64_t vault_generation(const struct vault *vault) NONNULL;
 /* A key that only this vault gives, for what is sealed elsewhere; NULL while locked. */
 struct secret *vault_derive(const struct vault *vault, const char *label) MUSTUSE NONNULL;
 

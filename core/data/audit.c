@@ -36,6 +36,9 @@ static bool cannot_write(struct err *err, int error, const char *what)
     if (error == ENOSPC || error == EDQUOT)
         return err_hint(err, "Free space on the disk of AILERON_HOME: without a record no credential "
                              "is used; work starts again by itself");
+    if (error == EIO)
+        return err_hint(err, "Check the disk of AILERON_HOME: without a record no credential "
+                             "is used; work starts again by itself");
     return err_hint(err, "Make AILERON_HOME/audit writable: without a record no credential is used");
 }
 

@@ -81,6 +81,7 @@ static bool load_documents(struct rules *rules, const char *home, struct err *er
     bool ok = read_file(home, "config.yaml", &config, &has_config, err) &&
               read_file(home, "policy.yaml", &policy, &has_policy, err) &&
               read_file(home, "bindings.yaml", &bindings, &has_bindings, err);
+    rules->has_policy = has_policy;
     if (ok) {
         struct json_at config_at = json_root(&config), policy_at = json_root(&policy),
                        bindings_at_ = json_root(&bindings);

@@ -25,6 +25,7 @@ struct rules {
     struct bindings *bindings;
     struct catalogue *catalogue;
     unsigned refs;
+    bool has_policy; /* there is a policy.yaml */
 };
 /* config.yaml, policy.yaml, bindings.yaml and the store under home; missing files mean defaults. Also
  * checks across files: a rule's credential names a binding that exists and covers its host; a ca_file can be read. */

@@ -53,6 +53,8 @@ static const char *const migrations[STORE_SCHEMA] = {
     "shown = json_remove(shown, '$.args', '$.query', '$.type', '$.body', '$.body_base64');"
     "CREATE INDEX approval_clear ON approval (seq) WHERE sealed = 0;"
     "CREATE INDEX approval_operation ON approval (operation);",
+
+    "ALTER TABLE state_key ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;",
 };
 
 bool store_fail(struct store *store, struct err *err, const char *what)

@@ -10,7 +10,7 @@
 #include "core/data/json.h"
 
 enum {
-    STORE_SCHEMA = 3,
+    STORE_SCHEMA = 4,
     STORE_RESULT_MAX = 1024 * 1024, /* bytes of a result */
     STORE_ARGS_MAX = 256 * 1024,
     STORE_SHOWN_MAX = 512 * 1024, /* of what a person is shown: arguments, or a request with its body */
@@ -49,6 +49,10 @@ void store_lock(struct store *store, bool vault) NONNULL; /* vault: there is one
 bool store_unlock(struct store *store, const struct secret *vault_key, struct err *err) MUSTUSE NONNULL;
 /* The key of one row, for whoever may have to seal its result after the vault was locked; NULL: not unlocked. */
 struct secret *store_row_key(const struct store *store, const char *id) MUSTUSE NONNULL;
+/* The generation of the vault that this store was unlocked with last, kept beside its key; 0: none yet. The store is
+ * unlocked. */
+bool store_generation(struct store *store, int64_t *generation, struct err *err) MUSTUSE NONNULL;
+bool store_set_generation(struct store *store, int64_t generation, struct err *err) MUSTUSE NONNULL;
 
 struct store_session {
     char *id;

@@ -36,6 +36,8 @@ enum store_query { /* one prepared statement each, made at first use */
     STORE_APPROVALS,
     STORE_APPROVAL_DECIDE,
     STORE_APPROVAL_FULL,
+    STORE_GENERATION,
+    STORE_SET_GENERATION,
     STORE_QUERIES
 };
 struct store {

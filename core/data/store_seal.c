@@ -153,6 +153,26 @@ static bool find_key(struct store *store, const struct secret *vault_key, struct
     return good && (store->key || wrap_new(store, vault_key, err));
 }
 
+bool store_generation(struct store *store, int64_t *generation, struct err *err)
+{
+    sqlite3_stmt *statement =
+        store_statement(store, STORE_GENERATION, "SELECT generation FROM state_key WHERE id = ?", err);
+    if (!statement || !store_bind(statement, err, "i", (int64_t)store->key_id))
+        return false;
+    bool good = sqlite3_step(statement) == SQLITE_ROW || store_fail(store, err, "reading the vault's generation");
+    *generation = good ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return good;
+}
+
+bool store_set_generation(struct store *store, int64_t generation, struct err *err)
+{
+    sqlite3_stmt *statement =
+        store_statement(store, STORE_SET_GENERATION, "UPDATE state_key SET generation = ? WHERE id = ?", err);
+    return statement && store_bind(statement, err, "ii", generation, (int64_t)store->key_id) &&
+           store_done(store, statement, "storing the vault's generation", NULL, err);
+}
+
 /* ---- what was written before there was a vault ---- */
 
 /* One row: two columns at the most. *more: there was one. */

@@ -116,6 +116,45 @@ SH
     there audit verify
 }
 
+# A line that was written is not on the disk: what comes after it may not be, either.
+@test "F03 the record cannot be put on the disk: credentialed traffic stops with a clear error, and starts again by itself" {
+    command -v strace > /dev/null || skip "no strace"
+    mkfifo "$WORLD/ws/bad" "$WORLD/ws/good"
+    cat > "$WORLD/ws/agent" <<'SH'
+ask() { curl -sS -w '%{http_code}\n' "$1"; }
+ask https://api.test/user; read -r x < bad
+for i in 1 2 3 4 5 6 7 8 9 10; do ask https://api.test/user; sleep 0.1; done
+for i in 1 2 3; do ask https://api.test/user; done > last; ask http://open.test/open; read -r x < good
+ask https://api.test/user > again
+SH
+    sandbox sh agent > "$WORLD/out" 2>&1 3>&- &
+    launcher=$!
+    used() { grep -q octo "$WORLD/out"; }
+    wait_for used
+    daemon=$(in_there cat "$AILERON_HOME/run/daemon.pid")
+    strace -qq -o /dev/null -e trace=fdatasync -e inject=fdatasync:error=EIO -p "$daemon" 3>&- &
+    tracer=$!
+    wait_for grep -q "^TracerPid:.*[1-9]" "/proc/$daemon/status"
+    echo > "$WORLD/ws/bad"
+    stopped() { grep -q '"open"' "$WORLD/out"; } # without a credential: it passes
+    wait_for stopped
+    run there status
+    [ "$status" -eq 74 ]
+    grep -q 'cannot be put on the disk' <<< "$output"
+    kill "$tracer"
+    wait "$tracer" || true
+    well() { there status > /dev/null; }
+    wait_for well
+    echo > "$WORLD/ws/good"
+    wait $launcher
+    [ "$(grep -c '^503$' "$WORLD/ws/last")" -eq 3 ]
+    grep -q 'cannot be put on the disk' <<< "$(jq -r .error.message <<< "$(head -n 1 "$WORLD/ws/last")")"
+    grep -q '"login": "octo"' "$WORLD/ws/again"
+    # No use without its line, also of what was lent before.
+    [ "$(record | grep -c '"event":"credential".*"decision":"allow"')" -eq "$(grep -c '/user' "$WORLD/up/requests.log")" ]
+    there audit verify
+}
+
 # A sandbox that fills the disk finds the floor first: nothing new begins there, and what is decided is still recorded.
 @test "F03 the floor under the free space: every session is halted, no launch, and all goes on by itself" {
     in_there sed -i 's/disk_free: 0/disk_free: 524288/' "$AILERON_HOME/config.yaml"

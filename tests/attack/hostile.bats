@@ -136,6 +136,38 @@ PY
     aileron audit list --event policy.load --json | grep -q '"decision":"deny"\|"code"\|"message"'
 }
 
+# Editors, and whoever manages files, move the old one away first. Without rules every host is allowed.
+@test "F07 a policy.yaml that is gone while it is edited: its rules stay until a person says that it is meant" {
+    cp "$AILERON_HOME/policy.yaml" "$WORLD/policy"
+    loads() { [ "$(aileron audit list --event policy.load | wc -l)" -gt "$1" ]; }
+    before=$(aileron audit list --event policy.load | wc -l)
+    echo '  - { name: closed, host: api.test, paths: ["/open/**"], action: deny }' >> "$AILERON_HOME/policy.yaml"
+    wait_for loads "$before"
+    cat > "$WORLD/ws/agent" <<'SH'
+rule() { curl -sS https://api.test/open/x | sed -n 's/.*"rule":"\([^"]*\)".*/\1/p'; }
+await() { i=0; while [ ! -e "$1" ] && [ "$i" -lt 200 ]; do i=$((i + 1)); sleep 0.1; done; }
+echo "before $(rule)"; await gone; echo "gone $(rule)"
+SH
+    inside sh agent > "$WORLD/out" 2>&1 3>&- &
+    launcher=$!
+    asked() { grep -q "^$1 " "$WORLD/out"; }
+    wait_for asked before
+    before=$(aileron audit list --event policy.load | wc -l)
+    mv "$AILERON_HOME/policy.yaml" "$AILERON_HOME/policy.yaml~"
+    wait_for loads "$before"
+    touch "$WORLD/ws/gone"
+    wait $launcher
+    cat "$WORLD/out"
+    grep -qx 'before closed' "$WORLD/out"
+    grep -qx 'gone closed' "$WORLD/out"
+    run -78 aileron status
+    grep -q 'policy.yaml is gone.*aileron policy reload' <<< "$output"
+    aileron policy reload
+    run -0 aileron status
+    cp "$WORLD/policy" "$AILERON_HOME/policy.yaml"
+    aileron policy reload
+}
+
 @test "F05 clients that send and read a byte at a time, and idle tunnels: others are as quick, memory stays small" {
     limits 'idle_ms: 60000'
     cat > "$WORLD/ws/slow.py" <<'PY'

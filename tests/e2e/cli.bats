@@ -1,5 +1,6 @@
 # The command line on the host: vault, policy, connectors, record, status, and what it says of bad input.
 # bats file_tags=own-world
+bats_require_minimum_version 1.5.0
 load ../lib/world.bash
 
 setup() {
@@ -157,6 +158,22 @@ PYTHON
     [ "$(grep -c 'for the test' <<< "$output")" -eq 0 ]
 }
 
+# C01: a core file lands in the current directory, which may be a workspace.
+@test "C01: the vault's commands leave no core file, whatever ends them" {
+    (
+        cd "$WORLD" && ulimit -c unlimited
+        mkfifo secret && exec 7<> secret
+        printf 'half of a secret' >&7
+        aileron vault put user/half < secret 7>&- 3>&- &
+        put=$!
+        wait_for test "$(readlink -f secret)" -ef "/proc/$put/fd/0"
+        wait_for grep -q '^Max core file size  *0 ' "/proc/$put/limits"
+        kill -ABRT "$put"
+        wait "$put" || [ $? -eq 134 ]
+        [ -z "$(ls core* 2> /dev/null)" ]
+    )
+}
+
 @test "C15: a damaged vault is told apart from a wrong passphrase, and left alone" {
     aileron daemon stop
     cp "$AILERON_HOME/vault.json" "$WORLD/good"
@@ -175,6 +192,37 @@ PYTHON
     cp "$WORLD/good" "$AILERON_HOME/vault.json"
     aileron vault unlock
     [ "$(aileron vault get --reveal user/api)" = "$SECRET" ]
+}
+
+# A whole file of yesterday holds under its key. Which generation was the last is in state.db, over a lock and a restart.
+@test "C15: a vault.json that is older than the one used last is taken when a person says so, and not before" {
+    cp "$AILERON_HOME/vault.json" "$WORLD/older"
+    printf 'the new one' | aileron vault put user/api
+    cp "$AILERON_HOME/vault.json" "$WORLD/newer"
+    sum=$(sha256sum < "$WORLD/older")
+    aileron vault lock
+    cp "$WORLD/older" "$AILERON_HOME/vault.json"
+    fails 65 'older than the one that was used last (generation 2, was 3).*vault unlock --older' aileron vault unlock
+    fails 65 'older than' aileron vault get --reveal user/api
+    aileron status | grep -q '^vault  *locked'
+    aileron daemon stop
+    fails 65 'older than' aileron vault unlock
+    [ "$sum" = "$(sha256sum < "$AILERON_HOME/vault.json")" ]
+    cp "$WORLD/newer" "$AILERON_HOME/vault.json"
+    aileron vault unlock
+    [ "$(aileron vault get --reveal user/api)" = 'the new one' ]
+    cp "$WORLD/older" "$AILERON_HOME/vault.json" # while it is unlocked
+    fails 65 'is older.*vault lock, then aileron vault unlock --older' aileron vault get --reveal user/api
+    aileron vault lock
+    aileron vault unlock --older
+    [ "$(aileron vault get --reveal user/api)" = "$SECRET" ]
+    aileron vault lock
+    aileron vault unlock # what was taken is the newest now
+    aileron vault lock
+    mv "$AILERON_HOME/vault.json" "$WORLD/moved" # another vault begins anew
+    aileron vault init
+    aileron vault lock
+    aileron vault unlock
 }
 
 @test "the policy: check, test, and errors with line and column" {
@@ -267,6 +315,29 @@ PYTHON
     run aileron audit verify
     [ "$status" -eq 65 ]
     grep -q 'jsonl:[23]' <<< "$output"
+}
+
+# The chain of what is left is whole: what the daemon that runs wrote last says that it is not all.
+@test "audit verify: lines cut off at the end, and a record that was taken away, while the daemon runs" {
+    file=$(ls "$AILERON_HOME"/audit/*.jsonl)
+    cp -a "$file" "$WORLD/record"
+    sed -i '$d' "$file"
+    fails_with_report() { # WORDS
+        run --separate-stderr aileron audit verify
+        [ "$status" -eq 65 ]
+        grep -q 'NOT whole' <<< "$output"
+        grep -q "$1" <<< "$stderr"
+    }
+    fails_with_report 'the daemon that runs wrote line [0-9]* last'
+    run --separate-stderr aileron audit verify --anchor="$(sha256sum < <(head -n 1 "$file" | tr -d '\n') | cut -c1-64)"
+    [ "$status" -eq 65 ]
+    [ "$(aileron audit verify --json 2> /dev/null | jq .intact)" = false ]
+    rm "$file"
+    fails_with_report 'lines at the end were removed'
+    cp -a "$WORLD/record" "$file"
+    aileron audit verify
+    aileron daemon stop
+    aileron audit verify
 }
 
 # A03: a directory's name is on the record; what turns text around or is a control beyond ASCII is escaped, and still

@@ -282,13 +282,37 @@ static void an_older_file_is_carried_over_and_sealed(void **state)
     assert_false(on_disk("MARKER-OF"));
 }
 
+/* What a vault.json that was put back is told by (C15). */
+static void each_vault_has_its_own_generation(void **state)
+{
+    struct store *store = open_good();
+    struct err err = {0};
+    int64_t seen = -1;
+
+    (void)state;
+    unlock(store, "one");
+    assert_true(store_generation(store, &seen, &err));
+    assert_int_equal(seen, 0);
+    assert_true(store_set_generation(store, 7, &err));
+    unlock(store, "two");
+    assert_true(store_generation(store, &seen, &err));
+    assert_int_equal(seen, 0);
+    assert_true(store_set_generation(store, 2, &err));
+    store_close(store);
+    store = open_good();
+    unlock(store, "one");
+    assert_true(store_generation(store, &seen, &err));
+    assert_int_equal(seen, 7);
+    store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_of_it_is_in_the_file), TEST(a_locked_vault_gives_and_takes_nothing),
         TEST(a_sealed_value_opens_in_its_own_place_alone), TEST(another_vault_begins_anew),
-        TEST(an_older_file_is_carried_over_and_sealed),
+        TEST(an_older_file_is_carried_over_and_sealed), TEST(each_vault_has_its_own_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
