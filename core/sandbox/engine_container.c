@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REFERENCE_MAX = 255, PULL_SAYS_BYTES = 64 * 1024 };
+enum { REFERENCE_MAX = 255, PULL_SAYS_BYTES = 64 * 1024, VOLUME_BYTES = 1024 };
 
 char *container_find(const struct container *engine, struct err *err)
 {
@@ -60,6 +60,33 @@ bool container_check_architecture(const char *image, const char *architecture, s
     err_set(err, ERR_LAUNCH, "the image %s is for %s and this machine is %s", image, architecture,
             our_architecture());
     return err_hint(err, "Pull or build it with --platform linux/%s", our_architecture());
+}
+
+static size_t deeper(size_t depth, const char *place)
+{
+    size_t own = 0;
+
+    for (; *place != '\0'; place++)
+        own += *place == '/';
+    return own > depth ? own : depth;
+}
+
+bool container_take_volumes(struct plan *plan, const json_t *volumes, struct err *err)
+{
+    const char *place;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)volumes, place, value)
+    {
+        if (plan->volume_count == PLAN_VOLUMES_MAX || place[0] != '/' || deeper(0, place) > PLAN_VOLUME_DEPTH ||
+            strlen(place) > VOLUME_BYTES || strpbrk(place, "\"\n\r") != NULL) {
+            err_set(err, ERR_LAUNCH, "the image %s asks for more than %d volumes, or for one no plain absolute path of "
+                    "at most %d names and %d bytes", plan->image, PLAN_VOLUMES_MAX, PLAN_VOLUME_DEPTH, VOLUME_BYTES);
+            return err_hint(err, "Take another image, or build one from it without them (docker import)");
+        }
+        plan->volumes[plan->volume_count++] = mem_strdup(place);
+    }
+    return true;
 }
 
 /* ---- what an engine's program says ---- */
@@ -176,19 +203,10 @@ static bool add_resolver(const struct container *engine, const struct plan *plan
            engine->add_mount(run, path, "/etc/resolv.conf", false, err);
 }
 
-static size_t deeper(size_t depth, const char *place)
-{
-    size_t own = 0;
-
-    for (; *place != '\0'; place++)
-        own += *place == '/';
-    return own > depth ? own : depth;
-}
-
 /* Where pid 1 is started from. A mount goes where the image's symbolic links lead, and the image may be the agent's
- * work as what is mounted is: a volume on top of our own program would be pid 1, with its privileges. The engines
- * mount what has fewer components first, so ours is there once more with more of them than any other, and comes last.
- * */
+ * work as what is mounted is: a volume on top of our own program would be pid 1, with its privileges, and one that the
+ * image itself asks for begins with the image's files. The engines mount what has fewer components first, so ours is
+ * there once more with more of them than any other, and comes last. */
 static char *entry_place(const struct plan *plan)
 {
     CLEANUP(buf_clear) struct buf place = {0};
@@ -198,6 +216,8 @@ static char *entry_place(const struct plan *plan)
         depth = deeper(depth, plan->caches[i].place);
     for (size_t i = 0; i < plan->mount_count; i++)
         depth = deeper(depth, plan->mounts[i].place);
+    for (size_t i = 0; i < plan->volume_count && !plan->far; i++) /* there nothing is mounted over another */
+        depth = deeper(depth, plan->volumes[i]);
     if (depth == 0)
         return mem_strdup(SANDBOX_PROXY);
     buf_init(&place, 4096);

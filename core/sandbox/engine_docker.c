@@ -84,7 +84,7 @@ static bool try(struct engine_facts *facts, struct err *err)
     return true;
 }
 
-static bool check_image(const char *image, struct buf *answer, struct err *err)
+static bool check_image(struct plan *plan, struct buf *answer, struct err *err)
 {
     CLEANUP(doc_clear) struct doc doc = {0};
     const char *architecture = "";
@@ -94,7 +94,8 @@ static bool check_image(const char *image, struct buf *answer, struct err *err)
     struct json_at root = json_root(&doc);
     if (!json_get_text(&root, "Architecture", JSON_MAY, 64, &architecture, err))
         return false;
-    return container_check_architecture(image, architecture, err);
+    return container_check_architecture(plan->image, architecture, err) &&
+           container_take_volumes(plan, json_object_get(json_object_get(root.node, "Config"), "Volumes"), err);
 }
 
 /* The socket that was probed is the one that is used, whatever docker's context says. */
@@ -143,10 +144,14 @@ static bool prepare(struct plan *plan, struct err *err)
 
     if (!inspect(plan->image, &answer, &here, err))
         return false;
-    if (here && plan->build != PLAN_BUILD_ALWAYS)
-        return check_image(plan->image, &answer, err);
-    AUTOFREE char *socket_path = docker_socket(err);
-    return socket_path != NULL && pull(plan->image, socket_path, err);
+    if (!here || plan->build == PLAN_BUILD_ALWAYS) {
+        AUTOFREE char *socket_path = docker_socket(err);
+        buf_clear(&answer);
+        if (socket_path == NULL || !pull(plan->image, socket_path, err) || !inspect(plan->image, &answer, &here, err))
+            return false;
+    }
+    return here ? check_image(plan, &answer, err)
+                : err_set(err, ERR_LAUNCH, "the image %s is gone, as soon as it was pulled", plan->image);
 }
 
 static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)

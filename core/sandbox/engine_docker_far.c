@@ -62,17 +62,19 @@ static bool try(struct engine_facts *facts, struct err *err)
 
 /* ---- the image ---- */
 
-static bool inspect(const char *image, char **architecture, struct err *err)
+/* line: "amd64 {...}", its architecture and its volumes; caller frees. NULL: it is not there. */
+static bool inspect(const char *image, char **line, struct err *err)
 {
+    static const char format[] = "{{.Architecture}} {{with .Config}}{{json .Volumes}}{{end}}";
     CLEANUP(buf_clear) struct buf out = {0};
     int status = 0;
 
-    *architecture = NULL;
-    const char *const words[] = {"image", "inspect", "--format", "{{.Architecture}}", image, NULL};
+    *line = NULL;
+    const char *const words[] = {"image", "inspect", "--format", format, image, NULL};
     if (!container_check_name(image, err) || !docker_ask(words, DOCKER_ASK_MS, &status, &out, err))
         return false;
     if (status == 0)
-        *architecture = docker_line(&out);
+        *line = docker_line(&out);
     if (status == 0 || strstr(buf_cstr(&out), "No such") != NULL)
         return true;
     buf_clear(&out); /* it is in trouble, and says it once more */
@@ -91,14 +93,26 @@ static bool image_command(const struct plan *plan, struct engine_run *run, struc
 
 static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
 {
-    char *architecture;
+    char *line;
 
     (void)plan;
-    if (!inspect(image, &architecture, err))
+    if (!inspect(image, &line, err))
         return false;
-    *here = architecture != NULL;
-    free(architecture);
+    *here = line != NULL;
+    free(line);
     return true;
+}
+
+static bool check_image(struct plan *plan, const char *line, struct err *err)
+{
+    CLEANUP(doc_clear) struct doc doc = {0};
+    size_t len = strcspn(line, " ");
+    AUTOFREE char *architecture = mem_strndup(line, len);
+    const char *volumes = line[len] == ' ' && line[len + 1] != '\0' ? line + len + 1 : "null";
+
+    return container_check_architecture(plan->image, architecture, err) &&
+           json_parse(volumes, strlen(volumes), DOCKER_SAYS_BYTES, "docker", ERR_UNAVAILABLE, &doc, err) &&
+           container_take_volumes(plan, doc.root, err);
 }
 
 /* What a machine that shares nothing with this one cannot do. */
@@ -126,13 +140,19 @@ static bool check_plan(struct plan *plan, struct err *err)
 static bool prepare(struct plan *plan, struct err *err)
 {
     CLEANUP(engine_run_clear) struct engine_run run = {0};
-    AUTOFREE char *architecture = NULL;
+    AUTOFREE char *line = NULL;
 
-    if (!check_plan(plan, err) || !inspect(plan->image, &architecture, err))
+    if (!check_plan(plan, err) || !inspect(plan->image, &line, err))
         return false;
-    if (architecture != NULL && plan->build != PLAN_BUILD_ALWAYS)
-        return container_check_architecture(plan->image, architecture, err);
-    return image_command(plan, &run, err) && container_pull(&docker_cli, &run, plan->image, err);
+    if (line == NULL || plan->build == PLAN_BUILD_ALWAYS) {
+        AUTOFREE char *old = line;
+        line = NULL;
+        if (!image_command(plan, &run, err) || !container_pull(&docker_cli, &run, plan->image, err) ||
+            !inspect(plan->image, &line, err))
+            return false;
+    }
+    return line != NULL ? check_image(plan, line, err)
+                        : err_set(err, ERR_LAUNCH, "the image %s is gone, as soon as it was pulled", plan->image);
 }
 
 /* ---- the container ---- */

@@ -221,6 +221,8 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
         !add_environment(plan, run, err) || (plan->network == PLAN_SEALED && !add_hosts(plan, run, err)))
         return false;
     podman_add_facts(plan, run);
+    /* A volume that the image asks for lands where its links lead, on our own program too, with files of its own. */
+    engine_run_add(run, "--image-volume=ignore");
     container_add_command(plan, true, run);
     return true;
 }

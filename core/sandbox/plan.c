@@ -47,6 +47,7 @@ void plan_clear(struct plan *plan)
     }
     plan_clear_command(plan);
     free_words(plan->expose, plan->expose_count);
+    free_words(plan->volumes, plan->volume_count);
     plan_drop_project(plan);
     for (size_t i = 0; i < plan->cache_count; i++) {
         free(plan->caches[i].source);

@@ -240,6 +240,19 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     cp "$WORLD/config" "$AILERON_HOME/config.yaml"
 }
 
+# So does a volume that the image itself asks for, and it begins with what the image has there.
+@test "an image's own volumes cannot put its program where ours is" {
+    mkdir -p .devcontainer/links/a/b/c/d/e .devcontainer/links/opt/aileron/bin
+    printf '#!/bin/sh\necho PWNED\n' > .devcontainer/links/opt/aileron/bin/aileron-proxy
+    chmod +x .devcontainer/links/opt/aileron/bin/aileron-proxy
+    ln -s /opt/aileron/bin .devcontainer/links/a/b/c/d/e/f
+    printf 'COPY links /\nVOLUME /a/b/c/d/e/f\n' >> .devcontainer/Dockerfile
+    run launch -- sh -c 'echo RAN'
+    cat "$WORLD/stderr"
+    [ "$output" = RAN ]
+    absent PWNED "$WORLD/stderr"
+}
+
 # Whoever writes in the workspace can change what a name leads to between the launcher's look and the engine's.
 @test "a directory of the workspace that is another one when it is mounted ends the launch" {
     mkdir data
