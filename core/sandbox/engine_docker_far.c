@@ -171,6 +171,14 @@ static bool add_variables(const struct plan *plan, struct engine_run *run, struc
     return true;
 }
 
+/* Empty, and not with what the image has there: what is copied into one of them is not seen where another lies on top
+ * of it (their order is docker's), and with the image's files that would be another pid 1. */
+static void add_volumes(const struct plan *plan, struct engine_run *run)
+{
+    for (size_t i = 0; i < plan->volume_count; i++)
+        engine_run_add(run, "--mount=type=volume,volume-nocopy,\"destination=%s\"", plan->volumes[i]);
+}
+
 static bool create(const struct plan *plan, const char *name, struct err *err)
 {
     CLEANUP(engine_run_clear) struct engine_run run = {0};
@@ -192,6 +200,7 @@ static bool create(const struct plan *plan, const char *name, struct err *err)
     }
     container_add_isolation(plan, &run);
     engine_add_project(plan, &run);
+    add_volumes(plan, &run);
     if (!add_variables(plan, &run, err))
         return false;
     container_add_command(plan, true, &run);

@@ -323,6 +323,31 @@ trapped() { docker exec "$(docker ps -q)" /busybox test -e /home/agent/workspace
     [ ! -e made ]
 }
 
+# Where links of the image lead they lie on top of each other, in no order that anybody knows.
+@test "an image's own volumes cannot put its program where ours is" {
+    mkdir -p "$WORLD/up/evil/opt/aileron/bin" "$WORLD/up/evil/v"
+    printf '#!/busybox sh\necho PWNED\n' > "$WORLD/up/evil/opt/aileron/bin/aileron-proxy"
+    chmod +x "$WORLD/up/evil/opt/aileron/bin/aileron-proxy"
+    cp "$(command -v busybox)" "$WORLD/up/evil/busybox"
+    changes=(--change 'VOLUME /data')
+    for name in 1 2 3 4 5 6 7 8; do
+        ln -s /opt/aileron/bin "$WORLD/up/evil/v/$name"
+        changes+=(--change "VOLUME /v/$name")
+    done
+    tar -C "$WORLD/up/evil" -c . | docker import "${changes[@]}" - aileron-test-volumes:1 > /dev/null
+    for _ in 1 2 3; do
+        IMAGE=aileron-test-volumes:1 run far true
+        absent PWNED <<< "$output" || { echo "$output"; return 1; }
+        [ "$status" -eq 0 ] || [ "$status" -eq 125 ]
+    done
+    # One that is honest is there.
+    tar -C "$WORLD/up/evil" -c busybox | docker import --change 'VOLUME /data' - aileron-test-volumes:1 > /dev/null
+    owned
+    IMAGE=aileron-test-volumes:1 run far sh -c 'echo x > /data/x && echo wrote'
+    docker image rm aileron-test-volumes:1 > /dev/null
+    [ "$(tail -n 1 <<< "$output")" = wrote ] || { echo "$output"; return 1; }
+}
+
 @test "what is not possible is said before anything is made; doctor and plan say where the engine is" {
     refused() { # WHY COMMAND...
         run -125 "${@:2}"
