@@ -18,20 +18,29 @@
 
 enum { CA_BYTES = 5 * 1024 * 1024 }; /* tls.ca_file may be as large as all roots together, 4 MiB */
 
+/* "DEVICE:INODE:PLACE" */
+static bool parse_directory(const char *text, uint64_t *dev, uint64_t *ino, const char **place)
+{
+    struct span rest = span_of(text), device, inode;
+    bool good = span_cut(&rest, ':', &device) && span_cut(&rest, ':', &inode);
+
+    *place = rest.p;
+    return good && text_u64(device, UINT64_MAX, dev) && text_u64(inode, UINT64_MAX, ino);
+}
+
 /* Which directories the project's mounts must be, as the workspace: whoever writes in it can change what a name leads
  * to between the launcher's look and the engine's. */
 static bool check_directories(const struct supervisor_spec *spec, struct err *err)
 {
     for (size_t i = 0; i < spec->directory_count; i++) {
-        struct span rest = span_of(spec->directories[i]), dev, ino;
         uint64_t want_dev = 0, want_ino = 0;
+        const char *place;
         struct stat st;
-        if (!span_cut(&rest, ':', &dev) || !span_cut(&rest, ':', &ino) || !text_u64(dev, UINT64_MAX, &want_dev) ||
-            !text_u64(ino, UINT64_MAX, &want_ino))
+        if (!parse_directory(spec->directories[i], &want_dev, &want_ino, &place))
             return err_set(err, ERR_USAGE, "--directory takes a device's number, an inode's and a place");
-        if (lstat(rest.p, &st) == 0 && st.st_dev == want_dev && st.st_ino == want_ino)
+        if (lstat(place, &st) == 0 && st.st_dev == want_dev && st.st_ino == want_ino)
             continue;
-        err_set(err, ERR_LAUNCH, "what is at %s is not the directory of the workspace that was asked for", rest.p);
+        err_set(err, ERR_LAUNCH, "what is at %s is not the directory of the workspace that was asked for", place);
         return err_hint(err, "Something replaced it meanwhile: look at it, and at what else may write beside it");
     }
     return true;
@@ -142,13 +151,42 @@ static void add_roots(void)
         make_store(stores[0]);
 }
 
+static bool is_hosts(const struct supervisor_spec *spec, const struct stat *st)
+{
+    bool is = spec->have_workspace && st->st_dev == spec->workspace_dev && st->st_ino == spec->workspace_ino;
+
+    for (size_t i = 0; !is && i < spec->directory_count; i++) {
+        uint64_t dev = 0, ino = 0;
+        const char *at;
+        is = parse_directory(spec->directories[i], &dev, &ino, &at) && st->st_dev == dev && st->st_ino == ino;
+    }
+    return is;
+}
+
+/* Whether a path leads to the host's workspace, or to something in it. A link of the image does not change whose that
+ * is: we are root, and with most engines the host's. */
+static bool on_host(const struct place *place, const char *path)
+{
+    AUTOFREE char *real = realpath(path, NULL);
+    bool is = real == NULL;
+
+    for (size_t at = 1; !is && real[at - 1] != '\0'; at++) {
+        struct stat st;
+        if (real[at] != '/' && real[at] != '\0')
+            continue;
+        AUTOFREE char *above = mem_strndup(real, at);
+        is = lstat(above, &st) != 0 || is_hosts(place->spec, &st);
+    }
+    return is;
+}
+
 /* An engine makes a volume root's. One that an image or an agent has filled keeps its owner. */
 static void own_volumes(const struct place *place)
 {
     for (size_t i = 0; i < place->spec->volume_count; i++) {
         struct stat st;
         const char *at = place->spec->volumes[i];
-        if (lstat(at, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
+        if (lstat(at, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 && !on_host(place, at) &&
             fchownat(AT_FDCWD, at, place->uid, place->gid, AT_SYMLINK_NOFOLLOW) != 0)
             fprintf(stderr, "aileron: the volume at %s stays root's: %s\n", at, strerror(errno));
     }
@@ -205,7 +243,7 @@ void place_prepare(const struct place *place)
     mkdir(SANDBOX_HOME, 0755);
     umask(mask);
     /* Made by the engine for the mount of the workspace, or the image's own. */
-    if (chown(SANDBOX_HOME, place->uid, place->gid) != 0)
+    if (!on_host(place, SANDBOX_HOME) && chown(SANDBOX_HOME, place->uid, place->gid) != 0)
         return;
     for (size_t i = 0; i < place->spec->cache_count; i++)
         give_parents(place, place->spec->caches[i]);

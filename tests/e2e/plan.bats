@@ -253,6 +253,27 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     absent PWNED "$WORLD/stderr"
 }
 
+# pid 1 begins as root, which on this host it is, too.
+@test "where an image's links lead a directory of the workspace keeps its owner" {
+    mkdir -m 700 data
+    mkdir -p -m 755 nested/deep
+    mkdir -m 700 nested/deep/agent
+    chown 1234:2345 .
+    for link in "home/agent:/data:data:data" "home:/n/deep:nested:nested/deep/agent" "vol:/home/agent/workspace:-:data"; do
+        IFS=: read -r name target source dir <<< "$link"
+        rm -rf .devcontainer/links
+        mkdir -p ".devcontainer/links/$(dirname "$name")"
+        ln -s "$target" ".devcontainer/links/$name"
+        printf 'FROM %s\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\nCOPY links /\n' $BASE > .devcontainer/Dockerfile
+        mounts='"type=bind,source='$source',target=/'$(cut -d/ -f2 <<< "$target")'"'
+        [ "$source" != - ] || mounts='"type=volume,source=plan-cache,target=/vol/data"'
+        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ['"$mounts"']'
+        run launch -- sh -c 'echo RAN'
+        echo "$link: $output $(tail -n 2 "$WORLD/stderr")"
+        [ "$(stat -c %u "$dir")" -eq 0 ] || { echo "$dir is $(stat -c %u "$dir")'s"; return 1; }
+    done
+}
+
 # Whoever writes in the workspace can change what a name leads to between the launcher's look and the engine's.
 @test "a directory of the workspace that is another one when it is mounted ends the launch" {
     mkdir data
