@@ -76,81 +76,6 @@ bool place_find(const struct supervisor_spec *spec, struct place *out, struct er
     return true;
 }
 
-bool place_has_entry(const char *text, unsigned id)
-{
-    for (const char *line = text; line != NULL && *line != '\0';) {
-        const char *end = strchr(line, '\n'), *colon = strchr(line, ':');
-        colon = colon != NULL ? strchr(colon + 1, ':') : NULL;
-        if (colon != NULL && (end == NULL || colon < end) && strtoul(colon + 1, NULL, 10) == id)
-            return true;
-        line = end != NULL ? end + 1 : NULL;
-    }
-    return false;
-}
-
-static void add_entry(const char *path, unsigned id, const char *entry)
-{
-    struct buf text;
-    struct err err = {0};
-    bool there = file_read(path, 1024 * 1024, &text, &err);
-
-    if (!there && err.code != ERR_NOT_FOUND)
-        return;
-    bool known = there && place_has_entry(buf_cstr(&text), id);
-    bool open_line = there && text.len > 0 && text.data[text.len - 1] != '\n';
-    if (there)
-        buf_clear(&text);
-    if (known)
-        return;
-    CLEANUP(file_close_ptr) int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    AUTOFREE char *line = mem_printf("%s%s\n", open_line ? "\n" : "", entry);
-    if (fd >= 0)
-        (void)!file_write_all(fd, line, strlen(line), &err);
-}
-
-/* An image without roots gets them: programs that read no variable have nothing else. */
-static void make_store(const char *path)
-{
-    struct buf bundle;
-    struct err err = {0};
-
-    if (!file_read(SANDBOX_BUNDLE, CA_BYTES, &bundle, &err))
-        return;
-    mode_t mask = umask(022);
-    mkdir("/etc", 0755);
-    mkdir("/etc/ssl", 0755);
-    mkdir("/etc/ssl/certs", 0755);
-    CLEANUP(file_close_ptr) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-    umask(mask);
-    if (fd >= 0)
-        (void)!file_write_all(fd, bundle.data, bundle.len, &err);
-    buf_clear(&bundle);
-}
-
-/* Adds the session's CA and tls.ca_file's to the image's own roots. No symlink is followed: what it leads to is in the
- * list too, or is none of ours to write to. */
-static void add_roots(void)
-{
-    static const char *const stores[] = SANDBOX_ROOT_STORES;
-    struct buf ca;
-    struct err err = {0};
-    struct stat st;
-    bool found = false;
-
-    if (!file_read(SANDBOX_CA_EXTRA, CA_BYTES, &ca, &err))
-        return;
-    for (size_t i = 0; i < COUNT(stores); i++) {
-        CLEANUP(file_close_ptr) int fd = open(stores[i], O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        found = found || fd >= 0;
-        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-            (!file_write_all(fd, "\n", 1, &err) || !file_write_all(fd, ca.data, ca.len, &err)))
-            break; /* a full disk: the variables are still there */
-    }
-    buf_clear(&ca);
-    if (!found)
-        make_store(stores[0]);
-}
-
 static bool is_hosts(const struct supervisor_spec *spec, const struct stat *st)
 {
     bool is = spec->have_workspace && st->st_dev == spec->workspace_dev && st->st_ino == spec->workspace_ino;
@@ -178,6 +103,86 @@ static bool on_host(const struct place *place, const char *path)
         is = lstat(above, &st) != 0 || is_hosts(place->spec, &st);
     }
     return is;
+}
+
+bool place_has_entry(const char *text, unsigned id)
+{
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        const char *end = strchr(line, '\n'), *colon = strchr(line, ':');
+        colon = colon != NULL ? strchr(colon + 1, ':') : NULL;
+        if (colon != NULL && (end == NULL || colon < end) && strtoul(colon + 1, NULL, 10) == id)
+            return true;
+        line = end != NULL ? end + 1 : NULL;
+    }
+    return false;
+}
+
+static void add_entry(const struct place *place, const char *path, unsigned id, const char *entry)
+{
+    struct buf text;
+    struct err err = {0};
+
+    if (on_host(place, "/etc"))
+        return;
+    bool there = file_read(path, 1024 * 1024, &text, &err);
+
+    if (!there && err.code != ERR_NOT_FOUND)
+        return;
+    bool known = there && place_has_entry(buf_cstr(&text), id);
+    bool open_line = there && text.len > 0 && text.data[text.len - 1] != '\n';
+    if (there)
+        buf_clear(&text);
+    if (known)
+        return;
+    CLEANUP(file_close_ptr) int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    AUTOFREE char *line = mem_printf("%s%s\n", open_line ? "\n" : "", entry);
+    if (fd >= 0)
+        (void)!file_write_all(fd, line, strlen(line), &err);
+}
+
+/* An image without roots gets them: programs that read no variable have nothing else. */
+static void make_store(const struct place *place, const char *path)
+{
+    static const char *const above[] = {"/etc", "/etc/ssl", "/etc/ssl/certs"};
+    struct buf bundle;
+    struct err err = {0};
+    bool ours = true;
+
+    if (!file_read(SANDBOX_BUNDLE, CA_BYTES, &bundle, &err))
+        return;
+    mode_t mask = umask(022);
+    for (size_t i = 0; ours && i < COUNT(above); i++)
+        ours = (mkdir(above[i], 0755) == 0 || errno == EEXIST) && !on_host(place, above[i]);
+    CLEANUP(file_close_ptr) int fd =
+        ours ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644) : -1;
+    umask(mask);
+    if (fd >= 0)
+        (void)!file_write_all(fd, bundle.data, bundle.len, &err);
+    buf_clear(&bundle);
+}
+
+/* Adds the session's CA and tls.ca_file's to the image's own roots. No symlink is followed: what it leads to is in the
+ * list too, or is none of ours to write to. */
+static void add_roots(const struct place *place)
+{
+    static const char *const stores[] = SANDBOX_ROOT_STORES;
+    struct buf ca;
+    struct err err = {0};
+    struct stat st;
+    bool found = false;
+
+    if (!file_read(SANDBOX_CA_EXTRA, CA_BYTES, &ca, &err))
+        return;
+    for (size_t i = 0; i < COUNT(stores); i++) {
+        CLEANUP(file_close_ptr) int fd = open(stores[i], O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        found = found || fd >= 0;
+        if (fd >= 0 && !on_host(place, stores[i]) && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+            (!file_write_all(fd, "\n", 1, &err) || !file_write_all(fd, ca.data, ca.len, &err)))
+            break; /* a full disk: the variables are still there */
+    }
+    buf_clear(&ca);
+    if (!found)
+        make_store(place, stores[0]);
 }
 
 /* An engine makes a volume root's. One that an image or an agent has filled keeps its owner. */
@@ -233,7 +238,7 @@ void place_prepare(const struct place *place)
     if (place->nest || getpid() != 1)
         return; /* made of the host, complete; or not a sandbox of its own at all */
     open_top();
-    add_roots();
+    add_roots(place);
     CLEANUP(file_close_ptr) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root >= 0)
         anchor_make_all(root);
@@ -257,8 +262,8 @@ void place_prepare(const struct place *place)
     AUTOFREE char *user = mem_printf("%s:x:%u:%u:Agent:%s:/bin/sh", place->account.name, (unsigned)place->uid,
                                      (unsigned)place->gid, place->account.home);
     AUTOFREE char *group = mem_printf("agent:x:%u:", (unsigned)place->gid);
-    add_entry("/etc/passwd", place->uid, user);
-    add_entry("/etc/group", place->gid, group);
+    add_entry(place, "/etc/passwd", place->uid, user);
+    add_entry(place, "/etc/group", place->gid, group);
 }
 
 bool place_check(const struct place *place, struct err *err)

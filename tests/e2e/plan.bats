@@ -274,6 +274,23 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     done
 }
 
+@test "root's own files in a directory of the workspace are not written to, wherever it is mounted" {
+    mkdir -p -m 755 etc/ssl/certs
+    for file in etc/passwd etc/group etc/ssl/certs/ca-certificates.crt; do echo mine > "$file"; done
+    chown 1234:2345 .
+    mkdir -p .devcontainer/links
+    ln -s /data .devcontainer/links/etc
+    for mounts in '"type=bind,source=etc/ssl/certs,target=/etc/ssl/certs"' '"type=bind,source=etc,target=/data"'; do
+        printf 'FROM %s\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\n' $BASE > .devcontainer/Dockerfile
+        [ "${mounts##*=}" != '/data"' ] || echo 'COPY links /' >> .devcontainer/Dockerfile
+        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ['"$mounts"']'
+        run launch -- sh -c 'echo RAN'
+        for file in etc/passwd etc/group etc/ssl/certs/ca-certificates.crt; do
+            [ "$(cat "$file")" = mine ] || { echo "$file"; cat "$file" "$WORLD/stderr"; return 1; }
+        done
+    done
+}
+
 # Whoever writes in the workspace can change what a name leads to between the launcher's look and the engine's.
 @test "a directory of the workspace that is another one when it is mounted ends the launch" {
     mkdir data
