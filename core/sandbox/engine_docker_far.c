@@ -298,23 +298,32 @@ static void send_signal(const struct plan *plan, int signo)
     _exit(0);
 }
 
-/* For others than the launcher, who cannot know where the workspace belongs: it is stopped, and kept. */
+/* For others than the launcher, who cannot know where the workspace belongs: it is stopped, and kept. One that never ran
+ * has nobody's work in it, and the session's token: without --force, should it begin to run meanwhile. */
 static void reap(const char *session_id)
 {
     AUTOFREE char *name = mem_printf("aileron-%s", session_id);
+    CLEANUP(buf_clear) struct buf out = {0};
+    struct engine_end end;
     struct err err = {0};
+    bool ran = true;
 
-    (void)!stop(name, &err);
+    if (look(name, &ran, &end, &err) && !ran)
+        (void)!docker_order(WORDS("rm", "--volumes", name), DOCKER_ASK_MS, &out, &err);
+    else
+        (void)!stop(name, &err);
 }
 
-/* Of those that run: one that has been stopped has somebody's work in it, and stays until it is fetched. */
+/* Of those that run, or never have: one that has been stopped has somebody's work in it, and stays until it is
+ * fetched. */
 static bool left(const char *home_id, engine_left_fn found, void *arg, struct err *err)
 {
-    AUTOFREE char *filter = mem_printf("label=" AWAY "=%s", home_id);
+    AUTOFREE char *filter = mem_printf("--filter=label=" AWAY "=%s", home_id);
     CLEANUP(buf_clear) struct buf out = {0};
     struct span rest, line;
 
-    const char *const words[] = {"ps", "--filter", filter, "--format", "{{.Label \"dev.aileron.session\"}}", NULL};
+    const char *const words[] = {"ps", "--all", filter, "--filter=status=created", "--filter=status=running",
+                                 "--filter=status=paused", "--format={{.Label \"dev.aileron.session\"}}", NULL};
 
     if (!docker_order(words, DOCKER_ASK_MS, &out, err))
         return false;

@@ -348,6 +348,26 @@ trapped() { docker exec "$(docker ps -q)" /busybox test -e /home/agent/workspace
     [ "$(tail -n 1 <<< "$output")" = wrote ] || { echo "$output"; return 1; }
 }
 
+@test "a launcher that is killed before the sandbox starts: prune removes the container, in which nobody has worked" {
+    mkdir -p "$WORLD/up/bin"
+    printf '#!/bin/sh\ncase $1$2 in cp-) echo $$ > %s/up/copying; exec sleep 60 ;; esac\nexec %s "$@"\n' "$WORLD" \
+        "$(command -v docker)" > "$WORLD/up/bin/docker"
+    chmod +x "$WORLD/up/bin/docker"
+    rm -f "$WORLD/up/copying"
+    (PATH=$WORLD/up/bin:$PATH exec aileron launch --sandbox=docker --image="$IMAGE" -- /busybox true) > /dev/null 2>&1 3>&- &
+    LAUNCHER=$!
+    copies() { [ -s "$WORLD/up/copying" ]; }
+    wait_for copies
+    aileron session prune > /dev/null # not while it lives
+    [ -n "$(docker ps -aq)" ]
+    kill -9 "$LAUNCHER"
+    far_end
+    over() { [ -z "$(aileron session list)" ]; }
+    wait_for over
+    aileron session prune
+    [ -z "$(docker ps -aq)" ]
+}
+
 @test "what is not possible is said before anything is made; doctor and plan say where the engine is" {
     refused() { # WHY COMMAND...
         run -125 "${@:2}"
