@@ -84,6 +84,7 @@ bool podman_begin(const struct engine_facts *facts, struct engine_run *run, stru
     env_add_all(&run->env, environ);
     env_unset(&run->env, "CONTAINER_HOST");
     env_unset(&run->env, "CONTAINER_CONNECTION");
+    env_unset(&run->env, "CONTAINERS_CONF_OVERRIDE"); /* read after the other one */
     if (!env_set(&run->env, "CONTAINERS_CONF", "/dev/null"))
         return err_set(err, ERR_LAUNCH, "the environment is too large");
     engine_run_add(run, "podman");

@@ -139,6 +139,7 @@ static void test_podman(void **state)
     assert_true(file_write_atomic(cli, 0755, "#!/bin/sh\n", 10, &err));
     setenv("XDG_DATA_HOME", "/of/the/host", 1);
     setenv("CONTAINER_HOST", "ssh://elsewhere", 1);
+    setenv("CONTAINERS_CONF_OVERRIDE", "/of/the/host", 1);
     make_plan(&plan);
     env_set(&plan.env, "XDG_DATA_HOME", "/of/the/agent");
     plan.facts = (struct engine_facts){.runtime = "/usr/bin/runtime", .cgroups = "cgroupfs"};
@@ -153,6 +154,8 @@ static void test_podman(void **state)
     assert_string_equal(env_get(&run.env, "XDG_DATA_HOME"), "/of/the/host"); /* where podman's images are */
     assert_null(env_get(&run.env, "CONTAINER_HOST"));
     assert_string_equal(env_get(&run.env, "CONTAINERS_CONF"), "/dev/null");
+    assert_null(env_get(&run.env, "CONTAINERS_CONF_OVERRIDE")); /* read after it, from podman 4.6 on */
+    assert_true(has(&run, "--image-volume=ignore"));
     engine_run_clear(&run);
 
     plan.facts.no_limits = plan.facts.no_cgroups = true;
@@ -174,6 +177,7 @@ static void test_podman(void **state)
     assert_int_equal(unlink(cli), 0);
     unsetenv("XDG_DATA_HOME");
     unsetenv("CONTAINER_HOST");
+    unsetenv("CONTAINERS_CONF_OVERRIDE");
 }
 
 /* A podman that does what the script says; PATH has what a script needs, too. */
