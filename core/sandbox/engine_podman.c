@@ -132,6 +132,21 @@ static bool ask(struct engine_run *run, struct buf *answer, int *status, struct 
     return err_hint(err, "See what `podman info` says, or use --sandbox=bwrap");
 }
 
+/* What podman takes for files of this host, or for what another engine has, is no image's name, though it is made of the
+ * same letters: a project's file would name a link of the workspace, which leads anywhere. */
+static bool check_name(const char *image, struct err *err)
+{
+    static const char *const transports[] = {"containers-storage:", "dir:", "docker-archive:", "docker-daemon:",
+                                             "oci:", "oci-archive:", "ostree:", "sif:", "tarball:"};
+
+    for (size_t i = 0; i < COUNT(transports); i++)
+        if (span_starts(span_of(image), transports[i])) {
+            err_set(err, ERR_USAGE, "%s is not an image's name: podman looks for a file of this host", image);
+            return err_hint(err, "Load it first (podman pull %s), and name the image", image);
+        }
+    return container_check_name(image, err);
+}
+
 /* architecture is of an image that is here; NULL where there is none. Caller frees. */
 static bool inspect(const struct plan *plan, const char *image, char **architecture, struct err *err)
 {
@@ -141,7 +156,7 @@ static bool inspect(const struct plan *plan, const char *image, char **architect
     int status = 0;
 
     buf_init(&answer, 0);
-    if (!container_check_name(image, err) || !podman_begin(&plan->facts, &run, err))
+    if (!check_name(image, err) || !podman_begin(&plan->facts, &run, err))
         return false;
     engine_run_add(&run, "image");
     engine_run_add(&run, "inspect");

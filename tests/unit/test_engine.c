@@ -394,6 +394,10 @@ static void test_bad_images(void **state)
 {
     static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb", "dir:/home/me/x",
                                       "docker-archive:/home/me/x.tar"};
+    /* Relative, they are files of the workspace, and lead where its links lead. The last is an image. */
+    static const char *const transports[] = {"oci:link", "oci-archive:link", "dir:link", "docker-archive:x.tar",
+                                             "docker-daemon:x:1", "containers-storage:x", "ostree:x", "sif:x",
+                                             "tarball:x", "docker:dind"};
     struct err err = {0};
     char name[257] = "";
 
@@ -405,6 +409,15 @@ static void test_bad_images(void **state)
         plan.image = mem_strdup(i < COUNT(bad) ? bad[i] : name);
         assert_false(engine_docker.prepare(&plan, &err));
         assert_int_equal(err.code, ERR_USAGE);
+        plan_clear(&plan);
+    }
+    for (size_t i = 0; i < COUNT(transports); i++) {
+        struct plan plan;
+        plan_init(&plan);
+        plan.image = mem_strdup(transports[i]);
+        fake_podman("exit 1");
+        assert_false(engine_podman.prepare(&plan, &err));
+        assert_int_equal(err.code, i < COUNT(transports) - 1 ? ERR_USAGE : ERR_LAUNCH);
         plan_clear(&plan);
     }
     /* At the bound it is a name, which is asked for where no docker is. */
