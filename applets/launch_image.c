@@ -3,6 +3,7 @@
 #include "applets/launch_image.h"
 
 #include "core/base/file.h"
+#include "core/client/client.h"
 #include "core/sandbox/image.h"
 
 #include <stdio.h>
@@ -175,6 +176,41 @@ static bool not_here(const struct launch_image *self, const struct plan *plan, s
                                            : "Leave it out, or pull the image");
 }
 
+/* As the daemon shows it: a path may be no UTF-8. */
+static bool overlaps(const json_t *session, const char *shown)
+{
+    const char *theirs = json_string_value(json_object_get(session, "workspace"));
+    const char *state = json_string_value(json_object_get(session, "state"));
+
+    return theirs != NULL && (state == NULL || strcmp(state, "ending") != 0) &&
+           (plan_path_within(theirs, shown) || plan_path_within(shown, theirs));
+}
+
+/* A builder goes to files by their names, one after another: an agent that runs beside it could put a link to any
+ * directory of this host in the place of one, and have it in the image. */
+static bool nobody_writes(const struct plan *plan, struct err *err)
+{
+    struct client *client = client_connect(plan->aileron_home, true, err);
+    JSON_AUTO json_t *answer = NULL, *ours = json_object();
+    const json_t *row;
+    size_t i;
+    bool good = client != NULL && client_ask(client, "GET", "/v1/sessions", NULL, &answer, err);
+
+    client_close(client);
+    json_put(ours, "workspace", plan->workspace);
+    const char *shown = json_string_value(json_object_get(ours, "workspace"));
+    json_array_foreach(json_object_get(answer, "sessions"), i, row)
+    {
+        if (!good || !overlaps(row, shown))
+            continue;
+        err_set(err, ERR_UNAVAILABLE, "a sandbox runs in %s, and could change what the image is made of while it is built",
+                json_string_value(json_object_get(row, "workspace")));
+        good = err_hint(err, "Stop it (aileron session stop %s), or name an image that is there with --image",
+                        json_string_value(json_object_get(row, "id")));
+    }
+    return good;
+}
+
 bool launch_image_make(struct launch_image *self, const struct engine *engine, struct plan *plan, struct err *err)
 {
     bool here = false;
@@ -189,7 +225,8 @@ bool launch_image_make(struct launch_image *self, const struct engine *engine, s
         return false;
     if (plan->build == PLAN_BUILD_NEVER)
         return here || not_here(self, plan, err);
-    if ((!here || plan->build == PLAN_BUILD_ALWAYS) && !image_build(engine, plan, self->dev, self->tag, err))
+    if ((!here || plan->build == PLAN_BUILD_ALWAYS) &&
+        (!nobody_writes(plan, err) || !image_build(engine, plan, self->dev, self->tag, err)))
         return false;
     plan->build = PLAN_BUILD_AUTO; /* there is nothing to pull */
     return true;

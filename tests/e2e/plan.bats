@@ -304,6 +304,34 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     grep -q 'what is at /data is not the directory of the workspace that was asked for' "$WORLD/stderr"
 }
 
+# A builder goes to files by their names, and who writes in the workspace can put links to this host's own there meanwhile.
+@test "F10: nothing is built of a workspace in which a sandbox runs" {
+    launch -- sh -c :
+    mkdir sub
+    for dir in . sub; do
+        id=$(cd $dir && aileron launch --sandbox=bwrap --detach --devcontainer=none -- sleep 60)
+        launch -- sh -c : # what is there is taken
+        echo "# $dir" >> .devcontainer/Dockerfile
+        run -125 launch -- sh -c 'echo RAN'
+        [ -z "$output" ]
+        grep -q "a sandbox runs in $WORLD/ws.*, and could change what the image is made of.*session stop $id" "$WORLD/stderr" ||
+            { cat "$WORLD/stderr"; return 1; }
+        [ "$(built)" -eq 0 ]
+        run -69 aileron sandbox build --sandbox=docker
+        aileron session stop "$id"
+        over() { [ -z "$(aileron session list)" ]; }
+        wait_for over
+        launch -- sh -c :
+        [ "$(built)" -eq 1 ]
+    done
+    # One that runs elsewhere is not in the way.
+    mkdir -p "$WORLD/ws2"
+    id=$(cd "$WORLD/ws2" && aileron launch --sandbox=bwrap --detach -- sleep 60)
+    echo '# elsewhere' >> .devcontainer/Dockerfile
+    launch -- sh -c :
+    aileron session stop "$id"
+}
+
 @test "F10: what is built lies in the workspace, and so does the file" {
     mkdir "$WORLD/outside"
     printf 'FROM scratch\n' > "$WORLD/outside/Dockerfile"
