@@ -3,6 +3,7 @@
 #include "applets/launch_image.h"
 
 #include "core/base/file.h"
+#include "core/base/text.h"
 #include "core/client/client.h"
 #include "core/sandbox/image.h"
 
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_SHOWN = 10, MARK_BYTES = 32 };
+enum { KEYS_SHOWN = 10, MARK_BYTES = 32, FILE_SHOWN = 512 };
 
 void launch_image_clear(struct launch_image *self)
 {
@@ -157,10 +158,12 @@ void launch_image_drop(struct launch_image *self, const char *engine, struct pla
 static void say_notes(const struct devcontainer *dev)
 {
     size_t count = dev->note_count < KEYS_SHOWN ? dev->note_count : KEYS_SHOWN;
+    char file[FILE_SHOWN];
 
     if (dev->note_count == 0)
         return;
-    fprintf(stderr, "aileron: %s: not taken: ", dev->file);
+    text_display(span_of(dev->file), file, sizeof(file)); /* its folder is named by whoever writes in the workspace */
+    fprintf(stderr, "aileron: %s: not taken: ", file);
     for (size_t i = 0; i < count; i++)
         fprintf(stderr, "%s%s", i > 0 ? ", " : "", dev->notes[i].key);
     if (dev->note_count + dev->notes_left > count)

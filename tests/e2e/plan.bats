@@ -174,6 +174,16 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     absent "$AILERON_VAULT_PASSPHRASE" <<< "$output"
 }
 
+@test "A03: a folder's name cannot write to the terminal" {
+    odd=$'a\e]0;title\ab'
+    mkdir ".devcontainer/$odd"
+    mv .devcontainer/devcontainer.json ".devcontainer/$odd/"
+    printf '{ "image": "%s", "wobble": 1 }' "$IMAGE" > ".devcontainer/$odd/devcontainer.json"
+    launch -- /busybox true
+    grep -qF '.devcontainer/a\x1b]0;title\x07b/devcontainer.json: not taken: wobble' "$WORLD/stderr"
+    absent $'\e' "$WORLD/stderr"
+}
+
 @test "a hostile file gets no privilege, no network and no capability" {
     dev '"build": { "dockerfile": "Dockerfile" }, "privileged": true, "capAdd": ["SYS_ADMIN"], "securityOpt": ["seccomp=unconfined"],
         "initializeCommand": "touch '"$WORLD"'/planted", "remoteUser": "root", "appPort": [80],
