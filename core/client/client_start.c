@@ -51,6 +51,10 @@ char *client_home(struct err *err)
 
 bool client_home_check(const char *home, struct err *err)
 {
+    if (!text_utf8_valid(span_of(home)) || strpbrk(home, "\n\r") != NULL) { /* it travels in JSON */
+        err_set(err, ERR_CONFIG, "the path of AILERON_HOME is not UTF-8, or has a line break in it: %s", home);
+        return err_hint(err, "Set AILERON_HOME to another one");
+    }
     if (!file_exists(home) && !file_mkdirs(home, 0700, err))
         return err_wrap(err, "cannot make %s", home);
     return file_check_private_dir(home, err);

@@ -191,6 +191,7 @@ static bool create(const struct plan *plan, const char *name, struct err *err)
     engine_run_add(&run, "--interactive");
     if (plan->tty)
         engine_run_add(&run, "--tty");
+    engine_run_add(&run, "--stop-signal=TERM"); /* the image may have another */
     engine_run_add(&run, "--name=%s", name);
     engine_run_add(&run, "--label=dev.aileron.session=%s", plan->session_id);
     engine_run_add(&run, "--label=" AWAY "=%s", plan->home_id);

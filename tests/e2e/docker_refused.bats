@@ -99,6 +99,27 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
     refuses 126 'its interpreter is not in the sandbox' launch ./script
 }
 
+@test "a path that is no UTF-8, which engines of containers do not mount" {
+    mkdir -p "$WORLD/o/"$'a\xffb' "$WORLD/fake"
+    refuses 125 'its path is not UTF-8' env -C "$WORLD/o/"$'a\xffb' aileron launch --sandbox=docker --image="$IMAGE" -- /busybox true
+    run -0 env -C "$WORLD/o/"$'a\xffb' aileron launch --sandbox=bwrap -- true
+    for home in "$WORLD/o/"$'a\xffb' "$WORLD/o/"$'a\nb'; do
+        refuses 125 'AILERON_HOME is not UTF-8, or has a line break in it' env AILERON_HOME="$home" aileron launch --sandbox=bwrap -- true
+    done
+}
+
+# docker and podman give these numbers to what went wrong before anything of ours was started.
+@test "an engine that ends with 126 or 127 by itself: the launch failed" {
+    printf '#!/bin/sh\n[ "$1" != run ] || { echo "docker: no runtime" >&2; exit $(cat %s/fake/status); }\nexec %s "$@"\n' "$WORLD" \
+        "$(command -v docker)" > "$WORLD/fake/docker"
+    chmod +x "$WORLD/fake/docker"
+    for status in 126 127; do
+        echo $status > "$WORLD/fake/status"
+        PATH=$WORLD/fake:$PATH run -125 launch /busybox true
+        grep -q 'docker: no runtime' <<< "$output"
+    done
+}
+
 @test "a workspace that its own owner cannot write" {
     install -d -m 555 -o 4321 -g 4321 "$WORLD/theirs"
     refuses 125 'not writable for user 4321' env -C "$WORLD/theirs" aileron launch --sandbox=docker --image="$IMAGE" -- /busybox true

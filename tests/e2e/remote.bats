@@ -348,6 +348,20 @@ trapped() { docker exec "$(docker ps -q)" /busybox test -e /home/agent/workspace
     [ "$(tail -n 1 <<< "$output")" = wrote ] || { echo "$output"; return 1; }
 }
 
+@test "an image's own signal for stopping does not take the time from the command that it has to end" {
+    printf 'FROM %s\nSTOPSIGNAL SIGWINCH\n' "$IMAGE" | docker build -q -t aileron-test-stop:1 - > /dev/null 2>&1
+    IMAGE=aileron-test-stop:1 far_begin sh -c 'trap "echo bye > bye; exit" TERM; echo x > made; while :; do /busybox sleep 0.1; done'
+    has() { docker cp "$(docker ps -aq):/home/agent/workspace/$1" - > /dev/null 2>&1; }
+    wait_for has made
+    kill -9 "$LAUNCHER"
+    far_end
+    stopped() { [ -z "$(docker ps -q)" ]; }
+    wait_for stopped
+    has bye
+    docker rm -v "$(docker ps -aq)"
+    docker image rm aileron-test-stop:1 > /dev/null
+}
+
 @test "a launcher that is killed before the sandbox starts: prune removes the container, in which nobody has worked" {
     mkdir -p "$WORLD/up/bin"
     printf '#!/bin/sh\ncase $1$2 in cp-) echo $$ > %s/up/copying; exec sleep 60 ;; esac\nexec %s "$@"\n' "$WORLD" \
