@@ -168,6 +168,23 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
     [ $((SECONDS - start)) -lt 10 ]
 }
 
+@test "an engine of the user's own is taken where the machine's is closed to him" {
+    engine_that 'c.recv(9999); c.sendall(b"HTTP/1.1 500 Bad\r\n\r\n"); c.close()'
+    chmod 666 "$WORLD/engine"
+    chmod 755 "$WORLD"
+    install -d -m 700 -o 4321 -g 4321 "$WORLD/u" "$WORLD/u/home" "$WORLD/u/p" "$WORLD/u/run"
+    ln -s "$WORLD/engine" "$WORLD/u/run/docker.sock"
+    cp "$BIN/aileron" "$WORLD/u/aileron"
+    chown 4321:4321 "$WORLD/u/aileron"
+    cd "$WORLD/u/p"
+    refuses 125 'answers with status 500' unshare -m sh -c 'mount -t tmpfs none /run && install -m 600 /dev/null /run/docker.sock && exec "$@"' sh \
+        env -i HOME="$WORLD/u/home" PATH="$PATH" XDG_RUNTIME_DIR="$WORLD/u/run" \
+        setpriv --reuid 4321 --regid 4321 --clear-groups "$WORLD/u/aileron" launch --sandbox=docker --image=x -- true
+    refuses 125 'docker context inspect' unshare -m sh -c 'mount -t tmpfs none /run && exec "$@"' sh \
+        env -i HOME="$WORLD/u/home" PATH="$PATH" \
+        setpriv --reuid 4321 --regid 4321 --clear-groups "$WORLD/u/aileron" launch --sandbox=docker --image=x -- true
+}
+
 @test "an engine that only others may use" {
     [ "$(id -u)" -eq 0 ]
     engine_that 'c.close()'
