@@ -78,6 +78,11 @@ static bool try(struct engine_facts *facts, struct err *err)
         err_set(err, ERR_UNAVAILABLE, "the docker engine runs containers of %s, not of Linux", system);
         return err_hint(err, "Switch it to Linux containers");
     }
+    const json_t *option;
+    size_t i;
+    json_array_foreach(json_object_get(root.node, "SecurityOptions"), i, option)
+        facts->rootless = facts->rootless || (json_is_string(option) &&
+                                              strcmp(json_string_value(option), "name=rootless") == 0);
     facts->no_limits = !memory || !pids;
     if (facts->no_limits)
         snprintf(facts->note, sizeof facts->note, "it cannot limit memory and processes here");
@@ -215,8 +220,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     engine_run_add(run, "docker");
     if (!container_add_run(&docker, plan, run, err) || !add_environment(plan, socket_path, run, err))
         return false;
-    /* A rootless engine maps our user to root inside. */
-    container_add_command(plan, strncmp(socket_path, "/run/user/", 10) != 0, run);
+    container_add_command(plan, !plan->facts.rootless, run);
     return true;
 }
 

@@ -11,6 +11,7 @@ struct engine_facts {
     char runtime[256]; /* podman: the program that starts containers here; "" elsewhere */
     char cgroups[16];  /* podman: its cgroup manager; "" elsewhere */
     bool no_limits;    /* neither memory nor processes can be limited */
+    bool rootless;     /* docker: its root is the user himself, and his id another's in it */
     bool no_cgroups;   /* podman: containers start without any cgroup only */
     char note[256];    /* what a person should know; "" where there is nothing */
 };

@@ -185,6 +185,21 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
         setpriv --reuid 4321 --regid 4321 --clear-groups "$WORLD/u/aileron" launch --sandbox=docker --image=x -- true
 }
 
+# Its root is the user himself, wherever its socket is.
+@test "a rootless engine is known by what it says" {
+    mkdir -p "$WORLD/fake"
+    printf '#!/bin/sh\n[ "$1" != run ] || echo "$@" > %s/fake/words\nexit 1\n' "$WORLD" > "$WORLD/fake/docker"
+    chmod +x "$WORLD/fake/docker"
+    for security in '["name=seccomp,profile=builtin","name=rootless"]' '["name=seccomp,profile=builtin"]' null; do
+        engine_that '
+body = b"OK" if b"/_ping" in c.recv(9999) else b"{\"OSType\": \"linux\", \"SecurityOptions\": '"${security//\"/\\\"}"'}"
+c.sendall(b"HTTP/1.0 200 OK\r\nServer: Docker/'"${#security}"'\r\n\r\n" + body); c.close()'
+        DOCKER_HOST="unix://$WORLD/engine" PATH=$WORLD/fake:$PATH run launch /busybox true
+        case $security in *rootless*) absent ' --uid=' "$WORLD/fake/words" ;; *) grep -q ' --uid=' "$WORLD/fake/words" ;; esac
+        teardown
+    done
+}
+
 @test "an engine that only others may use" {
     [ "$(id -u)" -eq 0 ]
     engine_that 'c.close()'
