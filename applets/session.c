@@ -5,6 +5,7 @@
 #include "applets/attach.h"
 #include "applets/session_prune.h"
 #include "applets/show.h"
+#include "core/base/id.h"
 #include "core/client/client.h"
 
 #include <stdio.h>
@@ -152,6 +153,15 @@ static void show_session(const json_t *session)
     show_waiting(session);
 }
 
+/* It becomes a part of a path. */
+static bool is_id(const char *text, struct err *err)
+{
+    if (id_valid(text, ""))
+        return true;
+    err_set(err, ERR_NOT_FOUND, "there is no session %s", text);
+    return err_hint(err, "See aileron session list");
+}
+
 static int run_show(int argc, char **argv)
 {
     struct options options = {0};
@@ -166,7 +176,7 @@ static int run_show(int argc, char **argv)
         return applet_usage(&show_spec, "takes one session; see aileron session list");
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", operands[0]);
     json_t *answer JSON_AUTO = NULL;
-    if (!client_ask_once(false, "GET", path, &answer, &err))
+    if (!is_id(operands[0], &err) || !client_ask_once(false, "GET", path, &answer, &err))
         return err_print(&err, "aileron");
     if (options.json)
         return show_json(answer);
@@ -192,7 +202,7 @@ static int run_stop(int argc, char **argv)
     status = 0;
     for (size_t i = 0; i < count; i++) {
         AUTOFREE char *path = mem_printf("/v1/sessions/%s", operands[i]);
-        if (!client_ask(client, "DELETE", path, NULL, NULL, &err))
+        if (!is_id(operands[i], &err) || !client_ask(client, "DELETE", path, NULL, NULL, &err))
             status = err_print(&err, "aileron");
     }
     client_close(client);

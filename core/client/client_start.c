@@ -118,14 +118,15 @@ struct client *client_connect(const char *home, bool autostart, struct err *err)
 
     if (found == NULL)
         return NULL;
-    struct client *client = client_connect_any_version(found, err);
-    if (client == NULL && autostart && err->code == ERR_UNAVAILABLE) {
-        if (!client_start_daemon(found, err))
-            return NULL;
-        client = client_connect_any_version(found, err);
+    struct err why = {0}; /* that none ran is no error of who wants one started */
+    struct client *client = client_connect_any_version(found, &why);
+    if (client == NULL && autostart && why.code == ERR_UNAVAILABLE && client_start_daemon(found, &why)) {
+        why = (struct err){0};
+        client = client_connect_any_version(found, &why);
     }
-    if (client == NULL || check_version(found, err))
+    if (client != NULL && check_version(found, &why))
         return client;
+    *err = why;
     client_close(client);
     return NULL;
 }
