@@ -206,8 +206,8 @@ static bool nobody_writes(const struct plan *plan, struct err *err)
     {
         if (!good || !overlaps(row, shown))
             continue;
-        err_set(err, ERR_UNAVAILABLE, "a sandbox runs in %s, and could change what the image is made of while it is built",
-                json_string_value(json_object_get(row, "workspace")));
+        err_set(err, ERR_UNAVAILABLE, "a sandbox runs in %s, and could change what the image is made of while it is "
+                "built", json_string_value(json_object_get(row, "workspace")));
         good = err_hint(err, "Stop it (aileron session stop %s), or name an image that is there with --image",
                         json_string_value(json_object_get(row, "id")));
     }

@@ -299,8 +299,8 @@ static void send_signal(const struct plan *plan, int signo)
     _exit(0);
 }
 
-/* For others than the launcher, who cannot know where the workspace belongs: it is stopped, and kept. One that never ran
- * has nobody's work in it, and the session's token: without --force, should it begin to run meanwhile. */
+/* For others than the launcher, who cannot know where the workspace belongs: it is stopped, and kept. One that never
+ * ran has nobody's work in it, and the session's token: without --force, should it begin to run meanwhile. */
 static void reap(const char *session_id)
 {
     AUTOFREE char *name = mem_printf("aileron-%s", session_id);

@@ -132,8 +132,8 @@ static bool ask(struct engine_run *run, struct buf *answer, int *status, struct 
     return err_hint(err, "See what `podman info` says, or use --sandbox=bwrap");
 }
 
-/* What podman takes for files of this host, or for what another engine has, is no image's name, though it is made of the
- * same letters: a project's file would name a link of the workspace, which leads anywhere. */
+/* What podman takes for files of this host, or for what another engine has, is no image's name, though it is made of
+ * the same letters: a project's file would name a link of the workspace, which leads anywhere. */
 static bool check_name(const char *image, struct err *err)
 {
     static const char *const transports[] = {"containers-storage:", "dir:", "docker-archive:", "docker-daemon:",

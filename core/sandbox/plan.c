@@ -103,8 +103,8 @@ static bool shows_home(const struct plan *plan, const char *path)
     return home[0] != '\0' && (plan_path_within(home, path) || plan_path_within(path, home));
 }
 
-/* The path in what a variable says of a socket: "unix:path=/run/bus,guid=0", "/tmp/tmux-1000/default,123,0". NULL: none.
- * Caller frees. */
+/* The path in what a variable says of a socket: "unix:path=/run/bus,guid=0", "/tmp/tmux-1000/default,123,0". NULL:
+ * none. Caller frees. */
 static char *socket_path(const char *value)
 {
     static const char *const schemes[] = {"unix://", "unix:path=", "unix:", ""};
@@ -143,8 +143,8 @@ static bool shows_usual_socket(const char *path)
     return shown;
 }
 
-/* Sockets by which one is the host: engines, keys, the user's own services, terminals and editors. Whatever holds one is
- * not mounted, whether the engine is the one that is used or not. */
+/* Sockets by which one is the host: engines, keys, the user's own services, terminals and editors. Whatever holds one
+ * is not mounted, whether the engine is the one that is used or not. */
 static bool shows_socket(const char *path)
 {
     static const char *const places[] = {"/run/docker.sock", "/run/podman/podman.sock",

@@ -147,7 +147,8 @@ static void test_control_sockets(void **state)
 /* Whoever reaches the sockets of a tmux or an Emacs runs what he likes outside; nothing names them but their place. */
 static void test_usual_sockets(void **state)
 {
-    AUTOFREE char *project = place("user/project"), *before = mem_strdup(getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "");
+    const char *usual = getenv("TMPDIR");
+    AUTOFREE char *project = place("user/project"), *before = mem_strdup(usual != NULL ? usual : "");
     AUTOFREE char *tmux = mem_printf("%s/tmux-%u", project, (unsigned)geteuid());
     AUTOFREE char *emacs = mem_printf("%s/emacs%u", project, (unsigned)geteuid());
     AUTOFREE char *screens = mem_printf("%s/.X11-unix", project);
@@ -316,7 +317,8 @@ static void test_expose_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_workspaces),  cmocka_unit_test(test_symlinks), cmocka_unit_test(test_control_sockets), cmocka_unit_test(test_usual_sockets),
+        cmocka_unit_test(test_workspaces),  cmocka_unit_test(test_symlinks), cmocka_unit_test(test_control_sockets),
+        cmocka_unit_test(test_usual_sockets),
         cmocka_unit_test(test_home_behind_a_symlink), cmocka_unit_test(test_expose),
         cmocka_unit_test(test_engine_sockets), cmocka_unit_test(test_within),
         cmocka_unit_test(test_command_bounds),
