@@ -81,6 +81,18 @@ bool facts_recall(const char *home, const char *engine, const char *key, struct 
     return true;
 }
 
+bool facts_worked(const char *home, const char *engine)
+{
+    CLEANUP(doc_clear) struct doc doc = {0};
+    AUTOFREE char *boot = full_key("");
+
+    if (!load(home, &doc))
+        return false;
+    const json_t *one = json_object_get(doc.root, engine);
+    const char *key = json_string_value(json_object_get(one, "key"));
+    return key != NULL && strncmp(key, boot, strlen(boot)) == 0 && json_object_get(one, "error") == NULL;
+}
+
 void facts_keep(const char *home, const char *engine, const char *key, const struct engine_facts *facts,
                 const struct err *error)
 {

@@ -108,6 +108,19 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
     done
 }
 
+@test "prune says so where an engine that had sandboxes does not answer" {
+    run -0 launch /busybox true
+    engine_that 'time.sleep(60)'
+    DOCKER_HOST="unix://$WORLD/engine" run -69 aileron session prune
+    grep -q '^aileron: what docker still has is not known: the docker engine does not answer\. See' <<< "$output"
+    absent 'nothing was left' <<< "$output"
+    teardown
+    rm "$AILERON_HOME/run/engines.json" # where it never had any, nobody is told
+    engine_that 'c.close()'
+    DOCKER_HOST="unix://$WORLD/engine" run -0 aileron session prune
+    [ "$output" = 'nothing was left behind' ]
+}
+
 # docker and podman give these numbers to what went wrong before anything of ours was started.
 @test "an engine that ends with 126 or 127 by itself: the launch failed" {
     printf '#!/bin/sh\n[ "$1" != run ] || { echo "docker: no runtime" >&2; exit $(cat %s/fake/status); }\nexec %s "$@"\n' "$WORLD" \
