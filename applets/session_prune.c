@@ -78,8 +78,8 @@ static bool wanted(const struct engine *engine, char **names, size_t count)
     return count == 0;
 }
 
-/* An engine that could not be asked. One that has never worked here has nothing of ours; for another it is said, and the
- * rest is done all the same. */
+/* An engine that could not be asked. One that has never worked here has nothing of ours; for another it is said, and
+ * the rest is done all the same. */
 static void missed(const struct engine *engine, const struct err *why, struct err *err)
 {
     struct err ignored = {0};

@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/sandbox/account.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -183,6 +184,19 @@ const char *plan_unmountable(const struct plan *plan, const char *real)
     return NULL;
 }
 
+/* The home that the system knows of: HOME may be unset, and root launches for others. */
+static bool shows_home_of(uid_t uid, const char *real)
+{
+    AUTOFREE char *id = mem_printf("%u", (unsigned)uid);
+    struct account account;
+    struct err ignored = {0};
+
+    if (!account_find("/etc/passwd", id, &account, &ignored))
+        return false;
+    AUTOFREE char *home = realpath(account.home, NULL);
+    return home != NULL && strcmp(home, "/") != 0 && plan_path_within(home, real);
+}
+
 static bool refuse_workspace(const char *path, const char *why, struct err *err)
 {
     err_set(err, ERR_LAUNCH, "the workspace %s cannot be given to an agent: %s", path, why);
@@ -218,6 +232,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     if (!S_ISDIR(st.st_mode))
         return refuse_workspace(real, "it is no directory", err);
     const char *why = plan_unmountable(plan, real);
+    if (why == NULL && (shows_home_of(geteuid(), real) || shows_home_of(st.st_uid, real)))
+        why = "it is a home directory or holds one";
     if (why != NULL)
         return refuse_workspace(real, why, err);
     if (strpbrk(real, "\n\r") != NULL)

@@ -1,5 +1,6 @@
 /* Workspaces and exposed paths: what must not be handed to an agent (threat F10). */
 #include "core/sandbox/plan.h"
+#include "core/sandbox/account.h"
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
@@ -94,6 +95,19 @@ static void test_workspaces(void **state)
     struct err err = {0};
     assert_true(file_write_atomic(file, 0644, "x", 1, &err));
     assert_false(accepts(file));
+}
+
+/* HOME may be unset, or be another's: root's, of who launches for the owner of a home. */
+static void test_homes_of_the_system(void **state)
+{
+    AUTOFREE char *id = mem_printf("%u", (unsigned)geteuid());
+    struct account account = {.home = ""};
+    struct err err = {0};
+
+    (void)state;
+    if (!account_find("/etc/passwd", id, &account, &err) || access(account.home, W_OK) != 0)
+        skip();
+    assert_false(accepts(account.home));
 }
 
 /* Whoever has an engine's socket, or an agent of keys, has the host. */
@@ -318,7 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workspaces),  cmocka_unit_test(test_symlinks), cmocka_unit_test(test_control_sockets),
-        cmocka_unit_test(test_usual_sockets),
+        cmocka_unit_test(test_usual_sockets), cmocka_unit_test(test_homes_of_the_system),
         cmocka_unit_test(test_home_behind_a_symlink), cmocka_unit_test(test_expose),
         cmocka_unit_test(test_engine_sockets), cmocka_unit_test(test_within),
         cmocka_unit_test(test_command_bounds),
