@@ -7,6 +7,7 @@
 #include "core/client/client.h"
 #include "core/sandbox/image.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,14 +180,21 @@ static bool not_here(const struct launch_image *self, const struct plan *plan, s
                                            : "Leave it out, or pull the image");
 }
 
-/* As the daemon shows it: a path may be no UTF-8. */
+/* One that was told to end has its time to do so, for as long as its launcher is there. */
+static bool runs(const json_t *session)
+{
+    const char *state = json_string_value(json_object_get(session, "state"));
+    pid_t launcher = (pid_t)json_integer_value(json_object_get(session, "pid"));
+
+    return state == NULL || strcmp(state, "ending") != 0 || (launcher > 0 && kill(launcher, 0) == 0);
+}
+
+/* shown: the workspace as the daemon shows it, since a path may be no UTF-8. */
 static bool overlaps(const json_t *session, const char *shown)
 {
     const char *theirs = json_string_value(json_object_get(session, "workspace"));
-    const char *state = json_string_value(json_object_get(session, "state"));
 
-    return theirs != NULL && (state == NULL || strcmp(state, "ending") != 0) &&
-           (plan_path_within(theirs, shown) || plan_path_within(shown, theirs));
+    return theirs != NULL && runs(session) && (plan_path_within(theirs, shown) || plan_path_within(shown, theirs));
 }
 
 /* A builder goes to files by their names, one after another: an agent that runs beside it could put a link to any

@@ -334,6 +334,13 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
         launch -- sh -c :
         [ "$(built)" -eq 1 ]
     done
+    # One that was told to end goes on until it has: stop waits for that.
+    id=$(aileron launch --sandbox=bwrap --detach --devcontainer=none -- sh -c 'trap "" TERM; while :; do sleep 1; done')
+    launcher=$(aileron session show --json "$id" | jq .pid)
+    echo '# ends' >> .devcontainer/Dockerfile
+    aileron session stop "$id"
+    [ ! -e "/proc/$launcher" ]
+    launch -- sh -c :
     # One that runs elsewhere is not in the way.
     mkdir -p "$WORLD/ws2"
     id=$(cd "$WORLD/ws2" && aileron launch --sandbox=bwrap --detach -- sleep 60)
