@@ -62,10 +62,10 @@ static bool try(struct engine_facts *facts, struct err *err)
 
 /* ---- the image ---- */
 
-/* line: "amd64 {...}", its architecture and its volumes; caller frees. NULL: it is not there. */
+/* line: its architecture and its volumes, an array of JSON; caller frees. NULL: it is not there. */
 static bool inspect(const char *image, char **line, struct err *err)
 {
-    static const char format[] = "{{.Architecture}} {{with .Config}}{{json .Volumes}}{{end}}";
+    static const char format[] = "[{{json .Architecture}},{{with .Config}}{{json .Volumes}}{{else}}null{{end}}]";
     CLEANUP(buf_clear) struct buf out = {0};
     int status = 0;
 
@@ -106,13 +106,12 @@ static bool image_here(const struct plan *plan, const char *image, bool *here, s
 static bool check_image(struct plan *plan, const char *line, struct err *err)
 {
     CLEANUP(doc_clear) struct doc doc = {0};
-    size_t len = strcspn(line, " ");
-    AUTOFREE char *architecture = mem_strndup(line, len);
-    const char *volumes = line[len] == ' ' && line[len + 1] != '\0' ? line + len + 1 : "null";
 
-    return container_check_architecture(plan->image, architecture, err) &&
-           json_parse(volumes, strlen(volumes), DOCKER_SAYS_BYTES, "docker", ERR_UNAVAILABLE, &doc, err) &&
-           container_take_volumes(plan, doc.root, err);
+    if (!json_parse(line, strlen(line), DOCKER_SAYS_BYTES, "docker", ERR_UNAVAILABLE, &doc, err))
+        return false;
+    const char *architecture = json_string_value(json_array_get(doc.root, 0));
+    return container_check_architecture(plan->image, architecture != NULL ? architecture : "", err) &&
+           container_take_volumes(plan, json_array_get(doc.root, 1), err);
 }
 
 /* What a machine that shares nothing with this one cannot do. */

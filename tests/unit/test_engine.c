@@ -207,6 +207,31 @@ static void test_podman_that_talks(void **state)
     plan_clear(&plan);
 }
 
+/* They become the container's, and its runtime's orders. */
+static void test_annotations(void **state)
+{
+    static const struct {
+        const char *says;
+        bool fine;
+    } rows[] = {{"null", true}, {"{}", true}, {"{\"org.opencontainers.image.base.name\":\"x\"}", true},
+                {"{\"a\":\"b\",\"run.oci.hooks.stdout\":\"/home/me/x\"}", false},
+                {"{\"org.systemd.property.DevicePolicy\":\"1\"}", false},
+                {"{\"io.containers.trace-syscall\":\"of:/x\"}", false}};
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTOFREE char *script = mem_printf("echo 'annotations %s'; echo 'architecture '; echo 'annotations {}'",
+                                            rows[i].says);
+        struct plan plan;
+        make_plan(&plan);
+        fake_podman(script);
+        assert_int_equal(engine_podman.prepare(&plan, &err), rows[i].fine);
+        plan_clear(&plan);
+    }
+    assert_non_null(strstr(err.message, "order to the runtime (annotation io.containers.trace-syscall)"));
+}
+
 static size_t count_lines(const char *path, const char *start)
 {
     struct buf text;
@@ -440,6 +465,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_docker), cmocka_unit_test(test_podman), cmocka_unit_test(test_podman_that_talks),
+        cmocka_unit_test(test_annotations),
         cmocka_unit_test(test_trials_are_bounded), cmocka_unit_test(test_bwrap),
         cmocka_unit_test(test_choice),
         cmocka_unit_test(test_another_machine),
