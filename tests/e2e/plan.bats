@@ -314,6 +314,20 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     grep -q 'what is at /data is not the directory of the workspace that was asked for' "$WORLD/stderr"
 }
 
+# What does not count, .git or what a base image copies by itself, is in the image all the same.
+@test "another project's image is not taken, whatever it shares with this one" {
+    mkdir .devcontainer/.git
+    echo theirs > .devcontainer/.git/config
+    echo 'COPY . /c' >> .devcontainer/Dockerfile
+    launch -- sh -c :
+    mkdir -p "$WORLD/other"
+    cp -a "$WORLD/ws" "$WORLD/other/"
+    cd "$WORLD/other/ws"
+    echo ours > .devcontainer/.git/config
+    run launch -- sh -c '/bin/busybox cat /c/.git/config'
+    [ "$output" = ours ]
+}
+
 # A builder goes to files by their names, and who writes in the workspace can put links to this host's own there meanwhile.
 @test "F10: nothing is built of a workspace in which a sandbox runs" {
     launch -- sh -c :
