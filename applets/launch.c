@@ -343,6 +343,10 @@ static int start_and_attend(struct launch *launch, struct err *err)
         attend.keeper = launch->detach.keeper;
         if (attend.child > 0)
             status = attend_run(&attend);
+        /* The supervisor connects before anything else: where it has not, these are the engine's own. */
+        if (attend.control_listen_fd >= 0 &&
+            (status == 0 || status == err_exit(ERR_NOT_EXECUTABLE) || status == err_exit(ERR_NOT_FOUND_COMMAND)))
+            status = err_exit(ERR_LAUNCH);
     }
     tty_close(&tty);
     guard_stop(&guard);

@@ -3,13 +3,16 @@
 #include "applets/launch_image.h"
 
 #include "core/base/file.h"
+#include "core/base/text.h"
+#include "core/client/client.h"
 #include "core/sandbox/image.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_SHOWN = 10, MARK_BYTES = 32 };
+enum { KEYS_SHOWN = 10, MARK_BYTES = 32, FILE_SHOWN = 512 };
 
 void launch_image_clear(struct launch_image *self)
 {
@@ -156,10 +159,12 @@ void launch_image_drop(struct launch_image *self, const char *engine, struct pla
 static void say_notes(const struct devcontainer *dev)
 {
     size_t count = dev->note_count < KEYS_SHOWN ? dev->note_count : KEYS_SHOWN;
+    char file[FILE_SHOWN];
 
     if (dev->note_count == 0)
         return;
-    fprintf(stderr, "aileron: %s: not taken: ", dev->file);
+    text_display(span_of(dev->file), file, sizeof(file)); /* its folder is named by whoever writes in the workspace */
+    fprintf(stderr, "aileron: %s: not taken: ", file);
     for (size_t i = 0; i < count; i++)
         fprintf(stderr, "%s%s", i > 0 ? ", " : "", dev->notes[i].key);
     if (dev->note_count + dev->notes_left > count)
@@ -173,6 +178,48 @@ static bool not_here(const struct launch_image *self, const struct plan *plan, s
             plan->image);
     return err_hint(err, self->tag != NULL ? "Leave it out, or build with aileron sandbox build"
                                            : "Leave it out, or pull the image");
+}
+
+/* One that was told to end has its time to do so, for as long as its launcher is there. */
+static bool runs(const json_t *session)
+{
+    const char *state = json_string_value(json_object_get(session, "state"));
+    pid_t launcher = (pid_t)json_integer_value(json_object_get(session, "pid"));
+
+    return state == NULL || strcmp(state, "ending") != 0 || (launcher > 0 && kill(launcher, 0) == 0);
+}
+
+/* shown: the workspace as the daemon shows it, since a path may be no UTF-8. */
+static bool overlaps(const json_t *session, const char *shown)
+{
+    const char *theirs = json_string_value(json_object_get(session, "workspace"));
+
+    return theirs != NULL && runs(session) && (plan_path_within(theirs, shown) || plan_path_within(shown, theirs));
+}
+
+/* A builder goes to files by their names, one after another: an agent that runs beside it could put a link to any
+ * directory of this host in the place of one, and have it in the image. */
+static bool nobody_writes(const struct plan *plan, struct err *err)
+{
+    struct client *client = client_connect(plan->aileron_home, true, err);
+    JSON_AUTO json_t *answer = NULL, *ours = json_object();
+    const json_t *row;
+    size_t i;
+    bool good = client != NULL && client_ask(client, "GET", "/v1/sessions", NULL, &answer, err);
+
+    client_close(client);
+    json_put(ours, "workspace", plan->workspace);
+    const char *shown = json_string_value(json_object_get(ours, "workspace"));
+    json_array_foreach(json_object_get(answer, "sessions"), i, row)
+    {
+        if (!good || !overlaps(row, shown))
+            continue;
+        err_set(err, ERR_UNAVAILABLE, "a sandbox runs in %s, and could change what the image is made of while it is "
+                "built", json_string_value(json_object_get(row, "workspace")));
+        good = err_hint(err, "Stop it (aileron session stop %s), or name an image that is there with --image",
+                        json_string_value(json_object_get(row, "id")));
+    }
+    return good;
 }
 
 bool launch_image_make(struct launch_image *self, const struct engine *engine, struct plan *plan, struct err *err)
@@ -189,7 +236,8 @@ bool launch_image_make(struct launch_image *self, const struct engine *engine, s
         return false;
     if (plan->build == PLAN_BUILD_NEVER)
         return here || not_here(self, plan, err);
-    if ((!here || plan->build == PLAN_BUILD_ALWAYS) && !image_build(engine, plan, self->dev, self->tag, err))
+    if ((!here || plan->build == PLAN_BUILD_ALWAYS) &&
+        (!nobody_writes(plan, err) || !image_build(engine, plan, self->dev, self->tag, err)))
         return false;
     plan->build = PLAN_BUILD_AUTO; /* there is nothing to pull */
     return true;

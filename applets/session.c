@@ -5,10 +5,18 @@
 #include "applets/attach.h"
 #include "applets/session_prune.h"
 #include "applets/show.h"
+#include "core/base/id.h"
 #include "core/client/client.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+enum {
+    STOP_MS = 15000, /* more than the supervisor gives a command (10 s) */
+    LOOK_MS = 20
+};
 
 struct options {
     bool json;
@@ -23,7 +31,9 @@ static const struct opt_spec show_spec = {.command = "aileron session show", .sy
                                           .summary = "Show a session, the hosts it talks to, and what waits",
                                           .rows = json_rows, .row_count = COUNT(json_rows)};
 static const struct opt_spec stop_spec = {.command = "aileron session stop", .synopsis = "ID...",
-                                          .summary = "End sessions: revoke the token, stop and remove the sandbox"};
+                                          .summary = "End sessions: revoke the token, stop and remove the sandbox",
+                                          .details = "Returns when their commands have ended, which have 10 seconds "
+                                                     "for it, or after 15 seconds."};
 static const struct opt_spec *const specs[] = {&list_spec, &show_spec, &stop_spec, &attach_session_spec,
                                                &session_prune_spec};
 extern const struct applet applet_session, applet_sessions;
@@ -152,6 +162,15 @@ static void show_session(const json_t *session)
     show_waiting(session);
 }
 
+/* It becomes a part of a path. */
+static bool is_id(const char *text, struct err *err)
+{
+    if (id_valid(text, ""))
+        return true;
+    err_set(err, ERR_NOT_FOUND, "there is no session %s", text);
+    return err_hint(err, "See aileron session list");
+}
+
 static int run_show(int argc, char **argv)
 {
     struct options options = {0};
@@ -166,12 +185,32 @@ static int run_show(int argc, char **argv)
         return applet_usage(&show_spec, "takes one session; see aileron session list");
     AUTOFREE char *path = mem_printf("/v1/sessions/%s", operands[0]);
     json_t *answer JSON_AUTO = NULL;
-    if (!client_ask_once(false, "GET", path, &answer, &err))
+    if (!is_id(operands[0], &err) || !client_ask_once(false, "GET", path, &answer, &err))
         return err_print(&err, "aileron");
     if (options.json)
         return show_json(answer);
     show_session(answer);
     return 0;
+}
+
+/* The launcher of a session; 0: not known. */
+static pid_t launcher_of(struct client *client, const char *path)
+{
+    struct err ignored = {0};
+    json_t *answer JSON_AUTO = NULL;
+
+    return client_ask(client, "GET", path, NULL, &answer, &ignored)
+               ? (pid_t)json_integer_value(json_object_get(answer, "pid"))
+               : 0;
+}
+
+/* The command has time to stop, and writes to the workspace until it has: who goes on with that is told by our end. */
+static void await_end(pid_t launcher)
+{
+    uint64_t until = clock_mono_ms() + STOP_MS;
+
+    while (launcher > 1 && kill(launcher, 0) == 0 && clock_mono_ms() < until)
+        poll(NULL, 0, LOOK_MS);
 }
 
 static int run_stop(int argc, char **argv)
@@ -189,13 +228,18 @@ static int run_stop(int argc, char **argv)
     struct client *client = client_connect(NULL, false, &err);
     if (client == NULL)
         return err_print(&err, "aileron");
+    AUTOFREE pid_t *launchers = mem_array(count, sizeof(*launchers));
     status = 0;
     for (size_t i = 0; i < count; i++) {
         AUTOFREE char *path = mem_printf("/v1/sessions/%s", operands[i]);
-        if (!client_ask(client, "DELETE", path, NULL, NULL, &err))
+        bool good = is_id(operands[i], &err);
+        launchers[i] = good ? launcher_of(client, path) : 0;
+        if (!good || !client_ask(client, "DELETE", path, NULL, NULL, &err))
             status = err_print(&err, "aileron");
     }
     client_close(client);
+    for (size_t i = 0; i < count; i++)
+        await_end(launchers[i]);
     return status;
 }
 

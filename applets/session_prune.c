@@ -78,7 +78,20 @@ static bool wanted(const struct engine *engine, char **names, size_t count)
     return count == 0;
 }
 
-/* Of one engine; how many were removed. One that is not there has nothing of ours that anybody could remove. */
+/* An engine that could not be asked. One that has never worked here has nothing of ours; for another it is said, and
+ * the rest is done all the same. */
+static void missed(const struct engine *engine, const struct err *why, struct err *err)
+{
+    struct err ignored = {0};
+    AUTOFREE char *home = client_home(&ignored);
+
+    if (home == NULL || !facts_worked(home, engine->name))
+        return;
+    *err = *why;
+    err_wrap(err, "what %s still has is not known", engine->name);
+}
+
+/* Of one engine; how many were removed. */
 static size_t prune_engine(const struct engine *engine, struct client *client, struct err *err)
 {
     struct found found = {0};
@@ -87,7 +100,9 @@ static size_t prune_engine(const struct engine *engine, struct client *client, s
     size_t removed = 0;
 
     JSON_AUTO json_t *before = living(client, &home_id, err);
-    if (before != NULL && home_id != NULL && engine->left(home_id, add_found, &found, &absent) && found.count > 0) {
+    if (before != NULL && home_id != NULL && !engine->left(home_id, add_found, &found, &absent))
+        missed(engine, &absent, err);
+    if (found.count > 0) {
         JSON_AUTO json_t *now = living(client, &home_id, err);
         for (size_t i = 0; now != NULL && i < found.count; i++) {
             if (lives(now, found.ids[i]))
@@ -131,13 +146,15 @@ static void say(size_t count, const char *what)
 
 static bool prune(struct client *client, const struct options *options, char **names, size_t count, struct err *err)
 {
+    struct err why = {0};
     size_t removed = 0;
 
     for (size_t i = 0; engine_at(i) != NULL; i++)
         if (engine_at(i)->left != NULL && wanted(engine_at(i), names, count))
-            removed += prune_engine(engine_at(i), client, err);
-    if (err->code != ERR_NONE || options->engines_only)
-        return err->code == ERR_NONE;
+            removed += prune_engine(engine_at(i), client, &why);
+    *err = why;
+    if (options->engines_only)
+        return why.code == ERR_NONE;
     JSON_AUTO json_t *answer = NULL;
     if (!client_ask(client, "POST", "/v1/sessions/prune", NULL, &answer, err))
         return false;
@@ -148,7 +165,7 @@ static bool prune(struct client *client, const struct options *options, char **n
     say(removed, "containers");
     say(directories, "directories");
     say(launchers, "launchers");
-    if (removed + directories + launchers == 0)
+    if (removed + directories + launchers == 0 && why.code == ERR_NONE)
         puts("nothing was left behind");
     return err->code == ERR_NONE && (!options->caches || prune_caches(client, err));
 }

@@ -269,6 +269,8 @@ bool file_check_private_dir(const char *path, struct err *err)
     if ((st.st_mode & 077) != 0) {
         err_set(err, ERR_CONFIG, "%s is open to other users (mode %04o)", path,
                 (unsigned)(st.st_mode & 07777));
+        if ((st.st_mode & S_ISVTX) != 0 || strcmp(path, "/") == 0) /* it is meant for them */
+            return err_hint(err, "Name a directory of your own");
         return err_hint(err, "Run: chmod 700 %s", path);
     }
     return true;

@@ -51,6 +51,10 @@ char *client_home(struct err *err)
 
 bool client_home_check(const char *home, struct err *err)
 {
+    if (!text_utf8_valid(span_of(home)) || strpbrk(home, "\n\r") != NULL) { /* it travels in JSON */
+        err_set(err, ERR_CONFIG, "the path of AILERON_HOME is not UTF-8, or has a line break in it: %s", home);
+        return err_hint(err, "Set AILERON_HOME to another one");
+    }
     if (!file_exists(home) && !file_mkdirs(home, 0700, err))
         return err_wrap(err, "cannot make %s", home);
     return file_check_private_dir(home, err);
@@ -114,14 +118,15 @@ struct client *client_connect(const char *home, bool autostart, struct err *err)
 
     if (found == NULL)
         return NULL;
-    struct client *client = client_connect_any_version(found, err);
-    if (client == NULL && autostart && err->code == ERR_UNAVAILABLE) {
-        if (!client_start_daemon(found, err))
-            return NULL;
-        client = client_connect_any_version(found, err);
+    struct err why = {0}; /* that none ran is no error of who wants one started */
+    struct client *client = client_connect_any_version(found, &why);
+    if (client == NULL && autostart && why.code == ERR_UNAVAILABLE && client_start_daemon(found, &why)) {
+        why = (struct err){0};
+        client = client_connect_any_version(found, &why);
     }
-    if (client == NULL || check_version(found, err))
+    if (client != NULL && check_version(found, &why))
         return client;
+    *err = why;
     client_close(client);
     return NULL;
 }

@@ -24,8 +24,8 @@ bool docker_is_far(void)
 
 char *docker_socket(struct err *err)
 {
+    static const char usual[] = "/var/run/docker.sock";
     const char *host = getenv("DOCKER_HOST"), *runtime = getenv("XDG_RUNTIME_DIR");
-    struct stat st;
 
     if (host != NULL && host[0] != '\0') {
         if (strncmp(host, "unix://", 7) == 0)
@@ -34,16 +34,19 @@ char *docker_socket(struct err *err)
         err_hint(err, "Correct it, or unset DOCKER_HOST to use the docker of this machine");
         return NULL;
     }
-    if (stat("/var/run/docker.sock", &st) == 0)
-        return mem_strdup("/var/run/docker.sock");
-    if (runtime != NULL && runtime[0] == '/') {
+    if (access(usual, W_OK) == 0)
+        return mem_strdup(usual);
+    if (runtime != NULL && runtime[0] == '/') { /* the user's own, also where the machine's is closed to him */
         char *path = file_join(runtime, "docker.sock");
-        if (stat(path, &st) == 0)
+        if (file_exists(path))
             return path;
         free(path);
     }
-    err_set(err, ERR_UNAVAILABLE, "the docker engine does not run: no socket at /var/run/docker.sock");
-    err_hint(err, "Start the docker engine (systemctl start docker)");
+    if (file_exists(usual))
+        return mem_strdup(usual);
+    err_set(err, ERR_UNAVAILABLE, "the docker engine does not run: no socket at %s", usual);
+    err_hint(err, "Start the docker engine (systemctl start docker); if it is elsewhere (docker context inspect says "
+                  "where), set DOCKER_HOST to that");
     return NULL;
 }
 

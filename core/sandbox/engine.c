@@ -87,6 +87,8 @@ void engine_add_options(const struct plan *plan, struct engine_run *run)
             engine_run_add(run, "--directory=%llu:%llu:%s", (unsigned long long)mount->dev,
                            (unsigned long long)mount->ino, mount->place);
     }
+    for (size_t i = 0; plan->far && i < plan->volume_count; i++) /* they are made empty there */
+        engine_run_add(run, "--volume=%s", plan->volumes[i]);
     if (plan->remote_user != NULL)
         engine_run_add(run, "--agent-user=%s", plan->remote_user);
     buf_init(&ports, 256);

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REFERENCE_MAX = 255, PULL_SAYS_BYTES = 64 * 1024 };
+enum { REFERENCE_MAX = 255, PULL_SAYS_BYTES = 64 * 1024, VOLUME_BYTES = 1024 };
 
 char *container_find(const struct container *engine, struct err *err)
 {
@@ -60,6 +60,33 @@ bool container_check_architecture(const char *image, const char *architecture, s
     err_set(err, ERR_LAUNCH, "the image %s is for %s and this machine is %s", image, architecture,
             our_architecture());
     return err_hint(err, "Pull or build it with --platform linux/%s", our_architecture());
+}
+
+static size_t deeper(size_t depth, const char *place)
+{
+    size_t own = 0;
+
+    for (; *place != '\0'; place++)
+        own += *place == '/';
+    return own > depth ? own : depth;
+}
+
+bool container_take_volumes(struct plan *plan, const json_t *volumes, struct err *err)
+{
+    const char *place;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)volumes, place, value)
+    {
+        if (plan->volume_count == PLAN_VOLUMES_MAX || place[0] != '/' || deeper(0, place) > PLAN_VOLUME_DEPTH ||
+            strlen(place) > VOLUME_BYTES || strpbrk(place, "\"\n\r") != NULL) {
+            err_set(err, ERR_LAUNCH, "the image %s asks for more than %d volumes, or for one no plain absolute path of "
+                    "at most %d names and %d bytes", plan->image, PLAN_VOLUMES_MAX, PLAN_VOLUME_DEPTH, VOLUME_BYTES);
+            return err_hint(err, "Take another image, or build one from it without them (docker import)");
+        }
+        plan->volumes[plan->volume_count++] = mem_strdup(place);
+    }
+    return true;
 }
 
 /* ---- what an engine's program says ---- */
@@ -164,6 +191,16 @@ void container_add_isolation(const struct plan *plan, struct engine_run *run)
     engine_run_add(run, "--user=0:0");
 }
 
+/* Both speak JSON to what mounts. */
+static bool add_mount(const struct container *engine, struct engine_run *run, const char *source, const char *place,
+                      bool writable, struct err *err)
+{
+    if (text_utf8_valid(span_of(source)))
+        return engine->add_mount(run, source, place, writable, err);
+    err_set(err, ERR_LAUNCH, "%s cannot mount %s: its path is not UTF-8", engine->name, source);
+    return err_hint(err, "Rename it, or use --sandbox=bwrap");
+}
+
 /* The sandbox's resolv.conf, one for all of them. `--dns 127.0.0.1` would say the same, and print a warning at
  * every launch. */
 static bool add_resolver(const struct container *engine, const struct plan *plan, struct engine_run *run,
@@ -173,22 +210,13 @@ static bool add_resolver(const struct container *engine, const struct plan *plan
     AUTOFREE char *path = mem_printf("%s/run/resolv.conf", plan->aileron_home);
 
     return (file_exists(path) || file_write_atomic(path, 0644, text, sizeof(text) - 1, err)) &&
-           engine->add_mount(run, path, "/etc/resolv.conf", false, err);
-}
-
-static size_t deeper(size_t depth, const char *place)
-{
-    size_t own = 0;
-
-    for (; *place != '\0'; place++)
-        own += *place == '/';
-    return own > depth ? own : depth;
+           add_mount(engine, run, path, "/etc/resolv.conf", false, err);
 }
 
 /* Where pid 1 is started from. A mount goes where the image's symbolic links lead, and the image may be the agent's
- * work as what is mounted is: a volume on top of our own program would be pid 1, with its privileges. The engines
- * mount what has fewer components first, so ours is there once more with more of them than any other, and comes last.
- * */
+ * work as what is mounted is: a volume on top of our own program would be pid 1, with its privileges, and one that the
+ * image itself asks for begins with the image's files. The engines mount what has fewer components first, so ours is
+ * there once more with more of them than any other, and comes last. */
 static char *entry_place(const struct plan *plan)
 {
     CLEANUP(buf_clear) struct buf place = {0};
@@ -198,6 +226,8 @@ static char *entry_place(const struct plan *plan)
         depth = deeper(depth, plan->caches[i].place);
     for (size_t i = 0; i < plan->mount_count; i++)
         depth = deeper(depth, plan->mounts[i].place);
+    for (size_t i = 0; i < plan->volume_count && !plan->far; i++) /* there nothing is mounted over another */
+        depth = deeper(depth, plan->volumes[i]);
     if (depth == 0)
         return mem_strdup(SANDBOX_PROXY);
     buf_init(&place, 4096);
@@ -218,8 +248,8 @@ static bool add_accounts(const struct container *engine, const struct plan *plan
 
     return file_write_atomic(passwd_path, 0644, passwd, strlen(passwd), err) &&
            file_write_atomic(group_path, 0644, group, strlen(group), err) &&
-           engine->add_mount(run, passwd_path, "/etc/passwd", false, err) &&
-           engine->add_mount(run, group_path, "/etc/group", false, err);
+           add_mount(engine, run, passwd_path, "/etc/passwd", false, err) &&
+           add_mount(engine, run, group_path, "/etc/group", false, err);
 }
 
 static bool add_mounts(const struct container *engine, const struct plan *plan, struct engine_run *run, struct err *err)
@@ -227,22 +257,22 @@ static bool add_mounts(const struct container *engine, const struct plan *plan, 
     static const char *const names[] = {"aileron", "aileron-shim", "aileron-proxy", "aileron-wait"};
     AUTOFREE char *shims = mem_printf("%s/shims", plan->session_dir);
     AUTOFREE char *entry = entry_place(plan);
-    bool good = strcmp(entry, SANDBOX_PROXY) == 0 || engine->add_mount(run, plan->self_exe, entry, false, err);
+    bool good = strcmp(entry, SANDBOX_PROXY) == 0 || add_mount(engine, run, plan->self_exe, entry, false, err);
 
     for (size_t i = 0; good && i < COUNT(names); i++) {
         AUTOFREE char *place = mem_printf("%s/%s", SANDBOX_BIN, names[i]);
-        good = engine->add_mount(run, plan->self_exe, place, false, err);
+        good = add_mount(engine, run, plan->self_exe, place, false, err);
     }
-    good = good && engine->add_mount(run, plan->session_dir, SANDBOX_RUN, false, err) &&
-           engine->add_mount(run, plan->session_dir, SANDBOX_ETC, false, err) &&
-           engine->add_mount(run, shims, SANDBOX_SHIMS, false, err);
+    good = good && add_mount(engine, run, plan->session_dir, SANDBOX_RUN, false, err) &&
+           add_mount(engine, run, plan->session_dir, SANDBOX_ETC, false, err) &&
+           add_mount(engine, run, shims, SANDBOX_SHIMS, false, err);
     if (good && plan->read_only && plan->remote_user == NULL)
         good = add_accounts(engine, plan, run, err);
     for (size_t i = 0; good && i < plan->cache_count; i++)
-        good = engine->add_mount(run, plan->caches[i].source, plan->caches[i].place, true, err);
-    good = good && engine->add_mount(run, plan->workspace, SANDBOX_WORKSPACE, true, err);
+        good = add_mount(engine, run, plan->caches[i].source, plan->caches[i].place, true, err);
+    good = good && add_mount(engine, run, plan->workspace, SANDBOX_WORKSPACE, true, err);
     for (size_t i = 0; good && i < plan->mount_count; i++)
-        good = plan->mounts[i].volume || engine->add_mount(run, plan->mounts[i].source, plan->mounts[i].place,
+        good = plan->mounts[i].volume || add_mount(engine, run, plan->mounts[i].source, plan->mounts[i].place,
                                                            !plan->mounts[i].read_only, err);
     return good;
 }

@@ -3,6 +3,7 @@
 #ifndef AILERON_SANDBOX_ENGINE_CONTAINER_H
 #define AILERON_SANDBOX_ENGINE_CONTAINER_H
 
+#include "core/data/json.h"
 #include "core/sandbox/engine.h"
 
 struct container {
@@ -18,6 +19,8 @@ char *container_find(const struct container *engine, struct err *err) MUSTUSE NO
 bool container_check_name(const char *image, struct err *err) MUSTUSE NONNULL;
 /* architecture: in the engine's words ("amd64"); "" fits. */
 bool container_check_architecture(const char *image, const char *architecture, struct err *err) MUSTUSE NONNULL;
+/* Notes the volumes that an image asks for: an object with a member for each, or null (docker's Config.Volumes). */
+bool container_take_volumes(struct plan *plan, const json_t *volumes, struct err *err) MUSTUSE NONNULL_AT(1, 3);
 /* run: the path and the environment are set, the words up to "pull" are there. */
 bool container_pull(const struct container *engine, struct engine_run *run, const char *image, struct err *err)
     MUSTUSE NONNULL;

@@ -78,13 +78,18 @@ static bool try(struct engine_facts *facts, struct err *err)
         err_set(err, ERR_UNAVAILABLE, "the docker engine runs containers of %s, not of Linux", system);
         return err_hint(err, "Switch it to Linux containers");
     }
+    const json_t *option;
+    size_t i;
+    json_array_foreach(json_object_get(root.node, "SecurityOptions"), i, option)
+        facts->rootless = facts->rootless || (json_is_string(option) &&
+                                              strcmp(json_string_value(option), "name=rootless") == 0);
     facts->no_limits = !memory || !pids;
     if (facts->no_limits)
         snprintf(facts->note, sizeof facts->note, "it cannot limit memory and processes here");
     return true;
 }
 
-static bool check_image(const char *image, struct buf *answer, struct err *err)
+static bool check_image(struct plan *plan, struct buf *answer, struct err *err)
 {
     CLEANUP(doc_clear) struct doc doc = {0};
     const char *architecture = "";
@@ -94,7 +99,8 @@ static bool check_image(const char *image, struct buf *answer, struct err *err)
     struct json_at root = json_root(&doc);
     if (!json_get_text(&root, "Architecture", JSON_MAY, 64, &architecture, err))
         return false;
-    return container_check_architecture(image, architecture, err);
+    return container_check_architecture(plan->image, architecture, err) &&
+           container_take_volumes(plan, json_object_get(json_object_get(root.node, "Config"), "Volumes"), err);
 }
 
 /* The socket that was probed is the one that is used, whatever docker's context says. */
@@ -143,10 +149,14 @@ static bool prepare(struct plan *plan, struct err *err)
 
     if (!inspect(plan->image, &answer, &here, err))
         return false;
-    if (here && plan->build != PLAN_BUILD_ALWAYS)
-        return check_image(plan->image, &answer, err);
-    AUTOFREE char *socket_path = docker_socket(err);
-    return socket_path != NULL && pull(plan->image, socket_path, err);
+    if (!here || plan->build == PLAN_BUILD_ALWAYS) {
+        AUTOFREE char *socket_path = docker_socket(err);
+        buf_clear(&answer);
+        if (socket_path == NULL || !pull(plan->image, socket_path, err) || !inspect(plan->image, &answer, &here, err))
+            return false;
+    }
+    return here ? check_image(plan, &answer, err)
+                : err_set(err, ERR_LAUNCH, "the image %s is gone, as soon as it was pulled", plan->image);
 }
 
 static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
@@ -210,8 +220,7 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
     engine_run_add(run, "docker");
     if (!container_add_run(&docker, plan, run, err) || !add_environment(plan, socket_path, run, err))
         return false;
-    /* A rootless engine maps our user to root inside. */
-    container_add_command(plan, strncmp(socket_path, "/run/user/", 10) != 0, run);
+    container_add_command(plan, !plan->facts.rootless, run);
     return true;
 }
 

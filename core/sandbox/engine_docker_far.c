@@ -62,17 +62,19 @@ static bool try(struct engine_facts *facts, struct err *err)
 
 /* ---- the image ---- */
 
-static bool inspect(const char *image, char **architecture, struct err *err)
+/* line: its architecture and its volumes, an array of JSON; caller frees. NULL: it is not there. */
+static bool inspect(const char *image, char **line, struct err *err)
 {
+    static const char format[] = "[{{json .Architecture}},{{with .Config}}{{json .Volumes}}{{else}}null{{end}}]";
     CLEANUP(buf_clear) struct buf out = {0};
     int status = 0;
 
-    *architecture = NULL;
-    const char *const words[] = {"image", "inspect", "--format", "{{.Architecture}}", image, NULL};
+    *line = NULL;
+    const char *const words[] = {"image", "inspect", "--format", format, image, NULL};
     if (!container_check_name(image, err) || !docker_ask(words, DOCKER_ASK_MS, &status, &out, err))
         return false;
     if (status == 0)
-        *architecture = docker_line(&out);
+        *line = docker_line(&out);
     if (status == 0 || strstr(buf_cstr(&out), "No such") != NULL)
         return true;
     buf_clear(&out); /* it is in trouble, and says it once more */
@@ -91,14 +93,25 @@ static bool image_command(const struct plan *plan, struct engine_run *run, struc
 
 static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
 {
-    char *architecture;
+    char *line;
 
     (void)plan;
-    if (!inspect(image, &architecture, err))
+    if (!inspect(image, &line, err))
         return false;
-    *here = architecture != NULL;
-    free(architecture);
+    *here = line != NULL;
+    free(line);
     return true;
+}
+
+static bool check_image(struct plan *plan, const char *line, struct err *err)
+{
+    CLEANUP(doc_clear) struct doc doc = {0};
+
+    if (!json_parse(line, strlen(line), DOCKER_SAYS_BYTES, "docker", ERR_UNAVAILABLE, &doc, err))
+        return false;
+    const char *architecture = json_string_value(json_array_get(doc.root, 0));
+    return container_check_architecture(plan->image, architecture != NULL ? architecture : "", err) &&
+           container_take_volumes(plan, json_array_get(doc.root, 1), err);
 }
 
 /* What a machine that shares nothing with this one cannot do. */
@@ -126,13 +139,19 @@ static bool check_plan(struct plan *plan, struct err *err)
 static bool prepare(struct plan *plan, struct err *err)
 {
     CLEANUP(engine_run_clear) struct engine_run run = {0};
-    AUTOFREE char *architecture = NULL;
+    AUTOFREE char *line = NULL;
 
-    if (!check_plan(plan, err) || !inspect(plan->image, &architecture, err))
+    if (!check_plan(plan, err) || !inspect(plan->image, &line, err))
         return false;
-    if (architecture != NULL && plan->build != PLAN_BUILD_ALWAYS)
-        return container_check_architecture(plan->image, architecture, err);
-    return image_command(plan, &run, err) && container_pull(&docker_cli, &run, plan->image, err);
+    if (line == NULL || plan->build == PLAN_BUILD_ALWAYS) {
+        AUTOFREE char *old = line;
+        line = NULL;
+        if (!image_command(plan, &run, err) || !container_pull(&docker_cli, &run, plan->image, err) ||
+            !inspect(plan->image, &line, err))
+            return false;
+    }
+    return line != NULL ? check_image(plan, line, err)
+                        : err_set(err, ERR_LAUNCH, "the image %s is gone, as soon as it was pulled", plan->image);
 }
 
 /* ---- the container ---- */
@@ -151,6 +170,14 @@ static bool add_variables(const struct plan *plan, struct engine_run *run, struc
     return true;
 }
 
+/* Empty, and not with what the image has there: what is copied into one of them is not seen where another lies on top
+ * of it (their order is docker's), and with the image's files that would be another pid 1. */
+static void add_volumes(const struct plan *plan, struct engine_run *run)
+{
+    for (size_t i = 0; i < plan->volume_count; i++)
+        engine_run_add(run, "--mount=type=volume,volume-nocopy,\"destination=%s\"", plan->volumes[i]);
+}
+
 static bool create(const struct plan *plan, const char *name, struct err *err)
 {
     CLEANUP(engine_run_clear) struct engine_run run = {0};
@@ -163,6 +190,7 @@ static bool create(const struct plan *plan, const char *name, struct err *err)
     engine_run_add(&run, "--interactive");
     if (plan->tty)
         engine_run_add(&run, "--tty");
+    engine_run_add(&run, "--stop-signal=TERM"); /* the image may have another */
     engine_run_add(&run, "--name=%s", name);
     engine_run_add(&run, "--label=dev.aileron.session=%s", plan->session_id);
     engine_run_add(&run, "--label=" AWAY "=%s", plan->home_id);
@@ -172,6 +200,7 @@ static bool create(const struct plan *plan, const char *name, struct err *err)
     }
     container_add_isolation(plan, &run);
     engine_add_project(plan, &run);
+    add_volumes(plan, &run);
     if (!add_variables(plan, &run, err))
         return false;
     container_add_command(plan, true, &run);
@@ -269,23 +298,32 @@ static void send_signal(const struct plan *plan, int signo)
     _exit(0);
 }
 
-/* For others than the launcher, who cannot know where the workspace belongs: it is stopped, and kept. */
+/* For others than the launcher, who cannot know where the workspace belongs: it is stopped, and kept. One that never
+ * ran has nobody's work in it, and the session's token: without --force, should it begin to run meanwhile. */
 static void reap(const char *session_id)
 {
     AUTOFREE char *name = mem_printf("aileron-%s", session_id);
+    CLEANUP(buf_clear) struct buf out = {0};
+    struct engine_end end;
     struct err err = {0};
+    bool ran = true;
 
-    (void)!stop(name, &err);
+    if (look(name, &ran, &end, &err) && !ran)
+        (void)!docker_order(WORDS("rm", "--volumes", name), DOCKER_ASK_MS, &out, &err);
+    else
+        (void)!stop(name, &err);
 }
 
-/* Of those that run: one that has been stopped has somebody's work in it, and stays until it is fetched. */
+/* Of those that run, or never have: one that has been stopped has somebody's work in it, and stays until it is
+ * fetched. */
 static bool left(const char *home_id, engine_left_fn found, void *arg, struct err *err)
 {
-    AUTOFREE char *filter = mem_printf("label=" AWAY "=%s", home_id);
+    AUTOFREE char *filter = mem_printf("--filter=label=" AWAY "=%s", home_id);
     CLEANUP(buf_clear) struct buf out = {0};
     struct span rest, line;
 
-    const char *const words[] = {"ps", "--filter", filter, "--format", "{{.Label \"dev.aileron.session\"}}", NULL};
+    const char *const words[] = {"ps", "--all", filter, "--filter=status=created", "--filter=status=running",
+                                 "--filter=status=paused", "--format={{.Label \"dev.aileron.session\"}}", NULL};
 
     if (!docker_order(words, DOCKER_ASK_MS, &out, err))
         return false;

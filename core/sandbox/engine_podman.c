@@ -84,6 +84,7 @@ bool podman_begin(const struct engine_facts *facts, struct engine_run *run, stru
     env_add_all(&run->env, environ);
     env_unset(&run->env, "CONTAINER_HOST");
     env_unset(&run->env, "CONTAINER_CONNECTION");
+    env_unset(&run->env, "CONTAINERS_CONF_OVERRIDE"); /* read after the other one */
     if (!env_set(&run->env, "CONTAINERS_CONF", "/dev/null"))
         return err_set(err, ERR_LAUNCH, "the environment is too large");
     engine_run_add(run, "podman");
@@ -131,48 +132,115 @@ static bool ask(struct engine_run *run, struct buf *answer, int *status, struct 
     return err_hint(err, "See what `podman info` says, or use --sandbox=bwrap");
 }
 
-/* architecture is of an image that is here; NULL where there is none. Caller frees. */
-static bool inspect(const struct plan *plan, const char *image, char **architecture, struct err *err)
+/* What podman takes for files of this host, or for what another engine has, is no image's name, though it is made of
+ * the same letters: a project's file would name a link of the workspace, which leads anywhere. */
+static bool check_name(const char *image, struct err *err)
 {
-    static const char mark[] = "architecture ";
+    static const char *const transports[] = {"containers-storage:", "dir:", "docker-archive:", "docker-daemon:",
+                                             "oci:", "oci-archive:", "ostree:", "sif:", "tarball:"};
+
+    for (size_t i = 0; i < COUNT(transports); i++)
+        if (span_starts(span_of(image), transports[i])) {
+            err_set(err, ERR_USAGE, "%s is not an image's name: podman looks for a file of this host", image);
+            return err_hint(err, "Load it first (podman pull %s), and name the image", image);
+        }
+    return container_check_name(image, err);
+}
+
+/* What podman says of an image that is here, a line each; NULL where there is none. */
+struct answer {
+    char *architecture, *annotations;
+};
+
+static void answer_clear(struct answer *answer)
+{
+    free(answer->architecture);
+    free(answer->annotations);
+    *answer = (struct answer){0};
+}
+
+/* The rest of the first line that begins so: an image may have any text in its fields. */
+static char *line_behind(const char *text, const char *mark)
+{
+    struct span rest = span_of(text), line;
+
+    while (span_cut(&rest, '\n', &line))
+        if (span_starts(line, mark))
+            return mem_strndup(line.p + strlen(mark), line.len - strlen(mark));
+    return NULL;
+}
+
+static bool inspect(const struct plan *plan, const char *image, struct answer *out, struct err *err)
+{
+    static const char architecture[] = "architecture ", annotations[] = "annotations ";
     CLEANUP(engine_run_clear) struct engine_run run = {0};
     CLEANUP(buf_clear) struct buf answer;
     int status = 0;
 
     buf_init(&answer, 0);
-    if (!container_check_name(image, err) || !podman_begin(&plan->facts, &run, err))
+    answer_clear(out);
+    if (!check_name(image, err) || !podman_begin(&plan->facts, &run, err))
         return false;
     engine_run_add(&run, "image");
     engine_run_add(&run, "inspect");
-    engine_run_add(&run, "--format=%s{{.Architecture}}", mark);
+    engine_run_add(&run, "--format=%s{{json .Annotations}}\n%s{{.Architecture}}", annotations, architecture);
     engine_run_add(&run, "%s", image);
     if (!ask(&run, &answer, &status, err))
         return false;
-    const char *found = status == 0 ? strstr(buf_cstr(&answer), mark) : NULL;
-    if (found != NULL)
-        *architecture = mem_strndup(found + sizeof(mark) - 1, strcspn(found + sizeof(mark) - 1, "\r\n"));
+    if (status == 0) {
+        out->architecture = line_behind(buf_cstr(&answer), architecture);
+        out->annotations = line_behind(buf_cstr(&answer), annotations);
+    }
+    return true;
+}
+
+/* An image's annotations become the container's, and some are orders to the runtime or to hooks of this host: files to
+ * write to, groups to keep, properties of systemd's. */
+static bool check_annotations(const char *image, const char *annotations, struct err *err)
+{
+    static const char *const orders[] = {"run.oci.", "org.systemd.", "io.podman.", "io.containers.", "io.kubernetes.",
+                                         "io.katacontainers."};
+    CLEANUP(doc_clear) struct doc doc = {0};
+    const char *name;
+    json_t *value;
+
+    if (annotations == NULL)
+        return true;
+    if (!json_parse(annotations, strlen(annotations), ANSWER_BYTES, "podman", ERR_UNAVAILABLE, &doc, err))
+        return false;
+    json_object_foreach(doc.root, name, value)
+        for (size_t i = 0; i < COUNT(orders); i++)
+            if (span_starts(span_of(name), orders[i])) {
+                err_set(err, ERR_LAUNCH, "the image %s has an order to the runtime (annotation %.100s)", image, name);
+                return err_hint(err, "Use --sandbox=docker, or an image without it (podman build from this one)");
+            }
     return true;
 }
 
 static bool prepare(struct plan *plan, struct err *err)
 {
     CLEANUP(engine_run_clear) struct engine_run run = {0};
-    AUTOFREE char *architecture = NULL;
+    CLEANUP(answer_clear) struct answer answer = {0};
 
-    if (!inspect(plan, plan->image, &architecture, err))
+    if (!inspect(plan, plan->image, &answer, err))
         return false;
-    if (architecture != NULL && plan->build != PLAN_BUILD_ALWAYS)
-        return container_check_architecture(plan->image, architecture, err);
-    return podman_begin(&plan->facts, &run, err) && container_pull(&podman, &run, plan->image, err);
+    if (answer.architecture == NULL || plan->build == PLAN_BUILD_ALWAYS)
+        if (!podman_begin(&plan->facts, &run, err) || !container_pull(&podman, &run, plan->image, err) ||
+            !inspect(plan, plan->image, &answer, err))
+            return false;
+    if (answer.architecture == NULL)
+        return err_set(err, ERR_LAUNCH, "the image %s is gone, as soon as it was pulled", plan->image);
+    return container_check_architecture(plan->image, answer.architecture, err) &&
+           check_annotations(plan->image, answer.annotations, err);
 }
 
 static bool image_here(const struct plan *plan, const char *image, bool *here, struct err *err)
 {
-    AUTOFREE char *architecture = NULL;
+    CLEANUP(answer_clear) struct answer answer = {0};
 
-    if (!inspect(plan, image, &architecture, err))
+    if (!inspect(plan, image, &answer, err))
         return false;
-    *here = architecture != NULL;
+    *here = answer.architecture != NULL;
     return true;
 }
 
@@ -221,6 +289,8 @@ static bool build(const struct plan *plan, struct engine_run *run, struct err *e
         !add_environment(plan, run, err) || (plan->network == PLAN_SEALED && !add_hosts(plan, run, err)))
         return false;
     podman_add_facts(plan, run);
+    /* A volume that the image asks for lands where its links lead, on our own program too, with files of its own. */
+    engine_run_add(run, "--image-volume=ignore");
     container_add_command(plan, true, run);
     return true;
 }

@@ -50,6 +50,7 @@ static bool read_facts(const struct json_at *at, struct engine_facts *facts)
            text_into(at, "cgroups", facts->cgroups, sizeof facts->cgroups) &&
            text_into(at, "note", facts->note, sizeof facts->note) &&
            json_get_bool(at, "no_limits", JSON_MAY, &facts->no_limits, &ignored) &&
+           json_get_bool(at, "rootless", JSON_MAY, &facts->rootless, &ignored) &&
            json_get_bool(at, "no_cgroups", JSON_MAY, &facts->no_cgroups, &ignored);
 }
 
@@ -80,6 +81,18 @@ bool facts_recall(const char *home, const char *engine, const char *key, struct 
     return true;
 }
 
+bool facts_worked(const char *home, const char *engine)
+{
+    CLEANUP(doc_clear) struct doc doc = {0};
+    AUTOFREE char *boot = full_key("");
+
+    if (!load(home, &doc))
+        return false;
+    const json_t *one = json_object_get(doc.root, engine);
+    const char *key = json_string_value(json_object_get(one, "key"));
+    return key != NULL && strncmp(key, boot, strlen(boot)) == 0 && json_object_get(one, "error") == NULL;
+}
+
 void facts_keep(const char *home, const char *engine, const char *key, const struct engine_facts *facts,
                 const struct err *error)
 {
@@ -99,6 +112,7 @@ void facts_keep(const char *home, const char *engine, const char *key, const str
     json_put(one, "cgroups", facts->cgroups);
     json_put(one, "note", facts->note);
     json_put_bool(one, "no_limits", facts->no_limits);
+    json_put_bool(one, "rootless", facts->rootless);
     json_put_bool(one, "no_cgroups", facts->no_cgroups);
     json_put(one, "error", error != NULL ? error->message : NULL);
     json_put(one, "hint", error != NULL ? error->hint : NULL);

@@ -83,6 +83,7 @@ char *image_tag(const struct devcontainer *dev, bool *named, struct err *err)
         return NULL;
     AUTOFREE char *own_file = file_join(dev->workspace, dev->file);
     sha256_init(&hash);
+    add_text(&hash, dev->workspace); /* what does not count would come from another project otherwise */
     add_text(&hash, dev->image);
     add_text(&hash, dev->features);
     /* A feature may be a directory beside the file. */

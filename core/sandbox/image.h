@@ -7,7 +7,8 @@
 
 #define IMAGE_BASE "aileron-base" /* what a sandbox without any other image is made of, where it is there */
 
-/* "aileron-<name>:<hash>": the same inputs give the same tag, and an edit gives another (context.h says what counts).
+/* "aileron-<name>:<hash>": in one workspace the same inputs give the same tag, and an edit gives another (context.h
+ * says what counts); another workspace has others.
  * NULL where the dev container names an image that nothing is added to (err untouched, *named true), or with err. */
 char *image_tag(const struct devcontainer *dev, bool *named, struct err *err) MUSTUSE NONNULL;
 /* Builds it under that tag; what the builder prints goes to standard error. Its steps are run by the engine, with the

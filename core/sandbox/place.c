@@ -18,20 +18,29 @@
 
 enum { CA_BYTES = 5 * 1024 * 1024 }; /* tls.ca_file may be as large as all roots together, 4 MiB */
 
+/* "DEVICE:INODE:PLACE" */
+static bool parse_directory(const char *text, uint64_t *dev, uint64_t *ino, const char **place)
+{
+    struct span rest = span_of(text), device, inode;
+    bool good = span_cut(&rest, ':', &device) && span_cut(&rest, ':', &inode);
+
+    *place = rest.p;
+    return good && text_u64(device, UINT64_MAX, dev) && text_u64(inode, UINT64_MAX, ino);
+}
+
 /* Which directories the project's mounts must be, as the workspace: whoever writes in it can change what a name leads
  * to between the launcher's look and the engine's. */
 static bool check_directories(const struct supervisor_spec *spec, struct err *err)
 {
     for (size_t i = 0; i < spec->directory_count; i++) {
-        struct span rest = span_of(spec->directories[i]), dev, ino;
         uint64_t want_dev = 0, want_ino = 0;
+        const char *place;
         struct stat st;
-        if (!span_cut(&rest, ':', &dev) || !span_cut(&rest, ':', &ino) || !text_u64(dev, UINT64_MAX, &want_dev) ||
-            !text_u64(ino, UINT64_MAX, &want_ino))
+        if (!parse_directory(spec->directories[i], &want_dev, &want_ino, &place))
             return err_set(err, ERR_USAGE, "--directory takes a device's number, an inode's and a place");
-        if (lstat(rest.p, &st) == 0 && st.st_dev == want_dev && st.st_ino == want_ino)
+        if (lstat(place, &st) == 0 && st.st_dev == want_dev && st.st_ino == want_ino)
             continue;
-        err_set(err, ERR_LAUNCH, "what is at %s is not the directory of the workspace that was asked for", rest.p);
+        err_set(err, ERR_LAUNCH, "what is at %s is not the directory of the workspace that was asked for", place);
         return err_hint(err, "Something replaced it meanwhile: look at it, and at what else may write beside it");
     }
     return true;
@@ -67,6 +76,35 @@ bool place_find(const struct supervisor_spec *spec, struct place *out, struct er
     return true;
 }
 
+static bool is_hosts(const struct supervisor_spec *spec, const struct stat *st)
+{
+    bool is = spec->have_workspace && st->st_dev == spec->workspace_dev && st->st_ino == spec->workspace_ino;
+
+    for (size_t i = 0; !is && i < spec->directory_count; i++) {
+        uint64_t dev = 0, ino = 0;
+        const char *at;
+        is = parse_directory(spec->directories[i], &dev, &ino, &at) && st->st_dev == dev && st->st_ino == ino;
+    }
+    return is;
+}
+
+/* Whether a path leads to the host's workspace, or to something in it. A link of the image does not change whose that
+ * is: we are root, and with most engines the host's. */
+static bool on_host(const struct place *place, const char *path)
+{
+    AUTOFREE char *real = realpath(path, NULL);
+    bool is = real == NULL;
+
+    for (size_t at = 1; !is && real[at - 1] != '\0'; at++) {
+        struct stat st;
+        if (real[at] != '/' && real[at] != '\0')
+            continue;
+        AUTOFREE char *above = mem_strndup(real, at);
+        is = lstat(above, &st) != 0 || is_hosts(place->spec, &st);
+    }
+    return is;
+}
+
 bool place_has_entry(const char *text, unsigned id)
 {
     for (const char *line = text; line != NULL && *line != '\0';) {
@@ -79,10 +117,13 @@ bool place_has_entry(const char *text, unsigned id)
     return false;
 }
 
-static void add_entry(const char *path, unsigned id, const char *entry)
+static void add_entry(const struct place *place, const char *path, unsigned id, const char *entry)
 {
     struct buf text;
     struct err err = {0};
+
+    if (on_host(place, "/etc"))
+        return;
     bool there = file_read(path, 1024 * 1024, &text, &err);
 
     if (!there && err.code != ERR_NOT_FOUND)
@@ -100,18 +141,20 @@ static void add_entry(const char *path, unsigned id, const char *entry)
 }
 
 /* An image without roots gets them: programs that read no variable have nothing else. */
-static void make_store(const char *path)
+static void make_store(const struct place *place, const char *path)
 {
+    static const char *const above[] = {"/etc", "/etc/ssl", "/etc/ssl/certs"};
     struct buf bundle;
     struct err err = {0};
+    bool ours = true;
 
     if (!file_read(SANDBOX_BUNDLE, CA_BYTES, &bundle, &err))
         return;
     mode_t mask = umask(022);
-    mkdir("/etc", 0755);
-    mkdir("/etc/ssl", 0755);
-    mkdir("/etc/ssl/certs", 0755);
-    CLEANUP(file_close_ptr) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    for (size_t i = 0; ours && i < COUNT(above); i++)
+        ours = (mkdir(above[i], 0755) == 0 || errno == EEXIST) && !on_host(place, above[i]);
+    CLEANUP(file_close_ptr) int fd =
+        ours ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644) : -1;
     umask(mask);
     if (fd >= 0)
         (void)!file_write_all(fd, bundle.data, bundle.len, &err);
@@ -120,7 +163,7 @@ static void make_store(const char *path)
 
 /* Adds the session's CA and tls.ca_file's to the image's own roots. No symlink is followed: what it leads to is in the
  * list too, or is none of ours to write to. */
-static void add_roots(void)
+static void add_roots(const struct place *place)
 {
     static const char *const stores[] = SANDBOX_ROOT_STORES;
     struct buf ca;
@@ -133,13 +176,13 @@ static void add_roots(void)
     for (size_t i = 0; i < COUNT(stores); i++) {
         CLEANUP(file_close_ptr) int fd = open(stores[i], O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         found = found || fd >= 0;
-        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        if (fd >= 0 && !on_host(place, stores[i]) && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
             (!file_write_all(fd, "\n", 1, &err) || !file_write_all(fd, ca.data, ca.len, &err)))
             break; /* a full disk: the variables are still there */
     }
     buf_clear(&ca);
     if (!found)
-        make_store(stores[0]);
+        make_store(place, stores[0]);
 }
 
 /* An engine makes a volume root's. One that an image or an agent has filled keeps its owner. */
@@ -148,7 +191,7 @@ static void own_volumes(const struct place *place)
     for (size_t i = 0; i < place->spec->volume_count; i++) {
         struct stat st;
         const char *at = place->spec->volumes[i];
-        if (lstat(at, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
+        if (lstat(at, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 && !on_host(place, at) &&
             fchownat(AT_FDCWD, at, place->uid, place->gid, AT_SYMLINK_NOFOLLOW) != 0)
             fprintf(stderr, "aileron: the volume at %s stays root's: %s\n", at, strerror(errno));
     }
@@ -195,7 +238,7 @@ void place_prepare(const struct place *place)
     if (place->nest || getpid() != 1)
         return; /* made of the host, complete; or not a sandbox of its own at all */
     open_top();
-    add_roots();
+    add_roots(place);
     CLEANUP(file_close_ptr) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root >= 0)
         anchor_make_all(root);
@@ -205,7 +248,7 @@ void place_prepare(const struct place *place)
     mkdir(SANDBOX_HOME, 0755);
     umask(mask);
     /* Made by the engine for the mount of the workspace, or the image's own. */
-    if (chown(SANDBOX_HOME, place->uid, place->gid) != 0)
+    if (!on_host(place, SANDBOX_HOME) && chown(SANDBOX_HOME, place->uid, place->gid) != 0)
         return;
     for (size_t i = 0; i < place->spec->cache_count; i++)
         give_parents(place, place->spec->caches[i]);
@@ -219,8 +262,8 @@ void place_prepare(const struct place *place)
     AUTOFREE char *user = mem_printf("%s:x:%u:%u:Agent:%s:/bin/sh", place->account.name, (unsigned)place->uid,
                                      (unsigned)place->gid, place->account.home);
     AUTOFREE char *group = mem_printf("agent:x:%u:", (unsigned)place->gid);
-    add_entry("/etc/passwd", place->uid, user);
-    add_entry("/etc/group", place->gid, group);
+    add_entry(place, "/etc/passwd", place->uid, user);
+    add_entry(place, "/etc/group", place->gid, group);
 }
 
 bool place_check(const struct place *place, struct err *err)

@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/sandbox/account.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +48,7 @@ void plan_clear(struct plan *plan)
     }
     plan_clear_command(plan);
     free_words(plan->expose, plan->expose_count);
+    free_words(plan->volumes, plan->volume_count);
     plan_drop_project(plan);
     for (size_t i = 0; i < plan->cache_count; i++) {
         free(plan->caches[i].source);
@@ -102,24 +104,62 @@ static bool shows_home(const struct plan *plan, const char *path)
     return home[0] != '\0' && (plan_path_within(home, path) || plan_path_within(path, home));
 }
 
-/* Sockets by which one is the host: engines, keys, the user's own services. Whatever holds one is not mounted, whether
- * the engine is the one that is used or not. */
+/* The path in what a variable says of a socket: "unix:path=/run/bus,guid=0", "/tmp/tmux-1000/default,123,0". NULL:
+ * none. Caller frees. */
+static char *socket_path(const char *value)
+{
+    static const char *const schemes[] = {"unix://", "unix:path=", "unix:", ""};
+    struct span text = span_of(value != NULL ? value : ""), rest, path;
+    size_t i = 0;
+
+    while (!span_starts(text, schemes[i]))
+        i++;
+    rest = (struct span){text.p + strlen(schemes[i]), text.len - strlen(schemes[i])};
+    if (rest.len == 0 || rest.p[0] != '/')
+        return NULL;
+    AUTOFREE char *whole = mem_strndup(rest.p, rest.len);
+    if (file_exists(whole) || !span_cut(&rest, ',', &path))
+        return canonical(whole);
+    AUTOFREE char *first = mem_strndup(path.p, path.len);
+    return canonical(first);
+}
+
+/* Where programs of this host listen without anybody's saying so: a tmux and an Emacs run what they are told. */
+static bool shows_usual_socket(const char *path)
+{
+    const char *const dirs[] = {"/tmp", getenv("TMUX_TMPDIR"), getenv("TMPDIR")};
+    bool shown = false;
+
+    for (size_t i = 0; i < COUNT(dirs); i++) {
+        const char *dir = dirs[i] != NULL ? dirs[i] : "";
+        AUTOFREE char *tmux = mem_printf("%s/tmux-%u", dir, (unsigned)geteuid());
+        AUTOFREE char *emacs = mem_printf("%s/emacs%u", dir, (unsigned)geteuid());
+        AUTOFREE char *screens = mem_printf("%s/.X11-unix", dir);
+        const char *const places[] = {tmux, emacs, screens};
+        for (size_t j = 0; dir[0] == '/' && j < COUNT(places); j++) {
+            AUTOFREE char *real = realpath(places[j], NULL);
+            shown = shown || (real != NULL && plan_path_within(real, path));
+        }
+    }
+    return shown;
+}
+
+/* Sockets by which one is the host: engines, keys, the user's own services, terminals and editors. Whatever holds one
+ * is not mounted, whether the engine is the one that is used or not. */
 static bool shows_socket(const char *path)
 {
     static const char *const places[] = {"/run/docker.sock", "/run/podman/podman.sock",
                                          "/run/containerd/containerd.sock", "/run/crio/crio.sock"};
-    static const char *const variables[] = {"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DOCKER_HOST", "CONTAINER_HOST"};
-    static const char scheme[] = "unix://";
+    static const char *const variables[] = {"XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "DOCKER_HOST", "CONTAINER_HOST",
+                                            "DBUS_SESSION_BUS_ADDRESS", "TMUX", "KITTY_LISTEN_ON", "NVIM",
+                                            "VSCODE_IPC_HOOK_CLI"};
     const char *runtime = getenv("XDG_RUNTIME_DIR");
-    bool shown = false;
+    bool shown = shows_usual_socket(path);
 
     for (size_t i = 0; i < COUNT(places); i++) /* one that is not there now may come while the sandbox runs */
         shown = shown || plan_path_within(places[i], path);
     for (size_t i = 0; i < COUNT(variables); i++) {
-        const char *value = getenv(variables[i]);
-        if (value != NULL && strncmp(value, scheme, sizeof(scheme) - 1) == 0)
-            value += sizeof(scheme) - 1;
-        AUTOFREE char *real = value != NULL && value[0] == '/' ? canonical(value) : NULL;
+        AUTOFREE char *real = socket_path(getenv(variables[i]));
         shown = shown || (real != NULL && plan_path_within(real, path));
     }
     if (runtime != NULL && runtime[0] == '/') {
@@ -140,8 +180,21 @@ const char *plan_unmountable(const struct plan *plan, const char *real)
     if (user_home[0] == '/' && strcmp(user_home, "/") != 0 && plan_path_within(user_home, real))
         return "it is the home directory or holds it";
     if (shows_socket(real))
-        return "it holds the engine's socket, or another that controls this host (keys, services)";
+        return "it holds the engine's socket, or another that controls this host (keys, services, terminals)";
     return NULL;
+}
+
+/* The home that the system knows of: HOME may be unset, and root launches for others. */
+static bool shows_home_of(uid_t uid, const char *real)
+{
+    AUTOFREE char *id = mem_printf("%u", (unsigned)uid);
+    struct account account;
+    struct err ignored = {0};
+
+    if (!account_find("/etc/passwd", id, &account, &ignored))
+        return false;
+    AUTOFREE char *home = realpath(account.home, NULL);
+    return home != NULL && strcmp(home, "/") != 0 && plan_path_within(home, real);
 }
 
 static bool refuse_workspace(const char *path, const char *why, struct err *err)
@@ -179,6 +232,8 @@ bool plan_set_workspace(struct plan *plan, const char *path, struct err *err)
     if (!S_ISDIR(st.st_mode))
         return refuse_workspace(real, "it is no directory", err);
     const char *why = plan_unmountable(plan, real);
+    if (why == NULL && (shows_home_of(geteuid(), real) || shows_home_of(st.st_uid, real)))
+        why = "it is a home directory or holds one";
     if (why != NULL)
         return refuse_workspace(real, why, err);
     if (strpbrk(real, "\n\r") != NULL)

@@ -17,6 +17,8 @@ enum {
     PLAN_EXPOSE_MAX = 32,    /* paths an agent's file exposes */
     PLAN_MOUNTS_MAX = 16,    /* mounts of a project's file */
     PLAN_PLACE_DEPTH = 8,    /* components of where they go */
+    PLAN_VOLUMES_MAX = 32,   /* volumes that an image itself asks for */
+    PLAN_VOLUME_DEPTH = 64,  /* components of where they go */
     PLAN_CACHES_MAX = 16     /* CONFIG_CACHES_MAX */
 };
 
@@ -64,6 +66,8 @@ struct plan {
     struct env project_env;
     struct plan_mount mounts[PLAN_MOUNTS_MAX];
     size_t mount_count;
+    char *volumes[PLAN_VOLUMES_MAX]; /* where the image itself asks for one: docker gives it */
+    size_t volume_count;
     char *remote_user;     /* the image's user whose name and home the agent gets; NULL: none was named */
     unsigned tier;         /* where the image comes from (design 4) */
     enum plan_build build; /* whether an image may be built or pulled */

@@ -362,6 +362,17 @@ PYTHON
     [ "$(grep -c $'\e' <<< "$output")" -eq 0 ]
 }
 
+@test "session: prune starts the daemon, and what is no session's id is none" {
+    aileron daemon stop
+    run aileron session prune
+    [ "$status" -eq 0 ] || { echo "$status $output"; return 1; }
+    [ "$output" = 'nothing was left behind' ]
+    for odd in '' 'a b' $'a\n' ../stop 'x?y' %2e; do
+        fails 1 'there is no session' aileron session show "$odd"
+        fails 1 'there is no session' aileron session stop "$odd"
+    done
+}
+
 @test "the daemon: started once, stopped, refused where its home is not private" {
     aileron daemon stop
     local pids=()

@@ -99,6 +99,40 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
     refuses 126 'its interpreter is not in the sandbox' launch ./script
 }
 
+@test "a path that is no UTF-8, which engines of containers do not mount" {
+    mkdir -p "$WORLD/o/"$'a\xffb' "$WORLD/fake"
+    refuses 125 'its path is not UTF-8' env -C "$WORLD/o/"$'a\xffb' aileron launch --sandbox=docker --image="$IMAGE" -- /busybox true
+    run -0 env -C "$WORLD/o/"$'a\xffb' aileron launch --sandbox=bwrap -- true
+    for home in "$WORLD/o/"$'a\xffb' "$WORLD/o/"$'a\nb'; do
+        refuses 125 'AILERON_HOME is not UTF-8, or has a line break in it' env AILERON_HOME="$home" aileron launch --sandbox=bwrap -- true
+    done
+}
+
+@test "prune says so where an engine that had sandboxes does not answer" {
+    run -0 launch /busybox true
+    engine_that 'time.sleep(60)'
+    DOCKER_HOST="unix://$WORLD/engine" run -69 aileron session prune
+    grep -q '^aileron: what docker still has is not known: the docker engine does not answer\. See' <<< "$output"
+    absent 'nothing was left' <<< "$output"
+    teardown
+    rm "$AILERON_HOME/run/engines.json" # where it never had any, nobody is told
+    engine_that 'c.close()'
+    DOCKER_HOST="unix://$WORLD/engine" run -0 aileron session prune
+    [ "$output" = 'nothing was left behind' ]
+}
+
+# docker and podman give these numbers to what went wrong before anything of ours was started.
+@test "an engine that ends with 126 or 127 by itself: the launch failed" {
+    printf '#!/bin/sh\n[ "$1" != run ] || { echo "docker: no runtime" >&2; exit $(cat %s/fake/status); }\nexec %s "$@"\n' "$WORLD" \
+        "$(command -v docker)" > "$WORLD/fake/docker"
+    chmod +x "$WORLD/fake/docker"
+    for status in 126 127; do
+        echo $status > "$WORLD/fake/status"
+        PATH=$WORLD/fake:$PATH run -125 launch /busybox true
+        grep -q 'docker: no runtime' <<< "$output"
+    done
+}
+
 @test "a workspace that its own owner cannot write" {
     install -d -m 555 -o 4321 -g 4321 "$WORLD/theirs"
     refuses 125 'not writable for user 4321' env -C "$WORLD/theirs" aileron launch --sandbox=docker --image="$IMAGE" -- /busybox true
@@ -145,6 +179,38 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
     start=$SECONDS
     refuses 125 'does not answer' env DOCKER_HOST="unix://$WORLD/engine" aileron launch --sandbox=docker --image=x -- true
     [ $((SECONDS - start)) -lt 10 ]
+}
+
+@test "an engine of the user's own is taken where the machine's is closed to him" {
+    engine_that 'c.recv(9999); c.sendall(b"HTTP/1.1 500 Bad\r\n\r\n"); c.close()'
+    chmod 666 "$WORLD/engine"
+    chmod 755 "$WORLD"
+    install -d -m 700 -o 4321 -g 4321 "$WORLD/u" "$WORLD/u/home" "$WORLD/u/p" "$WORLD/u/run"
+    ln -s "$WORLD/engine" "$WORLD/u/run/docker.sock"
+    cp "$BIN/aileron" "$WORLD/u/aileron"
+    chown 4321:4321 "$WORLD/u/aileron"
+    cd "$WORLD/u/p"
+    refuses 125 'answers with status 500' unshare -m sh -c 'mount -t tmpfs none /run && install -m 600 /dev/null /run/docker.sock && exec "$@"' sh \
+        env -i HOME="$WORLD/u/home" PATH="$PATH" XDG_RUNTIME_DIR="$WORLD/u/run" \
+        setpriv --reuid 4321 --regid 4321 --clear-groups "$WORLD/u/aileron" launch --sandbox=docker --image=x -- true
+    refuses 125 'docker context inspect' unshare -m sh -c 'mount -t tmpfs none /run && exec "$@"' sh \
+        env -i HOME="$WORLD/u/home" PATH="$PATH" \
+        setpriv --reuid 4321 --regid 4321 --clear-groups "$WORLD/u/aileron" launch --sandbox=docker --image=x -- true
+}
+
+# Its root is the user himself, wherever its socket is.
+@test "a rootless engine is known by what it says" {
+    mkdir -p "$WORLD/fake"
+    printf '#!/bin/sh\n[ "$1" != run ] || echo "$@" > %s/fake/words\nexit 1\n' "$WORLD" > "$WORLD/fake/docker"
+    chmod +x "$WORLD/fake/docker"
+    for security in '["name=seccomp,profile=builtin","name=rootless"]' '["name=seccomp,profile=builtin"]' null; do
+        engine_that '
+body = b"OK" if b"/_ping" in c.recv(9999) else b"{\"OSType\": \"linux\", \"SecurityOptions\": '"${security//\"/\\\"}"'}"
+c.sendall(b"HTTP/1.0 200 OK\r\nServer: Docker/'"${#security}"'\r\n\r\n" + body); c.close()'
+        DOCKER_HOST="unix://$WORLD/engine" PATH=$WORLD/fake:$PATH run launch /busybox true
+        case $security in *rootless*) absent ' --uid=' "$WORLD/fake/words" ;; *) grep -q ' --uid=' "$WORLD/fake/words" ;; esac
+        teardown
+    done
 }
 
 @test "an engine that only others may use" {

@@ -174,6 +174,16 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     absent "$AILERON_VAULT_PASSPHRASE" <<< "$output"
 }
 
+@test "A03: a folder's name cannot write to the terminal" {
+    odd=$'a\e]0;title\ab'
+    mkdir ".devcontainer/$odd"
+    mv .devcontainer/devcontainer.json ".devcontainer/$odd/"
+    printf '{ "image": "%s", "wobble": 1 }' "$IMAGE" > ".devcontainer/$odd/devcontainer.json"
+    launch -- /busybox true
+    grep -qF '.devcontainer/a\x1b]0;title\x07b/devcontainer.json: not taken: wobble' "$WORLD/stderr"
+    absent $'\e' "$WORLD/stderr"
+}
+
 @test "a hostile file gets no privilege, no network and no capability" {
     dev '"build": { "dockerfile": "Dockerfile" }, "privileged": true, "capAdd": ["SYS_ADMIN"], "securityOpt": ["seccomp=unconfined"],
         "initializeCommand": "touch '"$WORLD"'/planted", "remoteUser": "root", "appPort": [80],
@@ -240,6 +250,57 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     cp "$WORLD/config" "$AILERON_HOME/config.yaml"
 }
 
+# So does a volume that the image itself asks for, and it begins with what the image has there.
+@test "an image's own volumes cannot put its program where ours is" {
+    mkdir -p .devcontainer/links/a/b/c/d/e .devcontainer/links/opt/aileron/bin
+    printf '#!/bin/sh\necho PWNED\n' > .devcontainer/links/opt/aileron/bin/aileron-proxy
+    chmod +x .devcontainer/links/opt/aileron/bin/aileron-proxy
+    ln -s /opt/aileron/bin .devcontainer/links/a/b/c/d/e/f
+    printf 'COPY links /\nVOLUME /a/b/c/d/e/f\n' >> .devcontainer/Dockerfile
+    run launch -- sh -c 'echo RAN'
+    cat "$WORLD/stderr"
+    [ "$output" = RAN ]
+    absent PWNED "$WORLD/stderr"
+}
+
+# pid 1 begins as root, which on this host it is, too.
+@test "where an image's links lead a directory of the workspace keeps its owner" {
+    mkdir -m 700 data
+    mkdir -p -m 755 nested/deep
+    mkdir -m 700 nested/deep/agent
+    chown 1234:2345 .
+    for link in "home/agent:/data:data:data" "home:/n/deep:nested:nested/deep/agent" "vol:/home/agent/workspace:-:data"; do
+        IFS=: read -r name target source dir <<< "$link"
+        rm -rf .devcontainer/links
+        mkdir -p ".devcontainer/links/$(dirname "$name")"
+        ln -s "$target" ".devcontainer/links/$name"
+        printf 'FROM %s\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\nCOPY links /\n' $BASE > .devcontainer/Dockerfile
+        mounts='"type=bind,source='$source',target=/'$(cut -d/ -f2 <<< "$target")'"'
+        [ "$source" != - ] || mounts='"type=volume,source=plan-cache,target=/vol/data"'
+        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ['"$mounts"']'
+        run launch -- sh -c 'echo RAN'
+        echo "$link: $output $(tail -n 2 "$WORLD/stderr")"
+        [ "$(stat -c %u "$dir")" -eq 0 ] || { echo "$dir is $(stat -c %u "$dir")'s"; return 1; }
+    done
+}
+
+@test "root's own files in a directory of the workspace are not written to, wherever it is mounted" {
+    mkdir -p -m 755 etc/ssl/certs
+    for file in etc/passwd etc/group etc/ssl/certs/ca-certificates.crt; do echo mine > "$file"; done
+    chown 1234:2345 .
+    mkdir -p .devcontainer/links
+    ln -s /data .devcontainer/links/etc
+    for mounts in '"type=bind,source=etc/ssl/certs,target=/etc/ssl/certs"' '"type=bind,source=etc,target=/data"'; do
+        printf 'FROM %s\nCOPY busybox /bin/sh\nCOPY busybox /bin/busybox\nENV PATH=/bin\n' $BASE > .devcontainer/Dockerfile
+        [ "${mounts##*=}" != '/data"' ] || echo 'COPY links /' >> .devcontainer/Dockerfile
+        dev '"build": { "dockerfile": "Dockerfile" }, "mounts": ['"$mounts"']'
+        run launch -- sh -c 'echo RAN'
+        for file in etc/passwd etc/group etc/ssl/certs/ca-certificates.crt; do
+            [ "$(cat "$file")" = mine ] || { echo "$file"; cat "$file" "$WORLD/stderr"; return 1; }
+        done
+    done
+}
+
 # Whoever writes in the workspace can change what a name leads to between the launcher's look and the engine's.
 @test "a directory of the workspace that is another one when it is mounted ends the launch" {
     mkdir data
@@ -251,6 +312,55 @@ built() { grep -c 'building aileron-plan-test' "$WORLD/stderr" || true; }
     run -125 launch -- sh -c 'echo RAN'
     [ -z "$output" ]
     grep -q 'what is at /data is not the directory of the workspace that was asked for' "$WORLD/stderr"
+}
+
+# What does not count, .git or what a base image copies by itself, is in the image all the same.
+@test "another project's image is not taken, whatever it shares with this one" {
+    mkdir .devcontainer/.git
+    echo theirs > .devcontainer/.git/config
+    echo 'COPY . /c' >> .devcontainer/Dockerfile
+    launch -- sh -c :
+    mkdir -p "$WORLD/other"
+    cp -a "$WORLD/ws" "$WORLD/other/"
+    cd "$WORLD/other/ws"
+    echo ours > .devcontainer/.git/config
+    run launch -- sh -c '/bin/busybox cat /c/.git/config'
+    [ "$output" = ours ]
+}
+
+# A builder goes to files by their names, and who writes in the workspace can put links to this host's own there meanwhile.
+@test "F10: nothing is built of a workspace in which a sandbox runs" {
+    launch -- sh -c :
+    mkdir sub
+    for dir in . sub; do
+        id=$(cd $dir && aileron launch --sandbox=bwrap --detach --devcontainer=none -- sleep 60)
+        launch -- sh -c : # what is there is taken
+        echo "# $dir" >> .devcontainer/Dockerfile
+        run -125 launch -- sh -c 'echo RAN'
+        [ -z "$output" ]
+        grep -q "a sandbox runs in $WORLD/ws.*, and could change what the image is made of.*session stop $id" "$WORLD/stderr" ||
+            { cat "$WORLD/stderr"; return 1; }
+        [ "$(built)" -eq 0 ]
+        run -69 aileron sandbox build --sandbox=docker
+        aileron session stop "$id"
+        over() { [ -z "$(aileron session list)" ]; }
+        wait_for over
+        launch -- sh -c :
+        [ "$(built)" -eq 1 ]
+    done
+    # One that was told to end goes on until it has: stop waits for that.
+    id=$(aileron launch --sandbox=bwrap --detach --devcontainer=none -- sh -c 'trap "" TERM; while :; do sleep 1; done')
+    launcher=$(aileron session show --json "$id" | jq .pid)
+    echo '# ends' >> .devcontainer/Dockerfile
+    aileron session stop "$id"
+    [ ! -e "/proc/$launcher" ]
+    launch -- sh -c :
+    # One that runs elsewhere is not in the way.
+    mkdir -p "$WORLD/ws2"
+    id=$(cd "$WORLD/ws2" && aileron launch --sandbox=bwrap --detach -- sleep 60)
+    echo '# elsewhere' >> .devcontainer/Dockerfile
+    launch -- sh -c :
+    aileron session stop "$id"
 }
 
 @test "F10: what is built lies in the workspace, and so does the file" {

@@ -323,6 +323,65 @@ trapped() { docker exec "$(docker ps -q)" /busybox test -e /home/agent/workspace
     [ ! -e made ]
 }
 
+# Where links of the image lead they lie on top of each other, in no order that anybody knows.
+@test "an image's own volumes cannot put its program where ours is" {
+    mkdir -p "$WORLD/up/evil/opt/aileron/bin" "$WORLD/up/evil/v"
+    printf '#!/busybox sh\necho PWNED\n' > "$WORLD/up/evil/opt/aileron/bin/aileron-proxy"
+    chmod +x "$WORLD/up/evil/opt/aileron/bin/aileron-proxy"
+    cp "$(command -v busybox)" "$WORLD/up/evil/busybox"
+    changes=(--change 'VOLUME /data')
+    for name in 1 2 3 4 5 6 7 8; do
+        ln -s /opt/aileron/bin "$WORLD/up/evil/v/$name"
+        changes+=(--change "VOLUME /v/$name")
+    done
+    tar -C "$WORLD/up/evil" -c . | docker import "${changes[@]}" - aileron-test-volumes:1 > /dev/null
+    for _ in 1 2 3; do
+        IMAGE=aileron-test-volumes:1 run far true
+        absent PWNED <<< "$output" || { echo "$output"; return 1; }
+        [ "$status" -eq 0 ] || [ "$status" -eq 125 ]
+    done
+    # One that is honest is there.
+    tar -C "$WORLD/up/evil" -c busybox | docker import --change 'VOLUME /data' - aileron-test-volumes:1 > /dev/null
+    owned
+    IMAGE=aileron-test-volumes:1 run far sh -c 'echo x > /data/x && echo wrote'
+    docker image rm aileron-test-volumes:1 > /dev/null
+    [ "$(tail -n 1 <<< "$output")" = wrote ] || { echo "$output"; return 1; }
+}
+
+@test "an image's own signal for stopping does not take the time from the command that it has to end" {
+    printf 'FROM %s\nSTOPSIGNAL SIGWINCH\n' "$IMAGE" | docker build -q -t aileron-test-stop:1 - > /dev/null 2>&1
+    IMAGE=aileron-test-stop:1 far_begin sh -c 'trap "echo bye > bye; exit" TERM; echo x > made; while :; do /busybox sleep 0.1; done'
+    has() { docker cp "$(docker ps -aq):/home/agent/workspace/$1" - > /dev/null 2>&1; }
+    wait_for has made
+    kill -9 "$LAUNCHER"
+    far_end
+    stopped() { [ -z "$(docker ps -q)" ]; }
+    wait_for stopped
+    has bye
+    docker rm -v "$(docker ps -aq)"
+    docker image rm aileron-test-stop:1 > /dev/null
+}
+
+@test "a launcher that is killed before the sandbox starts: prune removes the container, in which nobody has worked" {
+    mkdir -p "$WORLD/up/bin"
+    printf '#!/bin/sh\ncase $1$2 in cp-) echo $$ > %s/up/copying; exec sleep 60 ;; esac\nexec %s "$@"\n' "$WORLD" \
+        "$(command -v docker)" > "$WORLD/up/bin/docker"
+    chmod +x "$WORLD/up/bin/docker"
+    rm -f "$WORLD/up/copying"
+    (PATH=$WORLD/up/bin:$PATH exec aileron launch --sandbox=docker --image="$IMAGE" -- /busybox true) > /dev/null 2>&1 3>&- &
+    LAUNCHER=$!
+    copies() { [ -s "$WORLD/up/copying" ]; }
+    wait_for copies
+    aileron session prune > /dev/null # not while it lives
+    [ -n "$(docker ps -aq)" ]
+    kill -9 "$LAUNCHER"
+    far_end
+    over() { [ -z "$(aileron session list)" ]; }
+    wait_for over
+    aileron session prune
+    [ -z "$(docker ps -aq)" ]
+}
+
 @test "what is not possible is said before anything is made; doctor and plan say where the engine is" {
     refused() { # WHY COMMAND...
         run -125 "${@:2}"

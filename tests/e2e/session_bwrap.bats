@@ -160,11 +160,13 @@ some_id() { printf '0%025d' "$BATS_ROOT_PID$1"; }
     aileron session stop "$SESSION"
     start 'trap "" TERM; curl -sSN https://api.test/held > stream & touch first; wait'
     wait_for test -s stream
-    aileron session stop "$SESSION"
+    aileron session stop "$SESSION" 3>&- & # it waits until the command has ended
+    local stopping=$!
     only_ending() { [[ "$(aileron session list)" =~ ^$SESSION\ +ending\ [^$'\n']*$ ]]; }
     wait_for only_ending
     run -0 inside true
     aileron session list | grep -q "^$SESSION  *ending"
+    wait "$stopping"
     cp config.yaml "$AILERON_HOME/config.yaml"
     aileron policy reload
 }

@@ -139,6 +139,7 @@ static void test_podman(void **state)
     assert_true(file_write_atomic(cli, 0755, "#!/bin/sh\n", 10, &err));
     setenv("XDG_DATA_HOME", "/of/the/host", 1);
     setenv("CONTAINER_HOST", "ssh://elsewhere", 1);
+    setenv("CONTAINERS_CONF_OVERRIDE", "/of/the/host", 1);
     make_plan(&plan);
     env_set(&plan.env, "XDG_DATA_HOME", "/of/the/agent");
     plan.facts = (struct engine_facts){.runtime = "/usr/bin/runtime", .cgroups = "cgroupfs"};
@@ -153,6 +154,8 @@ static void test_podman(void **state)
     assert_string_equal(env_get(&run.env, "XDG_DATA_HOME"), "/of/the/host"); /* where podman's images are */
     assert_null(env_get(&run.env, "CONTAINER_HOST"));
     assert_string_equal(env_get(&run.env, "CONTAINERS_CONF"), "/dev/null");
+    assert_null(env_get(&run.env, "CONTAINERS_CONF_OVERRIDE")); /* read after it, from podman 4.6 on */
+    assert_true(has(&run, "--image-volume=ignore"));
     engine_run_clear(&run);
 
     plan.facts.no_limits = plan.facts.no_cgroups = true;
@@ -174,6 +177,7 @@ static void test_podman(void **state)
     assert_int_equal(unlink(cli), 0);
     unsetenv("XDG_DATA_HOME");
     unsetenv("CONTAINER_HOST");
+    unsetenv("CONTAINERS_CONF_OVERRIDE");
 }
 
 /* A podman that does what the script says; PATH has what a script needs, too. */
@@ -201,6 +205,31 @@ static void test_podman_that_talks(void **state)
     assert_false(engine_podman.image_here(&plan, "x", &here, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     plan_clear(&plan);
+}
+
+/* They become the container's, and its runtime's orders. */
+static void test_annotations(void **state)
+{
+    static const struct {
+        const char *says;
+        bool fine;
+    } rows[] = {{"null", true}, {"{}", true}, {"{\"org.opencontainers.image.base.name\":\"x\"}", true},
+                {"{\"a\":\"b\",\"run.oci.hooks.stdout\":\"/home/me/x\"}", false},
+                {"{\"org.systemd.property.DevicePolicy\":\"1\"}", false},
+                {"{\"io.containers.trace-syscall\":\"of:/x\"}", false}};
+    struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        AUTOFREE char *script = mem_printf("echo 'annotations %s'; echo 'architecture '; echo 'annotations {}'",
+                                            rows[i].says);
+        struct plan plan;
+        make_plan(&plan);
+        fake_podman(script);
+        assert_int_equal(engine_podman.prepare(&plan, &err), rows[i].fine);
+        plan_clear(&plan);
+    }
+    assert_non_null(strstr(err.message, "order to the runtime (annotation io.containers.trace-syscall)"));
 }
 
 static size_t count_lines(const char *path, const char *start)
@@ -390,6 +419,10 @@ static void test_bad_images(void **state)
 {
     static const char *const bad[] = {"", "-v", "a b", "a\nb", "../x", "/x", "a?b", "a%2fb", "dir:/home/me/x",
                                       "docker-archive:/home/me/x.tar"};
+    /* Relative, they are files of the workspace, and lead where its links lead. The last is an image. */
+    static const char *const transports[] = {"oci:link", "oci-archive:link", "dir:link", "docker-archive:x.tar",
+                                             "docker-daemon:x:1", "containers-storage:x", "ostree:x", "sif:x",
+                                             "tarball:x", "docker:dind"};
     struct err err = {0};
     char name[257] = "";
 
@@ -401,6 +434,15 @@ static void test_bad_images(void **state)
         plan.image = mem_strdup(i < COUNT(bad) ? bad[i] : name);
         assert_false(engine_docker.prepare(&plan, &err));
         assert_int_equal(err.code, ERR_USAGE);
+        plan_clear(&plan);
+    }
+    for (size_t i = 0; i < COUNT(transports); i++) {
+        struct plan plan;
+        plan_init(&plan);
+        plan.image = mem_strdup(transports[i]);
+        fake_podman("exit 1");
+        assert_false(engine_podman.prepare(&plan, &err));
+        assert_int_equal(err.code, i < COUNT(transports) - 1 ? ERR_USAGE : ERR_LAUNCH);
         plan_clear(&plan);
     }
     /* At the bound it is a name, which is asked for where no docker is. */
@@ -423,6 +465,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_docker), cmocka_unit_test(test_podman), cmocka_unit_test(test_podman_that_talks),
+        cmocka_unit_test(test_annotations),
         cmocka_unit_test(test_trials_are_bounded), cmocka_unit_test(test_bwrap),
         cmocka_unit_test(test_choice),
         cmocka_unit_test(test_another_machine),

@@ -227,6 +227,9 @@ static void private_directories(void **state)
     assert_false(file_check_private_dir(path, &err));
     assert_int_equal(err.code, ERR_CONFIG);
     assert_non_null(strstr(err.hint, "chmod 700"));
+    assert_int_equal(chmod(path, 01777), 0); /* as /tmp is: who obeyed would close it to the others */
+    assert_false(file_check_private_dir(path, &err));
+    assert_null(strstr(err.hint, "chmod"));
     assert_int_equal(chmod(path, 0700), 0);
     assert_int_equal(symlink("home", link), 0);
     assert_false(file_check_private_dir(link, &err));

@@ -1,5 +1,6 @@
 /* Workspaces and exposed paths: what must not be handed to an agent (threat F10). */
 #include "core/sandbox/plan.h"
+#include "core/sandbox/account.h"
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
@@ -96,6 +97,19 @@ static void test_workspaces(void **state)
     assert_false(accepts(file));
 }
 
+/* HOME may be unset, or be another's: root's, of who launches for the owner of a home. */
+static void test_homes_of_the_system(void **state)
+{
+    AUTOFREE char *id = mem_printf("%u", (unsigned)geteuid());
+    struct account account = {.home = ""};
+    struct err err = {0};
+
+    (void)state;
+    if (!account_find("/etc/passwd", id, &account, &err) || access(account.home, W_OK) != 0)
+        skip();
+    assert_false(accepts(account.home));
+}
+
 /* Whoever has an engine's socket, or an agent of keys, has the host. */
 static void test_control_sockets(void **state)
 {
@@ -129,8 +143,42 @@ static void test_control_sockets(void **state)
     assert_false(accepts(keys_dir));
     unsetenv("SSH_AUTH_SOCK");
     assert_true(accepts(project));
+    /* As terminals and editors name theirs. */
+    AUTOFREE char *tmux = mem_printf("%s,123,0", keys), *bus = mem_printf("unix:path=%s,guid=0", keys);
+    AUTOFREE char *kitty = mem_printf("unix:%s", keys);
+    const char *const named[][2] = {{"TMUX", tmux}, {"DBUS_SESSION_BUS_ADDRESS", bus}, {"KITTY_LISTEN_ON", kitty},
+                                    {"NVIM", keys}, {"VSCODE_IPC_HOOK_CLI", keys}};
+    for (size_t i = 0; i < COUNT(named); i++) {
+        setenv(named[i][0], named[i][1], 1);
+        assert_false(accepts(project));
+        unsetenv(named[i][0]);
+        assert_true(accepts(project));
+    }
     close(fd);
     close(keys_fd);
+}
+
+/* Whoever reaches the sockets of a tmux or an Emacs runs what he likes outside; nothing names them but their place. */
+static void test_usual_sockets(void **state)
+{
+    const char *usual = getenv("TMPDIR");
+    AUTOFREE char *project = place("user/project"), *before = mem_strdup(usual != NULL ? usual : "");
+    AUTOFREE char *tmux = mem_printf("%s/tmux-%u", project, (unsigned)geteuid());
+    AUTOFREE char *emacs = mem_printf("%s/emacs%u", project, (unsigned)geteuid());
+    AUTOFREE char *screens = mem_printf("%s/.X11-unix", project);
+    const char *const named[][2] = {{"TMUX_TMPDIR", tmux}, {"TMPDIR", emacs}, {"TMPDIR", screens}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(named); i++) {
+        setenv(named[i][0], project, 1);
+        assert_true(accepts(project));
+        assert_int_equal(mkdir(named[i][1], 0700), 0);
+        assert_false(accepts(project));
+        assert_int_equal(rmdir(named[i][1]), 0);
+        unsetenv(named[i][0]);
+    }
+    if (before[0] != '\0')
+        setenv("TMPDIR", before, 1);
 }
 
 static void test_symlinks(void **state)
@@ -284,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workspaces),  cmocka_unit_test(test_symlinks), cmocka_unit_test(test_control_sockets),
+        cmocka_unit_test(test_usual_sockets), cmocka_unit_test(test_homes_of_the_system),
         cmocka_unit_test(test_home_behind_a_symlink), cmocka_unit_test(test_expose),
         cmocka_unit_test(test_engine_sockets), cmocka_unit_test(test_within),
         cmocka_unit_test(test_command_bounds),
