@@ -17,7 +17,8 @@ bool tty_open(struct tty *tty, int fd, struct err *err)
     *tty = (struct tty){.fd = fd, .master = -1, .slave = -1};
     if (fd >= 0 && tcgetattr(fd, &tty->saved) != 0)
         return err_errno(err, ERR_LAUNCH, errno, "cannot read the terminal's modes");
-    tty->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    /* Not blocking: a sandbox that does not read what was typed is not read from either while we wait. */
+    tty->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     if (tty->master < 0 || grantpt(tty->master) != 0 || unlockpt(tty->master) != 0)
         goto fail;
     tty->slave = ioctl(tty->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);

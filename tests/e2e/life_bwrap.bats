@@ -153,6 +153,20 @@ EOF
     [ "$(grep -oF $'\033[?25h' <<< "$output" | wc -l)" -eq 1 ]
 }
 
+@test "a long paste, into a program that paints at each piece of it, comes to its end" {
+    # Neither the keys nor the screen may wait for each other: the program reads nothing while it paints.
+    run -0 terminal 'expect:ready' 'paste:60000' 'expect:all of it' -- python3 -c '
+import os, tty
+tty.setraw(0)
+os.write(1, b"ready")
+left = 60000
+while left > 0:
+    left -= len(os.read(0, 1024))
+    os.write(1, b"x" * 20000)
+os.write(1, b"all of it")'
+    absent 'were not taken' <<< "$output"
+}
+
 @test "Ctrl-C ends a plain program with 130" {
     run -130 terminal 'expect:up' 'wait:0.2' 'send:\x03' -- sh -c 'echo up; exec sleep 100'
     grep -q 'modes restored' <<< "$output"
@@ -187,6 +201,12 @@ EOF
     grep -qx 'got hup' out
 }
 
+@test "a launcher whose parent ignored SIGCHLD sees its sandbox end" {
+    [ "$ENGINE" = bwrap ] || skip "the launcher is the same under any engine: see life_bwrap.bats"
+    WITH="timeout -s KILL 30 env --ignore-signal=CHLD" start 'exit 3'
+    launcher_ends 3
+}
+
 # ---- time to stop, memory
 
 @test "a session that is ended on the host gives its command time to stop" {
@@ -208,6 +228,55 @@ EOF
     [ $(($(date +%s%3N) - began)) -ge 10000 ]
     grep -q 'did not stop when it was asked to, and is killed' out
     nothing_is_left exit 137
+}
+
+@test "F02: a command that goes over to another process group, or is traced by its own child, is killed all the same" {
+    cat > leave.py << 'EOF'
+import ctypes, os, signal, sys, time
+for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(signo, signal.SIG_IGN)
+libc, agent = ctypes.CDLL(None), os.getpid()
+libc.prctl(0x59616D61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)  # PR_SET_PTRACER, any
+ours, theirs = os.pipe()
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    if sys.argv[1] == "traced":
+        libc.ptrace(0x4206, agent, 0, 0)  # PTRACE_SEIZE
+    os.write(theirs, b"x")
+    time.sleep(1000)
+os.read(ours, 1)
+if sys.argv[1] == "group":
+    os.setpgid(0, child)
+os.execvp("sleep", ["sleep", sys.argv[2]])
+EOF
+    for how in group traced; do
+        rm -f first
+        start "exec python3 leave.py $how $MARK"
+        wait_for pgrep -x -f "sleep $MARK" > /dev/null
+        aileron session stop "$SESSION"
+        launcher_ends 137
+        nothing_is_left "ended on request"
+    done
+    rm -f leave.py
+}
+
+@test "F02: a terminal that the command has stopped keeps nobody from ending it" {
+    terminal 'expect:up' 'wait:8' -- python3 -c "
+import signal, sys, termios, time
+for signo in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(signo, signal.SIG_IGN)
+print('up', flush=True)
+termios.tcflow(0, termios.TCOOFF)
+open('first', 'w')
+time.sleep(100)" > out 3>&- &
+    LAUNCHER=$!
+    wait_for test -e first
+    SESSION=$(ls "$AILERON_HOME/run/sessions")
+    aileron session stop "$SESSION"
+    launcher_ends 137
+    grep -q 'modes restored' out
+    nothing_is_left "ended on request"
 }
 
 @test "the kernel takes the command before the supervisor where memory ends" {

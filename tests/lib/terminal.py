@@ -3,8 +3,8 @@
 
     terminal.py STEP... -- COMMAND [ARGUMENT...]
 
-Steps: expect:TEXT (waits for it, at most 10 s), send:TEXT (\\n, \\x03 and the like are understood), size:ROWSxCOLS,
-signal:NAME (to the command), wait:SECONDS. Prints what the terminal showed; exits with the command's status
+Steps: expect:TEXT (waits for it, at most 10 s), send:TEXT (\\n, \\x03 and the like are understood), paste:COUNT (that
+many letters, at most 10 s, while it shows what comes), size:ROWSxCOLS, signal:NAME (to the command), wait:SECONDS. Prints what the terminal showed; exits with the command's status
 (128 and the signal), or 99 where an expected text did not come. The terminal's modes are compared before and
 after: the last line says "modes restored" or "modes changed".
 """
@@ -57,6 +57,14 @@ def main():
             seen = found + len(text)
         elif kind == "send":
             os.write(master, text.encode().decode("unicode_escape").encode())
+        elif kind == "paste":
+            left, until = int(text), time.time() + 10
+            while left > 0 and time.time() < until:
+                pump(0)
+                if select.select([], [master], [], 0.05)[1]:
+                    left -= os.write(master, b"p" * min(left, 64))
+            if left > 0:
+                print(f"[terminal: {left} letters were not taken]")
         elif kind == "size":
             rows, columns = map(int, text.split("x"))
             fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
