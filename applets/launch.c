@@ -251,6 +251,15 @@ static bool describe(struct launch *launch, struct err *err)
            err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
+/* -1: none of the standard streams is one. */
+static int some_terminal(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (isatty(fd) == 1)
+            return fd;
+    return -1;
+}
+
 /* Standard streams on the pty, but for one that goes elsewhere. */
 static void add_terminal(struct engine_run *run, const struct tty *tty)
 {
@@ -325,12 +334,14 @@ static int start_and_attend(struct launch *launch, struct err *err)
                             .starter = &launch->detach, .end_with_session = launch->engine->far,
                             .signal = launch->engine->signal != NULL ? send_signal : NULL, .signal_arg = launch};
     int status = -1;
-    bool detach = launch->options.detach, with_tty = launch->plan.tty;
+    bool detach = launch->options.detach, lines = !launch->plan.tty;
+    int terminal = detach ? -1 : some_terminal();
+    bool with_tty = !lines || terminal >= 0;
 
     guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
     if (launch_control_open(&control, launch->engine, &launch->plan, &attend, err) &&
         launch->engine->build(&launch->plan, &run, err) &&
-        (!with_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
+        (!with_tty || tty_open(&tty, terminal, lines, err)) &&
         (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err))) {
         if (with_tty)
             add_terminal(&run, &tty);

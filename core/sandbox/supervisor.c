@@ -110,10 +110,11 @@ static bool make_env(struct supervisor *self, struct err *err)
             err_set(err, ERR_LAUNCH, "the environment is too large"));
 }
 
-/* Standard input as our session's terminal, so that the agent can be its foreground job. */
+/* Standard input as our session's terminal, so that the agent can be its foreground job. Where output goes elsewhere it
+ * passes lines on and is nobody's (tty.h). */
 static int take_terminal(void)
 {
-    if (!isatty(STDIN_FILENO))
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return -1;
     if (tcgetpgrp(STDIN_FILENO) >= 0)
         return STDIN_FILENO;

@@ -167,6 +167,49 @@ os.write(1, b"all of it")'
     absent 'were not taken' <<< "$output"
 }
 
+@test "what is typed for the shell is not the sandbox's, though a standard stream of its own is the terminal" {
+    # Neither the terminal as standard input of a job in the background, nor as standard error alone, which can be read.
+    echo 'touch first"$1"; exec cat <&"$1" >> stolen' > steal
+    rm -f stolen first0 first2
+    local launch="aileron launch --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- sh steal" steps=()
+    for key in one two three four; do steps+=("send:echo ty\"\"ped-$key\n" "expect:typed-$key"); done
+    run -0 "$TESTS_LIB/terminal.py" 'expect:$ ' "send:$launch 0 > log &\n" 'expect:$ ' \
+        "send:$launch 2 < /dev/null > log2 &\n" 'expect:$ ' \
+        'send:until [ -e first0 -a -e first2 ]; do sleep 0.1; done; echo rea""dy\n' 'expect:ready' "${steps[@]}" \
+        'send:kill %1 %2; wait; exit 0\n' -- env PS1='$ ' bash --norc --noprofile
+    [ ! -s stolen ]
+    grep -q 'modes restored' <<< "$output"
+    rm -f steal first0 first2
+}
+
+@test "a command whose output goes elsewhere gets what is typed line by line, and its end" {
+    echo 'echo reads >&2; read x; echo got $x; cat; echo over >&2' > got.sh
+    run "$TESTS_LIB/terminal.py" 'expect:$ ' \
+        "send:aileron launch --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- sh got.sh > got\n" 'expect:reads' \
+        'send:hello\n' 'send:more\n' 'send:part\x04' 'wait:0.3' 'send:\x04' 'expect:over' 'expect:$ ' 'send:exit 9\n' \
+        -- env PS1='$ ' bash --norc --noprofile
+    echo "$output"
+    [ "$status" -eq 9 ]
+    [ "$(cat got)" = $'got hello\nmore\npart' ]
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "a terminal that takes nothing any more does not keep the launcher from ending" {
+    run terminal 'expect:up' 'wait:1' 'signal:TERM' 'deaf:8' -- sh -c 'echo up; sleep 0.3; exec yes'
+    absent 'the command goes on' <<< "$output"
+    [ "$status" -eq 143 ]
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "a slow terminal gets all of the output, also what is left when the command has ended" {
+    run -0 terminal 'expect:up' 'wait:2' -- sh -c 'echo up; seq 3000; echo last line'
+    grep -q 'last line' <<< "$output"
+    [ "$(grep -c '^[0-9]' <<< "$output")" -eq 3000 ]
+    run -0 "$TESTS_LIB/terminal.py" 'expect:$ ' \
+        "send:aileron launch --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- seq -s. 9000 < /dev/null\n" 'wait:3' \
+        'expect:.8999.9000' 'expect:$ ' 'send:exit\n' -- env PS1='$ ' bash --norc --noprofile
+}
+
 @test "Ctrl-C ends a plain program with 130" {
     run -130 terminal 'expect:up' 'wait:0.2' 'send:\x03' -- sh -c 'echo up; exec sleep 100'
     grep -q 'modes restored' <<< "$output"

@@ -4,7 +4,8 @@
     terminal.py STEP... -- COMMAND [ARGUMENT...]
 
 Steps: expect:TEXT (waits for it, at most 10 s), send:TEXT (\\n, \\x03 and the like are understood), paste:COUNT (that
-many letters, at most 10 s, while it shows what comes), size:ROWSxCOLS, signal:NAME (to the command), wait:SECONDS. Prints what the terminal showed; exits with the command's status
+many letters, at most 10 s, while it shows what comes), size:ROWSxCOLS, signal:NAME (to the command), wait:SECONDS,
+deaf:SECONDS (shows nothing until the command has ended, at most that long). Prints what the terminal showed; exits with the command's status
 (128 and the signal), or 99 where an expected text did not come. The terminal's modes are compared before and
 after: the last line says "modes restored" or "modes changed".
 """
@@ -70,6 +71,14 @@ def main():
             fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         elif kind == "signal":
             os.kill(pid, getattr(signal, "SIG" + text))
+        elif kind == "deaf":
+            until = time.time() + float(text)
+            while status is None and time.time() < until:
+                time.sleep(0.05)
+                done, raw = os.waitpid(pid, os.WNOHANG)
+                status = raw if done else None
+            if status is None:
+                print("[terminal: the command goes on]")
         elif kind == "wait":
             time.sleep(float(text))
         else:
