@@ -4,10 +4,10 @@
     terminal.py STEP... -- COMMAND [ARGUMENT...]
 
 Steps: expect:TEXT (waits for it, at most 10 s), send:TEXT (\\n, \\x03 and the like are understood), paste:COUNT (that
-many letters, at most 10 s, while it shows what comes), size:ROWSxCOLS, signal:NAME (to the command), wait:SECONDS,
-deaf:SECONDS (shows nothing until the command has ended, at most that long). Prints what the terminal showed; exits with the command's status
-(128 and the signal), or 99 where an expected text did not come. The terminal's modes are compared before and
-after: the last line says "modes restored" or "modes changed".
+many letters, while it shows what comes; gives up after 3 s without either), size:ROWSxCOLS, signal:NAME (to the
+command), wait:SECONDS, deaf:SECONDS (shows nothing until the command has ended, at most that long). Prints what the
+terminal showed; exits with the command's status (128 and the signal), or 99 where an expected text did not come. The
+terminal's modes are compared before and after: the last line says "modes restored" or "modes changed".
 """
 
 import fcntl
@@ -59,11 +59,12 @@ def main():
         elif kind == "send":
             os.write(master, text.encode().decode("unicode_escape").encode())
         elif kind == "paste":
-            left, until = int(text), time.time() + 10
+            left, until = int(text), time.time() + 3
             while left > 0 and time.time() < until:
-                pump(0)
+                until = time.time() + 3 if pump(0) else until
                 if select.select([], [master], [], 0.05)[1]:
                     left -= os.write(master, b"p" * min(left, 64))
+                    until = time.time() + 3
             if left > 0:
                 print(f"[terminal: {left} letters were not taken]")
         elif kind == "size":
