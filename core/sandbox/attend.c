@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum {
-    OWN_POLLS = 7,
+    OWN_POLLS = 8,
     KEYS_BYTES = 4096,
     LAST_OUTPUT_MS = 200, /* what the terminal still holds when the sandbox has ended */
     LAST_OUTPUT_BYTES = 1024 * 1024,
@@ -382,6 +382,7 @@ static void turn(struct state *state)
         {.fd = attend->hold_fd, .events = POLLIN},
         {.fd = attend->starter_fd, .events = POLLIN},
         {.fd = kept ? state->out.fd : -1, .events = POLLOUT},
+        {.fd = attend->feed->to, .events = POLLOUT},
     };
 
     if (attend->keeper != NULL) {
@@ -392,6 +393,8 @@ static void turn(struct state *state)
         return;
     if (polls[6].revents != 0)
         (void)pour_more(&state->out);
+    if (polls[7].revents != 0)
+        feed_more(attend->feed);
     if ((polls[1].revents & POLLIN) != 0)
         on_screen(state);
     else if ((polls[1].revents & (POLLHUP | POLLERR)) != 0)

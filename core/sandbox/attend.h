@@ -4,6 +4,7 @@
 #define AILERON_SANDBOX_ATTEND_H
 
 #include "core/base/err.h"
+#include "core/sandbox/feed.h"
 #include "core/sandbox/guard.h"
 #include "core/sandbox/tty.h"
 
@@ -20,6 +21,7 @@ enum attend_end {
 struct attend {
     pid_t child;        /* the engine's process, our child */
     struct tty *tty;    /* NULL: standard streams are inherited */
+    struct feed *feed;  /* of standard input */
     struct keeper *keeper; /* of a detached sandbox: it has the terminal's other end; NULL: the user's has */
     struct guard *guard; /* of the user's terminal, whoever sets its modes */
     int control_fd;     /* our end of the control channel; -1: signals go to the child itself */

@@ -88,6 +88,10 @@ import socket
 for family, kind, protocol in ((2, 3, 1), (10, 3, 58), (17, 3, 768), (17, 2, 768), (40, 1, 0), (38, 5, 0), (31, 3, 1), (29, 3, 1), (21, 5, 0), (44, 3, 0)):
     try: socket.socket(family, kind, protocol); print("OPENED", family, kind)
     except OSError: pass
+    # The kernel makes both sockets before it asks whether the family has pairs: the filter is to come first.
+    try: socket.socketpair(family, kind, protocol); print("PAIR", family, kind)
+    except OSError as e:
+        if family not in (2, 10) and e.errno != 97: print("ASKED THE KERNEL", family, kind, e)
 try:
     s = socket.socket(2, 2, 1); s.connect(("1.1.1.1", 0)); s.send(b"\x08\0\0\0\0\0\0\0"); print("PING")
 except OSError: pass
