@@ -6,21 +6,31 @@
 #include <stdio.h>
 
 enum state { PLAIN, ESCAPE, BRACKET, PRIVATE };
-enum { ESC = 0x1b, KEYPAD = 0xffff, DIGITS_MAX = 9999 };
+enum {
+    ESC = 0x1b,
+    KEYPAD = 0xffff, /* names of modes that have no number */
+    OTHER_KEYS = 0xfffe,
+    KEY_FLAGS = 0xfffd,
+    DIGITS_MAX = 9999,
+    PUSHED_MAX = 32 /* a terminal keeps fewer */
+};
 
 static const struct {
     uint16_t mode;
     uint8_t begins; /* 1: it is on when a terminal begins */
+    const char *undo; /* NULL: as its number says */
 } modes[] = {
-    {1, 0},    /* arrow keys for an application */
-    {7, 1},    /* lines wrap */
-    {9, 0},    /* mouse, in five ways and four encodings, and focus */
-    {1000, 0}, {1001, 0}, {1002, 0}, {1003, 0}, {1004, 0}, {1005, 0}, {1006, 0}, {1015, 0}, {1016, 0},
-    {2004, 0}, /* what is pasted is marked */
-    {2026, 0}, /* nothing is shown until it ends */
-    {47, 0},   {1047, 0}, {1049, 0}, /* the other screen */
-    {KEYPAD, 0},
-    {25, 1}, /* the cursor; last, when the screen is the right one */
+    {1, 0, NULL},    /* arrow keys for an application */
+    {7, 1, NULL},    /* lines wrap */
+    {9, 0, NULL},    /* mouse, in five ways and four encodings, and focus */
+    {1000, 0, NULL}, {1001, 0, NULL}, {1002, 0, NULL}, {1003, 0, NULL}, {1004, 0, NULL}, {1005, 0, NULL}, {1006, 0, NULL}, {1015, 0, NULL}, {1016, 0, NULL},
+    {2004, 0, NULL}, /* what is pasted is marked */
+    {2026, 0, NULL}, /* nothing is shown until it ends */
+    {47, 0, NULL},   {1047, 0, NULL}, {1049, 0, NULL}, /* the other screen */
+    {KEYPAD, 0, "\033>"},
+    {OTHER_KEYS, 0, "\033[>4m"},
+    {KEY_FLAGS, 0, "\033[=0u"}, /* on the main screen */
+    {25, 1, NULL}, /* the cursor; last, when the screen is the right one */
 };
 
 static void set(struct screen *screen, uint16_t mode, bool on)
@@ -32,9 +42,37 @@ static void set(struct screen *screen, uint16_t mode, bool on)
     }
 }
 
+static bool is_other_screen(const struct screen *screen)
+{
+    bool other = false;
+
+    for (size_t i = 0; i < COUNT(modes); i++)
+        other = other || ((modes[i].mode == 47 || modes[i].mode == 1047 || modes[i].mode == 1049) &&
+                          (screen->changed >> i & 1) != 0);
+    return other;
+}
+
+static void keyboard(struct screen *screen)
+{
+    uint16_t first = screen->params[0], count = first > 0 ? first : 1;
+
+    if (is_other_screen(screen))
+        return;
+    if (screen->prefix == '>')
+        screen->pushed += screen->pushed < PUSHED_MAX;
+    else if (screen->prefix == '<')
+        screen->pushed = count < screen->pushed ? (uint8_t)(screen->pushed - count) : 0;
+    else if (screen->prefix == '=')
+        set(screen, KEY_FLAGS, first != 0);
+}
+
 static void end(struct screen *screen, uint8_t byte)
 {
-    for (size_t i = 0; (byte == 'h' || byte == 'l') && i <= screen->count && i < SCREEN_PARAMS; i++)
+    if (byte == 'u')
+        keyboard(screen);
+    else if (byte == 'm' && screen->prefix == '>' && screen->params[0] == 4)
+        set(screen, OTHER_KEYS, screen->count > 0 && screen->params[1] != 0);
+    for (size_t i = 0; screen->prefix == '?' && (byte == 'h' || byte == 'l') && i <= screen->count && i < SCREEN_PARAMS; i++)
         set(screen, screen->params[i], byte == 'h');
     screen->state = PLAIN;
 }
@@ -60,7 +98,7 @@ static void after_escape(struct screen *screen, uint8_t byte)
     if (byte == '=' || byte == '>')
         set(screen, KEYPAD, byte == '=');
     else if (byte == 'c') /* a reset */
-        screen->changed = 0;
+        screen->changed = screen->pushed = 0;
 }
 
 void screen_follow(struct screen *screen, const uint8_t *bytes, size_t len)
@@ -71,7 +109,8 @@ void screen_follow(struct screen *screen, const uint8_t *bytes, size_t len)
         } else if (screen->state == ESCAPE) {
             after_escape(screen, bytes[i]);
         } else if (screen->state == BRACKET) {
-            screen->state = bytes[i] == '?' ? PRIVATE : PLAIN;
+            screen->state = bytes[i] >= '<' && bytes[i] <= '?' ? PRIVATE : PLAIN;
+            screen->prefix = bytes[i];
             screen->count = 0;
             screen->params[0] = 0;
         } else if (screen->state == PRIVATE) {
@@ -88,9 +127,13 @@ size_t screen_undo(const struct screen *screen, char out[SCREEN_UNDO_MAX])
     for (size_t i = 0; i < COUNT(modes); i++) {
         if ((changed >> i & 1) == 0)
             continue;
-        int n = modes[i].mode == KEYPAD ? snprintf(out + len, SCREEN_UNDO_MAX - len, "\033>")
-                                        : snprintf(out + len, SCREEN_UNDO_MAX - len, "\033[?%u%c", modes[i].mode,
-                                                   modes[i].begins != 0 ? 'h' : 'l');
+        int n = modes[i].undo != NULL ? snprintf(out + len, SCREEN_UNDO_MAX - len, "%s", modes[i].undo)
+                                      : snprintf(out + len, SCREEN_UNDO_MAX - len, "\033[?%u%c", modes[i].mode,
+                                                 modes[i].begins != 0 ? 'h' : 'l');
+        len += n > 0 ? (size_t)n : 0;
+    }
+    if (screen->pushed > 0) {
+        int n = snprintf(out + len, SCREEN_UNDO_MAX - len, "\033[<%uu", screen->pushed);
         len += n > 0 ? (size_t)n : 0;
     }
     return len;
