@@ -357,7 +357,8 @@ static bool prepare(struct supervisor *self, struct err *err)
         return err_hint(err, "This command is for the inside of a sandbox; see aileron launch");
     }
     self->loop = start_carrier(self, err) ? loop_new(err) : NULL;
-    if (self->loop == NULL || !set_up_network(self, err) || !place_find(spec, &self->place, err))
+    if (self->loop == NULL || !set_up_network(self, err) || !place_find(spec, &self->place, err) ||
+        !place_protect(&self->place, err))
         return false;
     raise_open_files(self);
     place_prepare(&self->place);

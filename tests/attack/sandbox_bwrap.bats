@@ -270,6 +270,24 @@ PY
     [ "$output" = done ]
 }
 
+@test "the host's devices are not the agent's to change, by name or as a standard stream" {
+    [ "$ENGINE" = bwrap ] || skip "a container has its own"
+    [ "$(id -u)" -eq 0 ] || skip "they are root's"
+    cat > devices.py << 'PY'
+import os
+for where in ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", 0, 2]:
+    try:
+        os.utime(where)  # as its mode could be, and with less harm
+        print("CHANGED", where)
+    except OSError: pass
+with open("/dev/null", "w") as null: null.write("x")
+os.write(2, b"x")
+print(len(os.read(os.open("/dev/zero", os.O_RDONLY), 3)), len(os.read(0, 1)))
+PY
+    output=$(inside python3 devices.py < /dev/null 2> /dev/null)
+    [ "$output" = "3 0" ]
+}
+
 @test "E02: the worker takes one listening socket, the supervisor's, and goes on whatever else it is handed" {
     cat > listeners.py <<'PY'
 import fcntl, os, socket
