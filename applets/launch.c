@@ -363,7 +363,8 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
 {
     launch->home = client_home(err);
     if (launch->home == NULL || !client_home_check(launch->home, err) || !launch_streams_check(err) ||
-        !load_config(launch, err) || !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !prepare(launch, err))
+        !load_config(launch, err) || !make_plan(launch, operands, count, plain, err) ||
+        !choose_engine(launch, err) || !prepare(launch, err))
         return -1;
     int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, err) : -1;
     if (elsewhere != -1)

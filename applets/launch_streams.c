@@ -1,5 +1,5 @@
-/* Looks at three descriptors. docker's and podman's programs read and write them themselves; bwrap has its sandbox inherit
- * them. */
+/* Looks at three descriptors. docker's and podman's programs read and write them themselves; bwrap has its sandbox
+ * inherit them. */
 #include "applets/launch_streams.h"
 
 #include <sys/stat.h>

@@ -353,7 +353,7 @@ static void on_starter(struct state *state)
         tell(state, SIGTERM);
 }
 
-/* A terminal that takes nothing holds up an engine's client that has more to show, and so the end that was asked for. */
+/* A terminal that takes nothing holds up an engine's client that has more to show, and so an end that is wanted. */
 static bool let_go(struct state *state)
 {
     if (!state->over || !state->asked || !pour_kept(&state->out))
@@ -367,8 +367,8 @@ static void turn(struct state *state)
 {
     const struct attend *attend = state->attend;
     bool tty = attend->tty != NULL, behind = attend->keeper != NULL && keeper_behind(attend->keeper);
-    bool impatient = let_go(state), kept = pour_kept(&state->out), wants = tty && state->key_len == 0 && !state->keys_ended;
-    bool types = wants && tty_types(attend->tty);
+    bool impatient = let_go(state), kept = pour_kept(&state->out);
+    bool wants = tty && state->key_len == 0 && !state->keys_ended, types = wants && tty_types(attend->tty);
     int wait = impatient                   ? LAST_OUTPUT_MS / 4
                : state->ask_again_ms != 0  ? ATTEND_RETRY_MS
                : state->size_again_ms != 0 ? SIZE_AGAIN_MS / 4

@@ -1,7 +1,7 @@
 /* Standard input that is a file of the host's. Who has a descriptor of a file can open it again by /proc/self/fd, for
  * writing too, with the rights of the user whose id it has: under bwrap the launcher's own. So the sandbox gets a pipe,
- * and what it did not read of it is left to whoever reads the file next (a script that is its shell's input, a loop that
- * reads a list). */
+ * and what it did not read of it is left to whoever reads the file next (a script that is its shell's input, a loop
+ * that reads a list). */
 #ifndef AILERON_SANDBOX_FEED_H
 #define AILERON_SANDBOX_FEED_H
 

@@ -1,6 +1,6 @@
 /* Bytes on their way to the user's terminal, or to the pipe in its place, which may take none for a while (a connection
- * that hangs, Ctrl-S): whoever copies them has signals to hear meanwhile. One piece is kept, and no more are read until it
- * has gone. */
+ * that hangs, Ctrl-S): whoever copies them has signals to hear meanwhile. One piece is kept, and no more are read until
+ * it has gone. */
 #ifndef AILERON_SANDBOX_POUR_H
 #define AILERON_SANDBOX_POUR_H
 

@@ -1,6 +1,6 @@
-/* Standard error is the agent's terminal, or a pipe that somebody else reads, and either may take nothing: after Ctrl-S,
- * with a reader that has stopped, or since the agent wants it so. A pid 1 that waits for it carries no traffic and ends
- * nobody. To make it non-blocking would make it so for the agent, too: hence a process, which can be killed. */
+/* Standard error is the agent's terminal, or a pipe that somebody else reads, and either may take nothing: after
+ * Ctrl-S, with a reader that has stopped, or since the agent wants it so. A pid 1 that waits for it carries no traffic
+ * and ends nobody. To make it non-blocking would make it so for the agent too: hence a process, which can be killed. */
 #include "core/sandbox/say.h"
 
 #include "core/base/id.h"

@@ -18,20 +18,25 @@ enum {
 static const struct {
     uint16_t mode;
     uint8_t begins; /* 1: it is on when a terminal begins */
-    const char *undo; /* NULL: as its number says */
 } modes[] = {
-    {1, 0, NULL},    /* arrow keys for an application */
-    {7, 1, NULL},    /* lines wrap */
-    {9, 0, NULL},    /* mouse, in five ways and four encodings, and focus */
-    {1000, 0, NULL}, {1001, 0, NULL}, {1002, 0, NULL}, {1003, 0, NULL}, {1004, 0, NULL}, {1005, 0, NULL}, {1006, 0, NULL}, {1015, 0, NULL}, {1016, 0, NULL},
-    {2004, 0, NULL}, /* what is pasted is marked */
-    {2026, 0, NULL}, /* nothing is shown until it ends */
-    {47, 0, NULL},   {1047, 0, NULL}, {1049, 0, NULL}, /* the other screen */
-    {KEYPAD, 0, "\033>"},
-    {OTHER_KEYS, 0, "\033[>4m"},
-    {KEY_FLAGS, 0, "\033[=0u"}, /* on the main screen */
-    {25, 1, NULL}, /* the cursor; last, when the screen is the right one */
+    {1, 0},    /* arrow keys for an application */
+    {7, 1},    /* lines wrap */
+    {9, 0},    /* mouse, in five ways and four encodings, and focus */
+    {1000, 0}, {1001, 0}, {1002, 0}, {1003, 0}, {1004, 0}, {1005, 0}, {1006, 0}, {1015, 0}, {1016, 0},
+    {2004, 0}, /* what is pasted is marked */
+    {2026, 0}, /* nothing is shown until it ends */
+    {47, 0},   {1047, 0}, {1049, 0}, /* the other screen */
+    {KEYPAD, 0},
+    {OTHER_KEYS, 0},
+    {KEY_FLAGS, 0}, /* of the main screen */
+    {25, 1}, /* the cursor; last, when the screen is the right one */
 };
+
+/* NULL: as its number says. */
+static const char *undo_of(uint16_t mode)
+{
+    return mode == KEYPAD ? "\033>" : mode == OTHER_KEYS ? "\033[>4m" : mode == KEY_FLAGS ? "\033[=0u" : NULL;
+}
 
 static void set(struct screen *screen, uint16_t mode, bool on)
 {
@@ -72,7 +77,8 @@ static void end(struct screen *screen, uint8_t byte)
         keyboard(screen);
     else if (byte == 'm' && screen->prefix == '>' && screen->params[0] == 4)
         set(screen, OTHER_KEYS, screen->count > 0 && screen->params[1] != 0);
-    for (size_t i = 0; screen->prefix == '?' && (byte == 'h' || byte == 'l') && i <= screen->count && i < SCREEN_PARAMS; i++)
+    bool is_mode = screen->prefix == '?' && (byte == 'h' || byte == 'l');
+    for (size_t i = 0; is_mode && i <= screen->count && i < SCREEN_PARAMS; i++)
         set(screen, screen->params[i], byte == 'h');
     screen->state = PLAIN;
 }
@@ -127,9 +133,10 @@ size_t screen_undo(const struct screen *screen, char out[SCREEN_UNDO_MAX])
     for (size_t i = 0; i < COUNT(modes); i++) {
         if ((changed >> i & 1) == 0)
             continue;
-        int n = modes[i].undo != NULL ? snprintf(out + len, SCREEN_UNDO_MAX - len, "%s", modes[i].undo)
-                                      : snprintf(out + len, SCREEN_UNDO_MAX - len, "\033[?%u%c", modes[i].mode,
-                                                 modes[i].begins != 0 ? 'h' : 'l');
+        const char *undo = undo_of(modes[i].mode);
+        int n = undo != NULL ? snprintf(out + len, SCREEN_UNDO_MAX - len, "%s", undo)
+                             : snprintf(out + len, SCREEN_UNDO_MAX - len, "\033[?%u%c", modes[i].mode,
+                                        modes[i].begins != 0 ? 'h' : 'l');
         len += n > 0 ? (size_t)n : 0;
     }
     if (screen->pushed > 0) {

@@ -1,7 +1,7 @@
 /* The launcher's terminal: raw mode that is always undone, and a pseudo-terminal for the sandbox.
  *
- * Where standard input or output is no terminal the others may still be one, and the sandbox does not get that either: it
- * could read what is typed for a shell, or at its question for a password, since no job control holds it. It gets a
+ * Where standard input or output is no terminal the others may still be one, and the sandbox does not get that either:
+ * it could read what is typed for a shell, or at its question for a password, since no job control holds it. It gets a
  * pseudo-terminal that passes everything on as it is (lines), and the user's stays in its modes. */
 #ifndef AILERON_SANDBOX_TTY_H
 #define AILERON_SANDBOX_TTY_H
