@@ -6,6 +6,7 @@
 #include "core/base/id.h"
 #include "core/base/proc.h"
 #include "core/sandbox/keeper.h"
+#include "core/sandbox/keys.h"
 #include "core/sandbox/pour.h"
 #include "core/sandbox/supervisor.h"
 
@@ -21,7 +22,6 @@
 
 enum {
     OWN_POLLS = 8,
-    KEYS_BYTES = 4096,
     LAST_OUTPUT_MS = 200, /* what the terminal still holds when the sandbox has ended */
     LAST_OUTPUT_BYTES = 1024 * 1024,
     TYPES_AGAIN_MS = 500, /* until it is looked again whether what is typed is for the sandbox */
@@ -38,11 +38,10 @@ struct state {
     struct attend *attend;
     int signal_fd;
     struct pour out; /* to the user's terminal */
-    uint8_t keys[KEYS_BYTES]; /* typed, not yet taken by the pty */
-    size_t key_at, key_len;
+    struct keys keys;
     uint64_t ask_again_ms;  /* when daemon_gone is called again; 0: not wanted */
     uint64_t size_again_ms; /* when the engine is told again to look at the size; 0: it has been */
-    bool keys_ended, ended;
+    bool ended;
     bool running, over; /* the agent was started; the supervisor has said its last word */
     bool asked; /* somebody wants an end of it */
     uint64_t over_ms; /* since when it is over */
@@ -206,31 +205,27 @@ static void on_screen(struct state *state)
     }
 }
 
-static void read_keys(struct state *state, short typed)
+/* Until the agent runs nobody has the pty as a terminal of its own that could make a signal of Ctrl-C. */
+static void interrupt(struct state *state)
 {
-    const struct tty *tty = state->attend->tty;
-    ssize_t n = read(tty->fd, state->keys, sizeof(state->keys) - 1);
-    bool gone = !tty->lines || (typed & (POLLHUP | POLLERR)) != 0; /* else only this end, or another job's terminal */
+    const struct attend *attend = state->attend;
+    bool starting = !state->running && !state->over && (attend->control_fd >= 0 || attend->control_listen_fd >= 0);
+    int signo = starting ? keys_signal(&state->keys, attend->tty) : 0;
 
-    state->keys_ended = gone && (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN));
-    state->key_at = 0;
-    state->key_len = n > 0 ? (size_t)n : 0;
-    if (tty->lines && n >= 0 && (n == 0 || state->keys[n - 1] != '\n'))
-        state->keys[state->key_len++] = TTY_END;
+    if (signo == 0)
+        return;
+    state->asked = true;
+    tell(state, signo);
 }
 
-static void on_keys(struct state *state, short typed, short room)
+static void on_keys(struct state *state, short typed, bool room)
 {
-    if (typed != 0 && state->key_len == 0)
-        read_keys(state, typed);
-    if (room != 0 && state->key_at < state->key_len) {
-        ssize_t n = write(state->attend->tty->master, state->keys + state->key_at, state->key_len - state->key_at);
-        state->key_at += n > 0 ? (size_t)n : 0;
-        if (n < 0 && errno == EIO)
-            state->key_at = state->key_len;
+    if (typed != 0 && state->keys.len == 0) {
+        keys_read(&state->keys, state->attend->tty, typed);
+        interrupt(state);
     }
-    if (state->key_at == state->key_len)
-        state->key_at = state->key_len = 0;
+    if (room)
+        keys_write(&state->keys, state->attend->tty);
 }
 
 /* The first to connect is the supervisor: there is no agent before. Nobody connects after it. */
@@ -368,15 +363,15 @@ static void turn(struct state *state)
     const struct attend *attend = state->attend;
     bool tty = attend->tty != NULL, behind = attend->keeper != NULL && keeper_behind(attend->keeper);
     bool impatient = let_go(state), kept = pour_kept(&state->out);
-    bool wants = tty && state->key_len == 0 && !state->keys_ended, types = wants && tty_types(attend->tty);
+    bool wants = tty && state->keys.len == 0 && !state->keys.ended, types = wants && tty_types(attend->tty);
     int wait = impatient                   ? LAST_OUTPUT_MS / 4
                : state->ask_again_ms != 0  ? ATTEND_RETRY_MS
                : state->size_again_ms != 0 ? SIZE_AGAIN_MS / 4
                : wants && !types && attend->tty->keys ? TYPES_AGAIN_MS : -1;
     struct pollfd polls[OWN_POLLS + KEEPER_POLLS] = {
         {.fd = state->signal_fd, .events = POLLIN},
-        {.fd = tty && !behind && (!kept || state->key_len > 0) ? attend->tty->master : -1,
-         .events = (short)((kept ? 0 : POLLIN) | (state->key_len > 0 ? POLLOUT : 0))},
+        {.fd = tty && !behind && (!kept || state->keys.len > 0) ? attend->tty->master : -1,
+         .events = (short)((kept ? 0 : POLLIN) | (state->keys.len > 0 ? POLLOUT : 0))},
         {.fd = types ? attend->tty->fd : -1, .events = POLLIN},
         {.fd = attend->control_fd >= 0 ? attend->control_fd : attend->control_listen_fd, .events = POLLIN},
         {.fd = attend->hold_fd, .events = POLLIN},
@@ -400,7 +395,7 @@ static void turn(struct state *state)
     else if ((polls[1].revents & (POLLHUP | POLLERR)) != 0)
         poll(NULL, 0, 5); /* nobody has the other end open at the moment */
     if (polls[1].revents != 0 || polls[2].revents != 0)
-        on_keys(state, polls[2].revents, polls[1].revents & POLLOUT);
+        on_keys(state, polls[2].revents, (polls[1].revents & POLLOUT) != 0);
     if (attend->keeper != NULL && keeper_turn(attend->keeper, polls + OWN_POLLS))
         tell_size(state);
     if (polls[3].revents != 0)

@@ -215,6 +215,15 @@ os.write(1, b"all of it")'
     grep -q 'modes restored' <<< "$output"
 }
 
+@test "Ctrl-C ends an engine that does not come to start the command" {
+    [ "$ENGINE" = bwrap ] || skip "the launcher is the same under any engine: see life_bwrap.bats"
+    mkdir "$WORLD/stuck"
+    printf '#!/bin/sh\n[ "$1" != --args ] || exec sleep 60\nexec %s "$@"\n' "$(command -v bwrap)" > "$WORLD/stuck/bwrap"
+    chmod +x "$WORLD/stuck/bwrap"
+    PATH=$WORLD/stuck:$PATH run -130 terminal 'expect:session' 'wait:1' 'send:x\x03' -- true
+    grep -q 'modes restored' <<< "$output"
+}
+
 @test "signals to the launcher reach the command, on a terminal and without" {
     run -9 terminal 'expect:up' 'signal:TERM' -- sh -c 'trap "echo got; exit 9" TERM; echo up; while :; do sleep 0.05; done'
     grep -q got <<< "$output"
