@@ -21,6 +21,7 @@
 #include "core/sandbox/homefiles.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,7 +311,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
-    struct launch_control control;
+    struct launch_control control = {.ours = -1, .theirs = -1, .listen_fd = -1};
     struct feed feed;
     struct attend attend = {.guard = &guard, .feed = &feed, .control_fd = -1, .control_listen_fd = -1,
                             .hold_fd = launch_session_hold(&launch->session),
@@ -325,7 +326,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
 
     feed_init(&feed);
     guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
-    if (launch_control_open(&control, launch->engine, &launch->plan, &attend, err) &&
+    if (attend_prepare(err) && launch_control_open(&control, launch->engine, &launch->plan, &attend, err) &&
         launch->engine->build(&launch->plan, &run, err) &&
         (!with_tty || tty_open(&tty, terminal, lines, err)) &&
         (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err)) &&
@@ -369,8 +370,8 @@ static int launch_run(struct launch *launch, char **operands, size_t count, bool
     int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, err) : -1;
     if (elsewhere != -1)
         return elsewhere; /* the keeper goes on with it */
-    if (!attend_prepare(err) ||
-        !launch_session_start(&launch->session, launch->home, &launch->plan,
+    signal(SIGPIPE, SIG_IGN);
+    if (!launch_session_start(&launch->session, launch->home, &launch->plan,
                               launch->agent != NULL ? launch->agent->name : NULL, launch->engine->name, meanwhile,
                               launch, err) ||
         !describe(launch, err))

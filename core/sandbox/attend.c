@@ -63,7 +63,6 @@ bool attend_prepare(struct err *err)
     sigset_t set;
 
     handled_set(&set);
-    signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return err_errno(err, ERR_LAUNCH, errno, "cannot block signals");
     return true;

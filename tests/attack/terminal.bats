@@ -27,3 +27,17 @@ END
     [ "$status" -eq 0 ]
     grep -q 'status=7' <<< "$output"
 }
+
+@test "F02: Ctrl-C ends a launch whose daemon does not answer, and nothing is left of it" {
+    aileron vault unlock > /dev/null
+    daemon=$(cat "$AILERON_HOME/run/daemon.pid")
+    kill -STOP "$daemon"
+    status=0
+    "$TESTS_LIB/terminal.py" 'wait:1' 'send:\x03' 'deaf:5' -- aileron launch --sandbox=bwrap -- touch done > out || status=$?
+    kill -CONT "$daemon"
+    cat out
+    [ "$status" -eq 130 ]
+    no_session() { [ -z "$(ls "$AILERON_HOME/run/sessions")" ]; }
+    wait_for no_session
+    [ ! -e done ]
+}
