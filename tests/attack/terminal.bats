@@ -41,3 +41,20 @@ END
     wait_for no_session
     [ ! -e done ]
 }
+
+@test "F02: a launch ends after its command though the daemon does not answer" {
+    aileron vault unlock > /dev/null
+    daemon=$(cat "$AILERON_HOME/run/daemon.pid")
+    timeout -s KILL 30 aileron launch --sandbox=bwrap -- sh -c 'touch done; until [ -e agent ]; do sleep 0.1; done; exit 5' \
+        > out 2>&1 3>&- &
+    launcher=$!
+    wait_for test -e done
+    kill -STOP "$daemon"
+    touch agent
+    status=0
+    wait "$launcher" || status=$?
+    kill -CONT "$daemon"
+    [ "$status" -eq 5 ]
+    no_session() { [ -z "$(ls "$AILERON_HOME/run/sessions")" ]; }
+    wait_for no_session
+}
