@@ -7,6 +7,7 @@
 #include "core/sandbox/guard.h"
 #include "core/sandbox/keeper.h"
 #include "core/sandbox/pour.h"
+#include "core/sandbox/tty.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -271,8 +272,10 @@ int attach_run(int fd, const struct attach_keys *keys, struct err *err)
     send_size(&state);
     while (state.status == GOES_ON)
         turn(&state, err);
-    if (state.terminal)
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &state.modes); /* as tty_restore does */
+    if (state.terminal) { /* as tty_restore does */
+        tty_forget(STDIN_FILENO);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &state.modes);
+    }
     guard_stop(&guard);
     pour_close(&state.out);
     close(state.signal_fd);

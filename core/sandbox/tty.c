@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+enum { FORGET_TURNS = 50, FORGET_MS = 5 };
 
 /* The user's terminal has edited the line, echoed it, and makes the line's end of what is shown. */
 static struct termios plain_modes(const struct termios *saved)
@@ -79,12 +82,21 @@ bool tty_raw(struct tty *tty, struct err *err)
     return true;
 }
 
+/* What is thrown away makes room for what stands behind it in the kernel: most of a large paste. */
+void tty_forget(int fd)
+{
+    struct pollfd more = {.fd = fd, .events = POLLIN};
+
+    for (int i = 0; i < FORGET_TURNS && tcflush(fd, TCIFLUSH) == 0 && poll(&more, 1, FORGET_MS) > 0; i++)
+        ;
+}
+
 void tty_restore(struct tty *tty)
 {
     if (!tty->raw)
         return;
     tty->raw = false;
-    /* What was typed for the sandbox, or answered to it, is no command of the shell's. */
+    tty_forget(tty->fd);
     tcsetattr(tty->fd, TCSAFLUSH, &tty->saved);
 }
 

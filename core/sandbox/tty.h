@@ -29,6 +29,8 @@ bool tty_open(struct tty *tty, int fd, bool lines, struct err *err) MUSTUSE NONN
 bool tty_types(const struct tty *tty) NONNULL;
 bool tty_raw(struct tty *tty, struct err *err) MUSTUSE NONNULL; /* with lines nothing is done */
 void tty_restore(struct tty *tty) NONNULL; /* async-signal-safe; harmless when not raw */
+/* What was typed and not read, while the terminal is still raw: that is no command of the shell's. */
+void tty_forget(int fd);
 void tty_resize(struct tty *tty) NONNULL;  /* the terminal's size to the pty */
 void tty_close_slave(struct tty *tty) NONNULL;
 void tty_close(struct tty *tty) NONNULL;   /* restores */

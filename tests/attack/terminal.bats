@@ -58,3 +58,10 @@ END
     no_session() { [ -z "$(ls "$AILERON_HOME/run/sessions")" ]; }
     wait_for no_session
 }
+
+@test "F02: what was pasted for a program that has ended is no command of the shell's" {
+    launch="aileron launch --sandbox=bwrap -- sh -c 'stty raw -echo; echo rea\"\"dy; sleep 4'"
+    run -3 "$TESTS_LIB/terminal.py" 'expect:$ ' "send:$launch\n" 'expect:ready' 'paste:40000' 'expect:$ ' 'wait:0.5' \
+        'send:\x15exit 3\n' -- env PS1='$ ' bash --norc --noprofile
+    absent pppp <<< "$output"
+}
