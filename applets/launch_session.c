@@ -187,7 +187,7 @@ int launch_session_recover(void *arg)
             return client_fd(session->hold);
         }
         if (gone)
-            return -1; /* ended on the host: the supervisor looks, and stops */
+            return ATTEND_OVER; /* ended on the host: the supervisor looks, and stops */
     }
     if (session->attempts++ >= ATTEMPTS_MAX)
         return -1;

@@ -22,6 +22,7 @@
 
 enum {
     OWN_POLLS = 8,
+    OVERDUE_MS = 5000,    /* longer than the supervisor gives the agent: it does not come to it */
     LAST_OUTPUT_MS = 200, /* what the terminal still holds when the sandbox has ended */
     LAST_OUTPUT_BYTES = 1024 * 1024,
     TYPES_AGAIN_MS = 500, /* until it is looked again whether what is typed is for the sandbox */
@@ -31,8 +32,7 @@ enum {
     OUTLIVES_MS = SUPERVISOR_GRACE_MS + 2000 /* a sandbox that has lost its engine ends itself */
 };
 
-static const int handled[] = {SIGCHLD, SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
-                              SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
+static const int handled[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
 
 struct state {
     struct attend *attend;
@@ -45,6 +45,7 @@ struct state {
     bool running, over; /* the agent was started; the supervisor has said its last word */
     bool asked; /* somebody wants an end of it */
     uint64_t over_ms; /* since when it is over */
+    uint64_t kill_ms; /* when the engine's process is killed, where nothing else has ended it; 0: never */
     int status;
 };
 
@@ -164,6 +165,18 @@ static void hear_out(struct state *state, bool start, uint64_t ms)
     }
 }
 
+/* Who keeps the supervisor from running does not keep us. */
+static void kill_later(struct state *state, uint64_t grace_ms)
+{
+    state->kill_ms = state->kill_ms != 0 ? state->kill_ms : clock_mono_ms() + grace_ms + OVERDUE_MS;
+}
+
+static void kill_overdue(struct state *state)
+{
+    if (state->kill_ms != 0 && !state->ended && clock_mono_ms() >= state->kill_ms)
+        kill(state->attend->child, SIGKILL);
+}
+
 static bool asks_for_end(int signo)
 {
     return signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
@@ -186,6 +199,8 @@ static void on_signals(struct state *state)
         else if (signo != SIGWINCH && signo != SIGCONT) { /* SIGTSTP: the agent's stop is ours, on_control */
             hear_out(state, true, FIRST_WORD_MS);
             state->asked = state->asked || asks_for_end(signo);
+            if (signo == SIGTERM)
+                kill_later(state, SUPERVISOR_STOP_MS);
             tell(state, signo);
         }
     }
@@ -310,6 +325,8 @@ static void ask_daemon(struct state *state)
     int fd = state->attend->daemon_gone(state->attend->arg);
 
     state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
+    if (fd == ATTEND_OVER)
+        kill_later(state, SUPERVISOR_GRACE_MS);
     if (fd >= 0)
         state->attend->hold_fd = fd;
     else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0) /* it was ended, or nobody holds it */
@@ -366,7 +383,7 @@ static void turn(struct state *state)
     int wait = impatient                   ? LAST_OUTPUT_MS / 4
                : state->ask_again_ms != 0  ? ATTEND_RETRY_MS
                : state->size_again_ms != 0 ? SIZE_AGAIN_MS / 4
-               : wants && !types && attend->tty->keys ? TYPES_AGAIN_MS : -1;
+               : state->kill_ms != 0 || (wants && !types && attend->tty->keys) ? TYPES_AGAIN_MS : -1;
     struct pollfd polls[OWN_POLLS + KEEPER_POLLS] = {
         {.fd = state->signal_fd, .events = POLLIN},
         {.fd = tty && !behind && (!kept || state->keys.len > 0) ? attend->tty->master : -1,
@@ -411,6 +428,7 @@ static void turn(struct state *state)
     }
     if (polls[0].revents != 0)
         on_signals(state);
+    kill_overdue(state);
 }
 
 static bool is_asked(const struct state *state)

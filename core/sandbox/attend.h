@@ -30,7 +30,7 @@ struct attend {
     int hold_fd;        /* readable with end of file when the daemon died; -1: none */
     /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so
      * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up, and the supervisor
-     * looks whether the session goes on. */
+     * looks whether the session goes on; ATTEND_OVER: it does not. */
     int (*daemon_gone)(void *arg);
     /* --detach: the process that waits for the start; it gets SUPERVISOR_RUNNING, and when it knows that the sandbox
      * runs it sends a byte, and alone is called. Where it ends before, so does the sandbox. -1: none. */
@@ -43,7 +43,7 @@ struct attend {
     enum attend_end end; /* set by attend_run: how the sandbox ended, as far as it could say so itself */
 };
 
-enum { ATTEND_RETRY = -2, ATTEND_RETRY_MS = 100 };
+enum { ATTEND_RETRY = -2, ATTEND_OVER = -3, ATTEND_RETRY_MS = 100 };
 
 /* Blocks the signals it handles; called before the child is spawned so that none is lost, and not before what may take
  * long: nobody looks at them until attend_run. */

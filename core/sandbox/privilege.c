@@ -176,6 +176,33 @@ static bool install(struct sock_filter *rows, size_t count, struct err *err)
     return true;
 }
 
+/* The supervisor has the agent's id, and would be the agent's to set back: below processes that never rest it would not
+ * come to end anybody, nor die itself. */
+static bool filter_supervisor(struct err *err)
+{
+    struct sock_filter rows[] = {
+        /* 0 */ LOAD(nr),
+        /* 1 */ EQUALS(SYS_sched_setscheduler, 6, 0),
+        /* 2 */ EQUALS(SYS_sched_setattr, 5, 0),
+        /* 3 */ EQUALS(SYS_sched_setparam, 4, 0),
+        /* 4 */ EQUALS(SYS_sched_setaffinity, 3, 0),
+        /* 5 */ EQUALS(SYS_prlimit64, 2, 0),
+        /* 6 */ EQUALS(SYS_setpriority, 4, 0),
+        /* 7 */ ALLOW,
+        /* 8 */ LOAD(args[0]),
+        /* 9 */ EQUALS(1, 5, 0), /* pid 1 */
+        /* 10 */ ALLOW,
+        /* 11 */ LOAD(args[0]),
+        /* 12 */ EQUALS(PRIO_USER, 2, 0),
+        /* 13 */ LOAD(args[1]),
+        /* 14 */ EQUALS(1, 0, 1), /* and its group */
+        /* 15 */ REFUSE(EPERM),
+        /* 16 */ ALLOW,
+    };
+
+    return install(rows, COUNT(rows), err);
+}
+
 bool privilege_filter(struct err *err)
 {
     /* args[n] are 64 bits; the low word is what the kernel reads as int and as unsigned int. */
@@ -210,7 +237,8 @@ bool privilege_filter(struct err *err)
         /* 27 */ REFUSE(EAFNOSUPPORT),
     };
 
-    return install(rows, COUNT(rows), err);
+    /* The other one goes by the numbers of this one's architecture, and so behind it. */
+    return install(rows, COUNT(rows), err) && filter_supervisor(err);
 }
 
 /* Behind privilege_filter, which lets no foreign numbers through. */

@@ -313,6 +313,16 @@ EOF
     rm -f leave.py
 }
 
+@test "F02: a supervisor that does not come to run keeps nobody from ending its sandbox" {
+    start "sleep $MARK; true"
+    kill -STOP "$(supervisor_pid)"
+    aileron session stop "$SESSION"
+    launcher_ends 137
+    wait_for no_process
+    wait_for no_container
+    wait_for no_folder
+}
+
 @test "F02: a terminal that the command has stopped keeps nobody from ending it" {
     terminal 'expect:up' 'wait:8' -- python3 -c "
 import signal, sys, termios, time
