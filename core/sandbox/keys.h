@@ -19,8 +19,8 @@ struct keys { /* zeroed: nothing was typed yet */
 void keys_read(struct keys *keys, const struct tty *tty, short ready) NONNULL;
 /* Writes what the pty takes now. */
 void keys_write(struct keys *keys, const struct tty *tty) NONNULL;
-/* The signal that the user's terminal would have made of what was just read, which is forgotten then; 0: none. For as long
- * as nobody in the sandbox has the pty as a terminal of its own. */
+/* The signal that the user's terminal would have made of what was just read, which is forgotten then; 0: none. For as
+ * long as nobody in the sandbox has the pty as a terminal of its own. */
 int keys_signal(struct keys *keys, const struct tty *tty) MUSTUSE NONNULL;
 
 #endif

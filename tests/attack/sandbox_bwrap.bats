@@ -269,6 +269,10 @@ for name, call in (("idle", lambda: os.sched_setscheduler(1, 5, os.sched_param(0
                    ("limits", lambda: resource.prlimit(1, resource.RLIMIT_NPROC, (9999, 9999)))):
     try: call(); print("SET", name)
     except (PermissionError, ProcessLookupError): pass
+try:
+    with open("/proc/1/autogroup", "r+") as group:
+        if group.read(): print("SET autogroup")
+except OSError: pass
 os.nice(1)
 os.sched_setscheduler(0, 3, os.sched_param(0))
 for path in ("/opt/aileron/bin/aileron", "/run/aileron/token", "/etc/aileron/ca.pem", "/usr/bin/env", "/etc/resolv.conf"):
