@@ -8,6 +8,7 @@
 #include "applets/launch_detach.h"
 #include "applets/launch_planted.h"
 #include "applets/launch_session.h"
+#include "applets/launch_streams.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/client/client.h"
@@ -20,6 +21,7 @@
 #include "core/sandbox/homefiles.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,14 +253,6 @@ static bool describe(struct launch *launch, struct err *err)
            err_set(err, ERR_LAUNCH, "the environment is too large");
 }
 
-/* Standard streams on the pty, but for one that goes elsewhere. */
-static void add_terminal(struct engine_run *run, const struct tty *tty)
-{
-    for (int fd = 0; fd <= 2; fd++)
-        if (tty->fd < 0 || isatty(fd) == 1)
-            engine_run_pass(run, tty->slave, fd);
-}
-
 /* For the daemon, and where its status alone would not tell, for the person. */
 static void tell_end(struct launch *launch, enum attend_end end, int status)
 {
@@ -317,23 +311,26 @@ static int start_and_attend(struct launch *launch, struct err *err)
     struct engine_run run = {0};
     struct tty tty = {.master = -1, .slave = -1};
     struct guard guard;
-    struct launch_control control;
-    struct attend attend = {.guard = &guard, .control_fd = -1, .control_listen_fd = -1,
+    struct launch_control control = {.ours = -1, .theirs = -1, .listen_fd = -1};
+    struct feed feed;
+    struct attend attend = {.guard = &guard, .feed = &feed, .control_fd = -1, .control_listen_fd = -1,
                             .hold_fd = launch_session_hold(&launch->session),
                             .daemon_gone = launch_session_recover, .arg = &launch->session,
                             .starter_fd = launch->detach.starter_fd, .alone = launch_detach_alone,
                             .starter = &launch->detach, .end_with_session = launch->engine->far,
                             .signal = launch->engine->signal != NULL ? send_signal : NULL, .signal_arg = launch};
     int status = -1;
-    bool detach = launch->options.detach, with_tty = launch->plan.tty;
+    bool detach = launch->options.detach, lines = !launch->plan.tty;
+    int terminal = detach ? -1 : launch_streams_terminal();
+    bool with_tty = !lines || terminal >= 0;
 
+    feed_init(&feed);
     guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
-    if (launch_control_open(&control, launch->engine, &launch->plan, &attend, err) &&
+    if (attend_prepare(err) && launch_control_open(&control, launch->engine, &launch->plan, &attend, err) &&
         launch->engine->build(&launch->plan, &run, err) &&
-        (!with_tty || tty_open(&tty, detach ? -1 : STDIN_FILENO, err)) &&
-        (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err))) {
-        if (with_tty)
-            add_terminal(&run, &tty);
+        (!with_tty || tty_open(&tty, terminal, lines, err)) &&
+        (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err)) &&
+        launch_streams_pass(launch->engine, &tty, &feed, &run, err)) {
         struct proc_spec child = {.path = run.path, .argv = run.argv, .envp = run.env.items, .fds = run.fds,
                                   .fd_count = run.fd_count, .new_session = true, .die_with_parent = true};
         attend.child = proc_spawn(&child, err);
@@ -349,6 +346,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
             status = err_exit(ERR_LAUNCH);
     }
     tty_close(&tty);
+    feed_close(&feed);
     guard_stop(&guard);
     launch_control_close(&control, &launch->plan, &attend);
     engine_run_clear(&run);
@@ -369,14 +367,15 @@ static bool meanwhile(void *arg, struct err *err)
 static int launch_run(struct launch *launch, char **operands, size_t count, bool plain, struct err *err)
 {
     launch->home = client_home(err);
-    if (launch->home == NULL || !client_home_check(launch->home, err) || !load_config(launch, err) ||
-        !make_plan(launch, operands, count, plain, err) || !choose_engine(launch, err) || !prepare(launch, err))
+    if (launch->home == NULL || !client_home_check(launch->home, err) || !launch_streams_check(err) ||
+        !load_config(launch, err) || !make_plan(launch, operands, count, plain, err) ||
+        !choose_engine(launch, err) || !prepare(launch, err))
         return -1;
     int elsewhere = launch->options.detach ? launch_detach_start(&launch->detach, err) : -1;
     if (elsewhere != -1)
         return elsewhere; /* the keeper goes on with it */
-    if (!attend_prepare(err) ||
-        !launch_session_start(&launch->session, launch->home, &launch->plan,
+    signal(SIGPIPE, SIG_IGN);
+    if (!launch_session_start(&launch->session, launch->home, &launch->plan,
                               launch->agent != NULL ? launch->agent->name : NULL, launch->engine->name, meanwhile,
                               launch, err) ||
         !describe(launch, err))

@@ -14,7 +14,8 @@
 
 enum {
     ATTEMPTS_MAX = 50,   /* to get the daemon back, ATTEND_RETRY_MS apart and more */
-    HOLD_TIMEOUT_MS = 5000
+    HOLD_TIMEOUT_MS = 5000,
+    END_TIMEOUT_MS = 10000 /* for a daemon that hangs: it sees the request, or that we have gone, when it goes on */
 };
 
 void launch_session_init(struct launch_session *session)
@@ -186,7 +187,7 @@ int launch_session_recover(void *arg)
             return client_fd(session->hold);
         }
         if (gone)
-            return -1; /* ended on the host: the supervisor looks, and stops */
+            return ATTEND_OVER; /* ended on the host: the supervisor looks, and stops */
     }
     if (session->attempts++ >= ATTEMPTS_MAX)
         return -1;
@@ -215,6 +216,8 @@ void launch_session_end(struct launch_session *session)
     json_put_int(end, "status", session->reason != NULL ? session->status : err_exit(ERR_LAUNCH));
     struct client *client = client_connect(session->home, false, &err);
     /* A daemon that is not there ends the session when it is started: its launcher is gone. */
+    if (client != NULL)
+        client_timeout(client, END_TIMEOUT_MS);
     if (client != NULL && !client_call(client, "DELETE", path, end, &status, NULL, &err))
         status = 0;
     client_close(client);

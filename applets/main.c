@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,7 @@ int main(int argc, char **argv)
     if (argc < 1)
         return err_exit(ERR_USAGE);
     occupy_standard_streams();
+    signal(SIGCHLD, SIG_DFL); /* where whoever started us ignores it no end of a process would be told */
     const char *slash = strrchr(argv[0], '/');
     const char *self = slash != NULL ? slash + 1 : argv[0];
 

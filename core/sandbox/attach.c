@@ -2,11 +2,12 @@
  * in any launch; what this program says itself goes to standard error. */
 #include "core/sandbox/attach.h"
 
-#include "core/base/file.h"
 #include "core/base/id.h"
 #include "core/base/mem.h"
 #include "core/sandbox/guard.h"
 #include "core/sandbox/keeper.h"
+#include "core/sandbox/pour.h"
+#include "core/sandbox/tty.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -34,6 +35,8 @@ struct state {
     uint8_t packet[1 + KEYS_BYTES + ATTACH_KEYS_MAX]; /* typed, not yet taken by the keeper */
     size_t packet_len;
     bool terminal, keys_ended, watches;
+    bool resized; /* the keeper has not taken the size yet */
+    struct pour out;
     struct termios modes;
     int status; /* GOES_ON, or what to return */
 };
@@ -138,11 +141,13 @@ static void send_size(struct state *state)
 {
     struct winsize size;
 
+    state->resized = false;
     if (!state->terminal || ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0)
         return;
     uint8_t packet[] = {KEEPER_SIZE, (uint8_t)(size.ws_row >> 8), (uint8_t)size.ws_row, (uint8_t)(size.ws_col >> 8),
                         (uint8_t)size.ws_col};
-    (void)!send(state->fd, packet, sizeof packet, MSG_NOSIGNAL);
+    /* Behind what was typed and is not read it may have to wait; the last one counts. */
+    state->resized = send(state->fd, packet, sizeof packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 static void say(const struct state *state, const char *text)
@@ -155,8 +160,7 @@ static void say(const struct state *state, const char *text)
 static void on_packet(struct state *state, struct err *err)
 {
     uint8_t packet[KEEPER_PACKET];
-    ssize_t n = recv(state->fd, packet, sizeof packet, 0);
-    struct err ignored = {0};
+    ssize_t n = recv(state->fd, packet, sizeof packet, MSG_DONTWAIT);
 
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
@@ -170,7 +174,8 @@ static void on_packet(struct state *state, struct err *err)
     switch (packet[0]) {
     case KEEPER_OUTPUT:
         guard_follow(state->guard, packet + 1, (size_t)n - 1);
-        if (!file_write_all(STDOUT_FILENO, packet + 1, (size_t)n - 1, &ignored))
+        memcpy(state->out.bytes, packet + 1, (size_t)n - 1);
+        if (!pour_out(&state->out, (size_t)n - 1))
             state->status = err_exit(ERR_IO);
         break;
     case KEEPER_MISSED:
@@ -220,18 +225,24 @@ static bool open_signals(struct state *state, struct err *err)
 
 static void turn(struct state *state, struct err *err)
 {
+    bool kept = pour_kept(&state->out), waits = state->packet_len > 0 || state->resized;
     struct pollfd polls[] = {
-        {.fd = state->fd, .events = (short)(POLLIN | (state->packet_len > 0 ? POLLOUT : 0))},
+        {.fd = kept && !waits ? -1 : state->fd, .events = (short)((kept ? 0 : POLLIN) | (waits ? POLLOUT : 0))},
         {.fd = state->signal_fd, .events = POLLIN},
         {.fd = state->keys_ended || state->packet_len > 0 ? -1 : STDIN_FILENO, .events = POLLIN},
+        {.fd = kept ? state->out.fd : -1, .events = POLLOUT},
     };
 
     if (poll(polls, COUNT(polls), state->held > 0 ? HELD_MS / 4 : -1) < 0)
         return;
     if ((polls[0].revents & POLLOUT) != 0)
         send_packet(state);
+    if (state->resized && (polls[0].revents & POLLOUT) != 0)
+        send_size(state);
     release_held(state);
-    if ((polls[0].revents & ~POLLOUT) != 0)
+    if (polls[3].revents != 0 && !pour_more(&state->out))
+        state->status = err_exit(ERR_IO);
+    else if (!kept && (polls[0].revents & ~POLLOUT) != 0)
         on_packet(state, err);
     if (polls[1].revents != 0)
         on_signal(state);
@@ -241,9 +252,11 @@ static void turn(struct state *state, struct err *err)
 
 int attach_run(int fd, const struct attach_keys *keys, struct err *err)
 {
+    static struct state state;
     struct guard guard;
-    struct state state = {.fd = fd, .signal_fd = -1, .guard = &guard, .keys = keys, .status = GOES_ON};
 
+    state = (struct state){.fd = fd, .signal_fd = -1, .guard = &guard, .keys = keys, .status = GOES_ON};
+    pour_open(&state.out, STDOUT_FILENO);
     state.terminal = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &state.modes) == 0;
     signal(SIGPIPE, SIG_IGN);
     guard_start(&guard, state.terminal ? STDIN_FILENO : -1);
@@ -259,9 +272,12 @@ int attach_run(int fd, const struct attach_keys *keys, struct err *err)
     send_size(&state);
     while (state.status == GOES_ON)
         turn(&state, err);
-    if (state.terminal)
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &state.modes); /* as tty_restore does */
+    if (state.terminal) { /* as tty_restore does */
+        tty_forget(STDIN_FILENO);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &state.modes);
+    }
     guard_stop(&guard);
+    pour_close(&state.out);
     close(state.signal_fd);
     return state.status;
 }

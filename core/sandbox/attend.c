@@ -6,6 +6,8 @@
 #include "core/base/id.h"
 #include "core/base/proc.h"
 #include "core/sandbox/keeper.h"
+#include "core/sandbox/keys.h"
+#include "core/sandbox/pour.h"
 #include "core/sandbox/supervisor.h"
 
 #include <errno.h>
@@ -19,29 +21,32 @@
 #include <unistd.h>
 
 enum {
-    OWN_POLLS = 6,
-    KEYS_BYTES = 4096,
-    SCREEN_BYTES = 65536,
+    OWN_POLLS = 8,
+    OVERDUE_MS = 5000,    /* longer than the supervisor gives the agent: it does not come to it */
     LAST_OUTPUT_MS = 200, /* what the terminal still holds when the sandbox has ended */
+    LAST_OUTPUT_BYTES = 1024 * 1024,
+    TYPES_AGAIN_MS = 500, /* until it is looked again whether what is typed is for the sandbox */
     FIRST_WORD_MS = 300,  /* a command may say something before its supervisor says that it runs */
     SIZE_AGAIN_MS = 1000, /* an engine's client that has just started does not hear of a change of size yet */
     LAST_WORD_MS = 300,   /* what is on its way from a supervisor whose engine has ended */
     OUTLIVES_MS = SUPERVISOR_GRACE_MS + 2000 /* a sandbox that has lost its engine ends itself */
 };
 
-static const int handled[] = {SIGCHLD, SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
-                              SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
+static const int handled[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
 
 struct state {
     struct attend *attend;
     int signal_fd;
-    uint8_t keys[KEYS_BYTES]; /* typed, not yet taken by the pty */
-    size_t key_at, key_len;
+    struct pour out; /* to the user's terminal */
+    struct keys keys;
     uint64_t ask_again_ms;  /* when daemon_gone is called again; 0: not wanted */
     uint64_t size_again_ms; /* when the engine is told again to look at the size; 0: it has been */
-    bool keys_ended, ended;
+    bool ended;
     bool running, over; /* the agent was started; the supervisor has said its last word */
     bool session_over;  /* the daemon has said so */
+    bool asked; /* somebody wants an end of it */
+    uint64_t over_ms; /* since when it is over */
+    uint64_t kill_ms; /* when the engine's process is killed, where nothing else has ended it; 0: never */
     int status;
 };
 
@@ -60,7 +65,6 @@ bool attend_prepare(struct err *err)
     sigset_t set;
 
     handled_set(&set);
-    signal(SIGPIPE, SIG_IGN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return err_errno(err, ERR_LAUNCH, errno, "cannot block signals");
     return true;
@@ -164,6 +168,23 @@ static void hear_out(struct state *state, bool start, uint64_t ms)
     }
 }
 
+/* Who keeps the supervisor from running does not keep us. */
+static void kill_later(struct state *state, uint64_t grace_ms)
+{
+    state->kill_ms = state->kill_ms != 0 ? state->kill_ms : clock_mono_ms() + grace_ms + OVERDUE_MS;
+}
+
+static void kill_overdue(struct state *state)
+{
+    if (state->kill_ms != 0 && !state->ended && clock_mono_ms() >= state->kill_ms)
+        kill(state->attend->child, SIGKILL);
+}
+
+static bool asks_for_end(int signo)
+{
+    return signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
+}
+
 static void on_signals(struct state *state)
 {
     struct signalfd_siginfo info;
@@ -180,6 +201,9 @@ static void on_signals(struct state *state)
             suspend(state);
         else if (signo != SIGWINCH && signo != SIGCONT) { /* SIGTSTP: the agent's stop is ours, on_control */
             hear_out(state, true, FIRST_WORD_MS);
+            state->asked = state->asked || asks_for_end(signo);
+            if (signo == SIGTERM)
+                kill_later(state, SUPERVISOR_STOP_MS);
             tell(state, signo);
         }
     }
@@ -187,36 +211,38 @@ static void on_signals(struct state *state)
 
 static void on_screen(struct state *state)
 {
-    static uint8_t bytes[SCREEN_BYTES];
-    struct err err = {0};
-    ssize_t n = read(state->attend->tty->master, bytes, sizeof(bytes));
+    struct pour *out = &state->out;
+    ssize_t n = read(state->attend->tty->master, out->bytes, sizeof(out->bytes));
 
     if (n > 0 && state->attend->keeper != NULL)
-        keeper_output(state->attend->keeper, bytes, (size_t)n);
+        keeper_output(state->attend->keeper, out->bytes, (size_t)n);
     else if (n > 0) {
-        guard_follow(state->attend->guard, bytes, (size_t)n);
-        (void)!file_write_all(STDOUT_FILENO, bytes, (size_t)n, &err); /* a terminal that went: SIGHUP follows */
+        guard_follow(state->attend->guard, out->bytes, (size_t)n);
+        (void)pour_out(out, (size_t)n); /* a terminal that went: SIGHUP follows */
     }
 }
 
-static void on_keys(struct state *state, short typed, short room)
+/* Until the agent runs nobody has the pty as a terminal of its own that could make a signal of Ctrl-C. */
+static void interrupt(struct state *state)
 {
-    struct tty *tty = state->attend->tty;
+    const struct attend *attend = state->attend;
+    bool starting = !state->running && !state->over && (attend->control_fd >= 0 || attend->control_listen_fd >= 0);
+    int signo = starting ? keys_signal(&state->keys, attend->tty) : 0;
 
-    if (typed != 0 && state->key_len == 0) {
-        ssize_t n = read(tty->fd, state->keys, sizeof(state->keys));
-        state->keys_ended = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
-        state->key_at = 0;
-        state->key_len = n > 0 ? (size_t)n : 0;
+    if (signo == 0)
+        return;
+    state->asked = true;
+    tell(state, signo);
+}
+
+static void on_keys(struct state *state, short typed, bool room)
+{
+    if (typed != 0 && state->keys.len == 0) {
+        keys_read(&state->keys, state->attend->tty, typed);
+        interrupt(state);
     }
-    if (room != 0 && state->key_at < state->key_len) {
-        ssize_t n = write(tty->master, state->keys + state->key_at, state->key_len - state->key_at);
-        state->key_at += n > 0 ? (size_t)n : 0;
-        if (n < 0 && errno == EIO)
-            state->key_at = state->key_len;
-    }
-    if (state->key_at == state->key_len)
-        state->key_at = state->key_len = 0;
+    if (room)
+        keys_write(&state->keys, state->attend->tty);
 }
 
 /* The first to connect is the supervisor: there is no agent before. Nobody connects after it. */
@@ -265,6 +291,7 @@ static void on_control(struct state *state)
     case SUPERVISOR_MEMORY:
     case SUPERVISOR_FAILED:
         state->over = true;
+        state->over_ms = clock_mono_ms();
         attend->end = byte == SUPERVISOR_ENDED    ? ATTEND_EXIT
                       : byte == SUPERVISOR_MEMORY ? ATTEND_MEMORY
                                                   : ATTEND_NOT_STARTED;
@@ -298,9 +325,11 @@ static void last_words(struct state *state)
 static void ask_daemon(struct state *state)
 {
     static const uint8_t look = SUPERVISOR_LOOK;
-    int fd = state->session_over ? -1 : state->attend->daemon_gone(state->attend->arg);
+    int fd = state->session_over ? ATTEND_OVER : state->attend->daemon_gone(state->attend->arg);
 
     state->ask_again_ms = fd == ATTEND_RETRY ? clock_mono_ms() + ATTEND_RETRY_MS : 0;
+    if (fd == ATTEND_OVER)
+        kill_later(state, SUPERVISOR_GRACE_MS);
     if (fd >= 0)
         state->attend->hold_fd = fd;
     else if (fd != ATTEND_RETRY && state->attend->control_fd >= 0) /* it was ended, or nobody holds it */
@@ -317,7 +346,7 @@ static void on_hold(struct state *state)
     ssize_t n = recv(state->attend->hold_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
     if (n > 0)
-        state->session_over |= memmem(bytes, (size_t)n, ATTEND_OVER, sizeof ATTEND_OVER - 1) != NULL;
+        state->session_over |= memmem(bytes, (size_t)n, ATTEND_ENDED, sizeof ATTEND_ENDED - 1) != NULL;
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
         return;
     state->attend->hold_fd = -1;
@@ -340,19 +369,36 @@ static void on_starter(struct state *state)
         tell(state, SIGTERM);
 }
 
+/* A terminal that takes nothing holds up an engine's client that has more to show, and so an end that is wanted. */
+static bool let_go(struct state *state)
+{
+    if (!state->over || !state->asked || !pour_kept(&state->out))
+        return false;
+    if (clock_mono_ms() - state->over_ms >= LAST_OUTPUT_MS)
+        pour_drop(&state->out);
+    return true;
+}
+
 static void turn(struct state *state)
 {
     const struct attend *attend = state->attend;
     bool tty = attend->tty != NULL, behind = attend->keeper != NULL && keeper_behind(attend->keeper);
-    int wait = state->ask_again_ms != 0 ? ATTEND_RETRY_MS : state->size_again_ms != 0 ? SIZE_AGAIN_MS / 4 : -1;
+    bool impatient = let_go(state), kept = pour_kept(&state->out);
+    bool wants = tty && state->keys.len == 0 && !state->keys.ended, types = wants && tty_types(attend->tty);
+    int wait = impatient                   ? LAST_OUTPUT_MS / 4
+               : state->ask_again_ms != 0  ? ATTEND_RETRY_MS
+               : state->size_again_ms != 0 ? SIZE_AGAIN_MS / 4
+               : state->kill_ms != 0 || (wants && !types && attend->tty->keys) ? TYPES_AGAIN_MS : -1;
     struct pollfd polls[OWN_POLLS + KEEPER_POLLS] = {
         {.fd = state->signal_fd, .events = POLLIN},
-        {.fd = tty && !behind ? attend->tty->master : -1,
-         .events = (short)(POLLIN | (state->key_len > 0 ? POLLOUT : 0))},
-        {.fd = tty && state->key_len == 0 && !state->keys_ended ? attend->tty->fd : -1, .events = POLLIN},
+        {.fd = tty && !behind && (!kept || state->keys.len > 0) ? attend->tty->master : -1,
+         .events = (short)((kept ? 0 : POLLIN) | (state->keys.len > 0 ? POLLOUT : 0))},
+        {.fd = types ? attend->tty->fd : -1, .events = POLLIN},
         {.fd = attend->control_fd >= 0 ? attend->control_fd : attend->control_listen_fd, .events = POLLIN},
         {.fd = attend->hold_fd, .events = POLLIN},
         {.fd = attend->starter_fd, .events = POLLIN},
+        {.fd = kept ? state->out.fd : -1, .events = POLLOUT},
+        {.fd = attend->feed->to, .events = POLLOUT},
     };
 
     if (attend->keeper != NULL) {
@@ -361,12 +407,16 @@ static void turn(struct state *state)
     }
     if (poll(polls, attend->keeper != NULL ? COUNT(polls) : OWN_POLLS, wait) < 0)
         return;
+    if (polls[6].revents != 0)
+        (void)pour_more(&state->out);
+    if (polls[7].revents != 0)
+        feed_more(attend->feed);
     if ((polls[1].revents & POLLIN) != 0)
         on_screen(state);
     else if ((polls[1].revents & (POLLHUP | POLLERR)) != 0)
         poll(NULL, 0, 5); /* nobody has the other end open at the moment */
     if (polls[1].revents != 0 || polls[2].revents != 0)
-        on_keys(state, polls[2].revents, polls[1].revents & POLLOUT);
+        on_keys(state, polls[2].revents, (polls[1].revents & POLLOUT) != 0);
     if (attend->keeper != NULL && keeper_turn(attend->keeper, polls + OWN_POLLS))
         tell_size(state);
     if (polls[3].revents != 0)
@@ -383,23 +433,56 @@ static void turn(struct state *state)
     }
     if (polls[0].revents != 0)
         on_signals(state);
+    kill_overdue(state);
 }
 
+static bool is_asked(const struct state *state)
+{
+    struct signalfd_siginfo info;
+    bool asked = false;
+
+    while (read(state->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        asked = asked || asks_for_end((int)info.ssi_signo);
+    return asked;
+}
+
+/* All of it, also where the terminal is slow; but who wants an end of it need not wait for one that takes nothing. */
 static void last_output(struct state *state)
 {
-    struct pollfd wait = {.fd = state->attend->tty->master, .events = POLLIN};
+    struct pour *out = &state->out;
     uint64_t until = clock_mono_ms() + LAST_OUTPUT_MS;
+    size_t left = LAST_OUTPUT_BYTES;
 
-    while (clock_mono_ms() < until && poll(&wait, 1, 20) > 0 && (wait.revents & POLLIN) != 0)
-        on_screen(state);
+    while (left > 0 && (!state->asked || clock_mono_ms() < until)) {
+        bool kept = pour_kept(out);
+        struct pollfd polls[] = {
+            {.fd = kept ? out->fd : state->attend->tty->master, .events = kept ? POLLOUT : POLLIN},
+            {.fd = state->signal_fd, .events = POLLIN},
+        };
+        if (poll(polls, COUNT(polls), kept && !state->asked ? -1 : 20) <= 0 && !kept)
+            return;
+        state->asked = (polls[1].revents != 0 && is_asked(state)) || state->asked;
+        if (kept && polls[0].revents != 0)
+            (void)pour_more(out);
+        else if (!kept && (polls[0].revents & POLLIN) == 0)
+            return;
+        else if (!kept) {
+            on_screen(state);
+            left = left > POUR_BYTES ? left - POUR_BYTES : 0;
+        }
+    }
 }
 
 int attend_run(struct attend *attend)
 {
-    struct state state = {.attend = attend, .status = err_exit(ERR_LAUNCH)};
+    static struct state state;
     struct err err = {0};
     sigset_t set;
 
+    state = (struct state){.attend = attend, .status = err_exit(ERR_LAUNCH)};
+    pour_open(&state.out, attend->tty != NULL ? attend->tty->out : -1);
+    if (attend->tty != NULL && attend->tty->lines)
+        signal(SIGTTIN, SIG_IGN); /* to read in the background fails then, and stops nobody */
     handled_set(&set);
     state.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (state.signal_fd < 0) {
@@ -416,6 +499,7 @@ int attend_run(struct attend *attend)
         last_output(&state);
         tty_restore(attend->tty);
     }
+    pour_close(&state.out);
     close(state.signal_fd);
     return state.status;
 }

@@ -4,6 +4,7 @@
 #define AILERON_SANDBOX_ATTEND_H
 
 #include "core/base/err.h"
+#include "core/sandbox/feed.h"
 #include "core/sandbox/guard.h"
 #include "core/sandbox/tty.h"
 
@@ -20,15 +21,16 @@ enum attend_end {
 struct attend {
     pid_t child;        /* the engine's process, our child */
     struct tty *tty;    /* NULL: standard streams are inherited */
+    struct feed *feed;  /* of standard input */
     struct keeper *keeper; /* of a detached sandbox: it has the terminal's other end; NULL: the user's has */
     struct guard *guard; /* of the user's terminal, whoever sets its modes */
     int control_fd;     /* our end of the control channel; -1: signals go to the child itself */
     int control_listen_fd; /* where the supervisor connects to become it (SANDBOX_CONTROL); -1: none */
     const char *control_path; /* of that; removed when it has connected */
-    int hold_fd;        /* ends when the daemon died, or after ATTEND_OVER; -1: none */
+    int hold_fd;        /* ends when the daemon died, or after ATTEND_ENDED; -1: none */
     /* The daemon died: gets it started again and returns the new descriptor. The terminal waits meanwhile, so
      * it must not block: ATTEND_RETRY asks to be called again after ATTEND_RETRY_MS; -1 gives up, and the supervisor
-     * looks whether the session goes on. */
+     * looks whether the session goes on; ATTEND_OVER: it does not. */
     int (*daemon_gone)(void *arg);
     /* --detach: the process that waits for the start; it gets SUPERVISOR_RUNNING, and when it knows that the sandbox
      * runs it sends a byte, and alone is called. Where it ends before, so does the sandbox. -1: none. */
@@ -42,11 +44,12 @@ struct attend {
 };
 
 /* In what the daemon says last of a session that it ended: it may be stopped then, and nobody starts it for that. */
-#define ATTEND_OVER "\"ended\":true"
+#define ATTEND_ENDED "\"ended\":true"
 
-enum { ATTEND_RETRY = -2, ATTEND_RETRY_MS = 100 };
+enum { ATTEND_RETRY = -2, ATTEND_OVER = -3, ATTEND_RETRY_MS = 100 };
 
-/* Blocks the signals it handles; called before the child is spawned so that none is lost. */
+/* Blocks the signals it handles; called before the child is spawned so that none is lost, and not before what may take
+ * long: nobody looks at them until attend_run. */
 bool attend_prepare(struct err *err) MUSTUSE NONNULL;
 /* Returns the child's exit status (128+n for a signal). When it returns the sandbox is over, also where its engine was
  * killed: it is asked to end itself then. */

@@ -163,7 +163,8 @@ static bool add_namespaces(struct buf *args)
            add(args, "--gid", "0", NULL) && add(args, "--hostname", "aileron-sandbox", NULL) &&
            add(args, "--cap-add", "CAP_NET_ADMIN", NULL) &&
            add(args, "--cap-add", "CAP_NET_BIND_SERVICE", NULL) && add(args, "--cap-add", "CAP_SETPCAP", NULL) &&
-            add(args, "--cap-add", "CAP_SETFCAP", NULL);
+           add(args, "--cap-add", "CAP_SETFCAP", NULL) &&
+           (geteuid() != 0 || add(args, "--cap-add", "CAP_SYS_ADMIN", NULL)); /* for place_protect */
 }
 
 /* What the image says its programs need. In bwrap's own environment LD_PRELOAD would be obeyed on the host: bwrap sets

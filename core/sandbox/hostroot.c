@@ -261,7 +261,8 @@ bool hostroot_add_proc(struct buf *args)
     static const char *const read_only[] = {"/proc/sys", "/proc/sysrq-trigger", "/proc/fs", "/proc/acpi",
                                             "/proc/scsi", "/proc/irq", "/proc/bus"};
     static const char *const covered[] = {"/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kmsg",
-                                          "/proc/timer_list", "/proc/sched_debug"};
+                                          "/proc/timer_list", "/proc/sched_debug",
+                                          "/proc/1/autogroup"}; /* the supervisor's niceness */
 
     for (size_t i = 0; i < COUNT(read_only); i++)
         if (!add3(args, "--ro-bind-try", read_only[i], read_only[i]))

@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { CA_BYTES = 5 * 1024 * 1024 }; /* tls.ca_file may be as large as all roots together, 4 MiB */
@@ -264,6 +266,39 @@ void place_prepare(const struct place *place)
     AUTOFREE char *group = mem_printf("agent:x:%u:", (unsigned)place->gid);
     add_entry(place, "/etc/passwd", place->uid, user);
     add_entry(place, "/etc/group", place->gid, group);
+}
+
+/* A standard stream that is the device was opened on the host, where its mount can be written to. */
+static bool open_again(const char *device, dev_t number)
+{
+    struct stat st;
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fstat(fd, &st) != 0 || !S_ISCHR(st.st_mode) || st.st_rdev != number)
+            continue;
+        CLEANUP(file_close_ptr) int again = open(device, (fcntl(fd, F_GETFL) & O_ACCMODE) | O_NOCTTY | O_CLOEXEC);
+        if (again < 0 || dup2(again, fd) < 0)
+            return false;
+    }
+    return true;
+}
+
+bool place_protect(const struct place *place, struct err *err)
+{
+    static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
+                                          "/dev/tty"};
+    struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+
+    for (size_t i = 0; place->nest && getpid() == 1 && i < COUNT(devices); i++) {
+        struct stat st;
+        if (lstat(devices[i], &st) != 0 || st.st_uid != geteuid() || !S_ISCHR(st.st_mode) ||
+            (syscall(SYS_mount_setattr, AT_FDCWD, devices[i], 0u, &read_only, sizeof(read_only)) == 0 &&
+             open_again(devices[i], st.st_rdev)))
+            continue;
+        err_errno(err, ERR_LAUNCH, errno, "cannot keep %s of this host from being changed", devices[i]);
+        return err_hint(err, "Launch as another user than root, or use --sandbox=docker");
+    }
+    return true;
 }
 
 bool place_check(const struct place *place, struct err *err)

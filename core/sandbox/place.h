@@ -19,6 +19,10 @@ struct place {
  * the one that was launched from (F10: an engine mounts a name, and whoever can write beside it can change what that
  * leads to meanwhile). */
 bool place_find(const struct supervisor_spec *spec, struct place *out, struct err *err) MUSTUSE NONNULL;
+/* With the privileges of the start: bwrap's /dev has the host's own devices, whose mode and times their owner may
+ * change without any capability; where that is the agent (root's) they are made read-only, which is not for what is
+ * written to them. ERR_LAUNCH where that cannot be done. */
+bool place_protect(const struct place *place, struct err *err) MUSTUSE NONNULL;
 /* With the privileges of the start: the session's CA among the image's roots; /tmp, the home and an entry in
  * /etc/passwd where the image has none. What cannot be made (a read-only root) is left out: the agent may do
  * without. */

@@ -176,6 +176,33 @@ static bool install(struct sock_filter *rows, size_t count, struct err *err)
     return true;
 }
 
+/* The supervisor has the agent's id, and would be the agent's to set back: below processes that never rest it would not
+ * come to end anybody, nor die itself. */
+static bool filter_supervisor(struct err *err)
+{
+    struct sock_filter rows[] = {
+        /* 0 */ LOAD(nr),
+        /* 1 */ EQUALS(SYS_sched_setscheduler, 6, 0),
+        /* 2 */ EQUALS(SYS_sched_setattr, 5, 0),
+        /* 3 */ EQUALS(SYS_sched_setparam, 4, 0),
+        /* 4 */ EQUALS(SYS_sched_setaffinity, 3, 0),
+        /* 5 */ EQUALS(SYS_prlimit64, 2, 0),
+        /* 6 */ EQUALS(SYS_setpriority, 4, 0),
+        /* 7 */ ALLOW,
+        /* 8 */ LOAD(args[0]),
+        /* 9 */ EQUALS(1, 5, 0), /* pid 1 */
+        /* 10 */ ALLOW,
+        /* 11 */ LOAD(args[0]),
+        /* 12 */ EQUALS(PRIO_USER, 2, 0),
+        /* 13 */ LOAD(args[1]),
+        /* 14 */ EQUALS(1, 0, 1), /* and its group */
+        /* 15 */ REFUSE(EPERM),
+        /* 16 */ ALLOW,
+    };
+
+    return install(rows, COUNT(rows), err);
+}
+
 bool privilege_filter(struct err *err)
 {
     /* args[n] are 64 bits; the low word is what the kernel reads as int and as unsigned int. */
@@ -186,30 +213,32 @@ bool privilege_filter(struct err *err)
         /* 3 */ LOAD(nr),
         /* 4 */ AT_LEAST(FOREIGN_BIT, 0, 1),
         /* 5 */ REFUSE(ENOSYS),
-        /* 6 */ EQUALS(SYS_socket, 8, 0),
-        /* 7 */ EQUALS(SYS_ioctl, 13, 0),
-        /* 8 */ EQUALS(SYS_io_uring_setup, 16, 0), /* would open sockets that no filter sees */
-        /* 9 */ EQUALS(SYS_keyctl, 15, 0),         /* the host user's keyring may hold the vault's key */
-        /* 10 */ EQUALS(SYS_add_key, 14, 0),
-        /* 11 */ EQUALS(SYS_request_key, 13, 0),
-        /* 12 */ EQUALS(SYS_bpf, 12, 0),
-        /* 13 */ EQUALS(SYS_perf_event_open, 11, 0),
-        /* 14 */ ALLOW,
-        /* 15 */ LOAD(args[0]),
-        /* 16 */ EQUALS(AF_UNIX, 3, 0),
-        /* 17 */ EQUALS(AF_INET, 2, 0),
-        /* 18 */ EQUALS(AF_INET6, 1, 0),
-        /* 19 */ EQUALS(AF_NETLINK, 0, 6), /* vsock, bluetooth, can, alg ... know no network namespace */
-        /* 20 */ ALLOW,
-        /* 21 */ LOAD(args[1]),
-        /* 22 */ EQUALS(TIOCSTI, 2, 0),
-        /* 23 */ EQUALS(TIOCLINUX, 1, 0),
-        /* 24 */ ALLOW,
-        /* 25 */ REFUSE(EPERM),
-        /* 26 */ REFUSE(EAFNOSUPPORT),
+        /* 6 */ EQUALS(SYS_socket, 9, 0),
+        /* 7 */ EQUALS(SYS_socketpair, 8, 0), /* makes two sockets before it asks whether they can be a pair */
+        /* 8 */ EQUALS(SYS_ioctl, 13, 0),
+        /* 9 */ EQUALS(SYS_io_uring_setup, 16, 0), /* would open sockets that no filter sees */
+        /* 10 */ EQUALS(SYS_keyctl, 15, 0),        /* the host user's keyring may hold the vault's key */
+        /* 11 */ EQUALS(SYS_add_key, 14, 0),
+        /* 12 */ EQUALS(SYS_request_key, 13, 0),
+        /* 13 */ EQUALS(SYS_bpf, 12, 0),
+        /* 14 */ EQUALS(SYS_perf_event_open, 11, 0),
+        /* 15 */ ALLOW,
+        /* 16 */ LOAD(args[0]),
+        /* 17 */ EQUALS(AF_UNIX, 3, 0),
+        /* 18 */ EQUALS(AF_INET, 2, 0),
+        /* 19 */ EQUALS(AF_INET6, 1, 0),
+        /* 20 */ EQUALS(AF_NETLINK, 0, 6), /* vsock, bluetooth, can, alg ... know no network namespace */
+        /* 21 */ ALLOW,
+        /* 22 */ LOAD(args[1]),
+        /* 23 */ EQUALS(TIOCSTI, 2, 0),
+        /* 24 */ EQUALS(TIOCLINUX, 1, 0),
+        /* 25 */ ALLOW,
+        /* 26 */ REFUSE(EPERM),
+        /* 27 */ REFUSE(EAFNOSUPPORT),
     };
 
-    return install(rows, COUNT(rows), err);
+    /* The other one goes by the numbers of this one's architecture, and so behind it. */
+    return install(rows, COUNT(rows), err) && filter_supervisor(err);
 }
 
 /* Behind privilege_filter, which lets no foreign numbers through. */

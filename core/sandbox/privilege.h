@@ -19,7 +19,7 @@ bool privilege_drop_rest(struct err *err) MUSTUSE NONNULL; /* once the agent run
 bool privilege_nest(uid_t uid, gid_t gid, uint32_t pids, struct err *err) MUSTUSE NONNULL;
 /* The agent's process, last before exec: a seccomp filter that leaves only socket families which the network
  * namespace confines (unix, inet, inet6, netlink); no terminal injection (TIOCSTI, TIOCLINUX); no keyrings,
- * io_uring, bpf and perf events. */
+ * io_uring, bpf and perf events; no priorities and limits for pid 1. */
 bool privilege_filter(struct err *err) MUSTUSE NONNULL;
 /* And one more where a container may have CAP_SYS_ADMIN. Its engine's filter then lets the agent, too, do what it
  * refuses in all other containers and the kernel does not: make user namespaces, in which it has every capability and

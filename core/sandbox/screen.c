@@ -6,7 +6,14 @@
 #include <stdio.h>
 
 enum state { PLAIN, ESCAPE, BRACKET, PRIVATE };
-enum { ESC = 0x1b, KEYPAD = 0xffff, DIGITS_MAX = 9999 };
+enum {
+    ESC = 0x1b,
+    KEYPAD = 0xffff, /* names of modes that have no number */
+    OTHER_KEYS = 0xfffe,
+    KEY_FLAGS = 0xfffd,
+    DIGITS_MAX = 9999,
+    PUSHED_MAX = 32 /* a terminal keeps fewer */
+};
 
 static const struct {
     uint16_t mode;
@@ -20,8 +27,16 @@ static const struct {
     {2026, 0}, /* nothing is shown until it ends */
     {47, 0},   {1047, 0}, {1049, 0}, /* the other screen */
     {KEYPAD, 0},
+    {OTHER_KEYS, 0},
+    {KEY_FLAGS, 0}, /* of the main screen */
     {25, 1}, /* the cursor; last, when the screen is the right one */
 };
+
+/* NULL: as its number says. */
+static const char *undo_of(uint16_t mode)
+{
+    return mode == KEYPAD ? "\033>" : mode == OTHER_KEYS ? "\033[>4m" : mode == KEY_FLAGS ? "\033[=0u" : NULL;
+}
 
 static void set(struct screen *screen, uint16_t mode, bool on)
 {
@@ -32,9 +47,38 @@ static void set(struct screen *screen, uint16_t mode, bool on)
     }
 }
 
+static bool is_other_screen(const struct screen *screen)
+{
+    bool other = false;
+
+    for (size_t i = 0; i < COUNT(modes); i++)
+        other = other || ((modes[i].mode == 47 || modes[i].mode == 1047 || modes[i].mode == 1049) &&
+                          (screen->changed >> i & 1) != 0);
+    return other;
+}
+
+static void keyboard(struct screen *screen)
+{
+    uint16_t first = screen->params[0], count = first > 0 ? first : 1;
+
+    if (is_other_screen(screen))
+        return;
+    if (screen->prefix == '>')
+        screen->pushed += screen->pushed < PUSHED_MAX;
+    else if (screen->prefix == '<')
+        screen->pushed = count < screen->pushed ? (uint8_t)(screen->pushed - count) : 0;
+    else if (screen->prefix == '=')
+        set(screen, KEY_FLAGS, first != 0);
+}
+
 static void end(struct screen *screen, uint8_t byte)
 {
-    for (size_t i = 0; (byte == 'h' || byte == 'l') && i <= screen->count && i < SCREEN_PARAMS; i++)
+    if (byte == 'u')
+        keyboard(screen);
+    else if (byte == 'm' && screen->prefix == '>' && screen->params[0] == 4)
+        set(screen, OTHER_KEYS, screen->count > 0 && screen->params[1] != 0);
+    bool is_mode = screen->prefix == '?' && (byte == 'h' || byte == 'l');
+    for (size_t i = 0; is_mode && i <= screen->count && i < SCREEN_PARAMS; i++)
         set(screen, screen->params[i], byte == 'h');
     screen->state = PLAIN;
 }
@@ -60,7 +104,7 @@ static void after_escape(struct screen *screen, uint8_t byte)
     if (byte == '=' || byte == '>')
         set(screen, KEYPAD, byte == '=');
     else if (byte == 'c') /* a reset */
-        screen->changed = 0;
+        screen->changed = screen->pushed = 0;
 }
 
 void screen_follow(struct screen *screen, const uint8_t *bytes, size_t len)
@@ -71,7 +115,8 @@ void screen_follow(struct screen *screen, const uint8_t *bytes, size_t len)
         } else if (screen->state == ESCAPE) {
             after_escape(screen, bytes[i]);
         } else if (screen->state == BRACKET) {
-            screen->state = bytes[i] == '?' ? PRIVATE : PLAIN;
+            screen->state = bytes[i] >= '<' && bytes[i] <= '?' ? PRIVATE : PLAIN;
+            screen->prefix = bytes[i];
             screen->count = 0;
             screen->params[0] = 0;
         } else if (screen->state == PRIVATE) {
@@ -88,9 +133,14 @@ size_t screen_undo(const struct screen *screen, char out[SCREEN_UNDO_MAX])
     for (size_t i = 0; i < COUNT(modes); i++) {
         if ((changed >> i & 1) == 0)
             continue;
-        int n = modes[i].mode == KEYPAD ? snprintf(out + len, SCREEN_UNDO_MAX - len, "\033>")
-                                        : snprintf(out + len, SCREEN_UNDO_MAX - len, "\033[?%u%c", modes[i].mode,
-                                                   modes[i].begins != 0 ? 'h' : 'l');
+        const char *undo = undo_of(modes[i].mode);
+        int n = undo != NULL ? snprintf(out + len, SCREEN_UNDO_MAX - len, "%s", undo)
+                             : snprintf(out + len, SCREEN_UNDO_MAX - len, "\033[?%u%c", modes[i].mode,
+                                        modes[i].begins != 0 ? 'h' : 'l');
+        len += n > 0 ? (size_t)n : 0;
+    }
+    if (screen->pushed > 0) {
+        int n = snprintf(out + len, SCREEN_UNDO_MAX - len, "\033[<%uu", screen->pushed);
         len += n > 0 ? (size_t)n : 0;
     }
     return len;

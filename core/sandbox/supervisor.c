@@ -17,6 +17,7 @@
 #include "core/sandbox/place.h"
 #include "core/sandbox/privilege.h"
 #include "core/sandbox/relay.h"
+#include "core/sandbox/say.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,12 +32,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OPEN_FILES = 65536 /* what the relay may need */ };
+enum {
+    OPEN_FILES = 65536, /* what the relay may need */
+    KILLED_MS = 1000    /* for what was killed to be reaped */
+};
 
 enum supervisor_state {
     STARTING,
     RUNNING,
     ENDING, /* the agent was asked to stop, and has a while for it */
+    KILLING,
     DONE
 };
 
@@ -105,10 +110,11 @@ static bool make_env(struct supervisor *self, struct err *err)
             err_set(err, ERR_LAUNCH, "the environment is too large"));
 }
 
-/* Standard input as our session's terminal, so that the agent can be its foreground job. */
+/* Standard input as our session's terminal, so that the agent can be its foreground job. Where output goes elsewhere it
+ * passes lines on and is nobody's (tty.h). */
 static int take_terminal(void)
 {
-    if (!isatty(STDIN_FILENO))
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return -1;
     if (tcgetpgrp(STDIN_FILENO) >= 0)
         return STDIN_FILENO;
@@ -120,19 +126,27 @@ static int take_terminal(void)
 
 static void set_state(struct supervisor *self, enum supervisor_state state)
 {
-    static const char *const names[] = {"starting", "running", "ending", "done"};
+    static const char *const names[] = {"starting", "running", "ending", "killing", "done"};
 
     log_debug("supervisor: state=%s", names[state]);
     self->state = state;
+}
+
+/* Its group, and itself where it has gone over to another one. */
+static void send_agent(const struct supervisor *self, int signo)
+{
+    kill(-self->agent, signo);
+    if (getpgid(self->agent) != self->agent)
+        kill(self->agent, signo);
 }
 
 static void signal_agent(const struct supervisor *self, int signo)
 {
     if (self->agent <= 0)
         return;
-    kill(-self->agent, signo);
+    send_agent(self, signo);
     if (signo == SIGHUP || signo == SIGTERM) /* what is stopped would never see them: as a terminal's hang-up does */
-        kill(-self->agent, SIGCONT);
+        send_agent(self, SIGCONT);
 }
 
 static bool tell_launcher(const struct supervisor *self, uint8_t byte)
@@ -155,7 +169,7 @@ static void agent_ended(struct supervisor *self, int status)
     bool memory = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && memory_kills() > self->kills;
 
     if (memory)
-        fprintf(stderr, "aileron: the command was killed: out of memory. Raise sandbox.memory in config.yaml.\n");
+        say_line("aileron: the command was killed: out of memory. Raise sandbox.memory in config.yaml.\n");
     self->status = proc_exit_status(status);
     tell_launcher(self, memory ? SUPERVISOR_MEMORY : SUPERVISOR_ENDED);
     set_state(self, DONE);
@@ -176,9 +190,10 @@ static void end_agent(struct supervisor *self, int signo, uint64_t grace_ms)
 static void carrier_ended(struct supervisor *self)
 {
     self->carrier = 0;
-    fprintf(stderr, "aileron: the process that carries the sandbox's traffic to the host was killed; the sandbox "
-                    "stops.\n");
+    if (self->state != RUNNING)
+        return;
     end_agent(self, SIGTERM, SUPERVISOR_GRACE_MS);
+    say_line("aileron: the process that carries the sandbox's traffic to the host was killed; the sandbox stops.\n");
 }
 
 static void reap(struct supervisor *self)
@@ -226,8 +241,8 @@ static void on_poll(void *arg)
     }
     if (self->state != RUNNING)
         return; /* it has been asked already */
-    fprintf(stderr, "aileron: the session was ended on the host; the sandbox stops.\n");
     end_agent(self, SIGTERM, SUPERVISOR_GRACE_MS);
+    say_line("aileron: the session was ended on the host; the sandbox stops.\n");
 }
 
 static void on_control(void *arg, unsigned ready)
@@ -250,10 +265,22 @@ static void on_control(void *arg, unsigned ready)
     }
 }
 
+/* All that runs here: a program of its own that traces the agent keeps a dead one from being reaped. Whatever is still
+ * there then ends with pid 1. */
 static void on_grace(void *arg)
 {
-    fprintf(stderr, "aileron: the command did not stop when it was asked to, and is killed.\n");
-    signal_agent(arg, SIGKILL);
+    struct supervisor *self = arg;
+
+    if (self->state == KILLING) {
+        agent_ended(self, SIGKILL);
+        return;
+    }
+    set_state(self, KILLING);
+    signal_agent(self, SIGKILL);
+    if (getpid() == 1)
+        kill(-1, SIGKILL);
+    timer_start(&self->grace, KILLED_MS);
+    say_line("aileron: the command did not stop when it was asked to, and is killed.\n");
 }
 
 static bool watch_all(struct supervisor *self, struct err *err)
@@ -330,7 +357,8 @@ static bool prepare(struct supervisor *self, struct err *err)
         return err_hint(err, "This command is for the inside of a sandbox; see aileron launch");
     }
     self->loop = start_carrier(self, err) ? loop_new(err) : NULL;
-    if (self->loop == NULL || !set_up_network(self, err) || !place_find(spec, &self->place, err))
+    if (self->loop == NULL || !set_up_network(self, err) || !place_find(spec, &self->place, err) ||
+        !place_protect(&self->place, err))
         return false;
     raise_open_files(self);
     place_prepare(&self->place);
@@ -365,6 +393,7 @@ static bool start(struct supervisor *self, struct err *err)
     if (self->agent < 0 || !privilege_drop_rest(err))
         return false;
     env_clear(&self->env);
+    log_open("sandbox", LOG_ERROR); /* standard error is the agent's as well, which may keep us from writing */
     tell_launcher(self, SUPERVISOR_RUNNING);
     set_state(self, RUNNING);
     return true;

@@ -88,6 +88,10 @@ import socket
 for family, kind, protocol in ((2, 3, 1), (10, 3, 58), (17, 3, 768), (17, 2, 768), (40, 1, 0), (38, 5, 0), (31, 3, 1), (29, 3, 1), (21, 5, 0), (44, 3, 0)):
     try: socket.socket(family, kind, protocol); print("OPENED", family, kind)
     except OSError: pass
+    # The kernel makes both sockets before it asks whether the family has pairs: the filter is to come first.
+    try: socket.socketpair(family, kind, protocol); print("PAIR", family, kind)
+    except OSError as e:
+        if family not in (2, 10) and e.errno != 97: print("ASKED THE KERNEL", family, kind, e)
 try:
     s = socket.socket(2, 2, 1); s.connect(("1.1.1.1", 0)); s.send(b"\x08\0\0\0\0\0\0\0"); print("PING")
 except OSError: pass
@@ -237,7 +241,7 @@ print("done")' "$real" /run/docker.sock /var/run/docker.sock /run/containerd/con
 
 @test "the kernel's settings, keyrings and the supervisor are out of reach" {
     cat > kernel.py <<'PY'
-import ctypes, fcntl, os, glob
+import ctypes, fcntl, os, glob, resource
 for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/vm/drop_caches", "/proc/sysrq-trigger", "/proc/1/mem"):
     try: open(path, "r+b", buffering=0).write(b""); print("OPENED", path)
     except OSError: pass
@@ -256,6 +260,21 @@ status = open("/proc/self/status").read()
 for line in ("CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
     if line not in status: print("MISSING", line)
 for signal in (9, 19): os.kill(1, signal)
+# Below processes that never rest the supervisor would end nobody.
+for name, call in (("idle", lambda: os.sched_setscheduler(1, 5, os.sched_param(0))),
+                   ("nice", lambda: os.setpriority(os.PRIO_PROCESS, 1, 1)),
+                   ("nice group", lambda: os.setpriority(os.PRIO_PGRP, 1, 1)),
+                   ("nice user", lambda: os.setpriority(os.PRIO_USER, os.getuid(), 1)),
+                   ("affinity", lambda: os.sched_setaffinity(1, {0})),
+                   ("limits", lambda: resource.prlimit(1, resource.RLIMIT_NPROC, (9999, 9999)))):
+    try: call(); print("SET", name)
+    except (PermissionError, ProcessLookupError): pass
+try:
+    with open("/proc/1/autogroup", "r+") as group:
+        if group.read(): print("SET autogroup")
+except OSError: pass
+os.nice(1)
+os.sched_setscheduler(0, 3, os.sched_param(0))
 for path in ("/opt/aileron/bin/aileron", "/run/aileron/token", "/etc/aileron/ca.pem", "/usr/bin/env", "/etc/resolv.conf"):
     try: open(path, "ab"); print("WRITABLE", path)
     except OSError: pass
@@ -264,6 +283,24 @@ PY
     run --separate-stderr inside python3 kernel.py
     [ "$status" -eq 0 ]
     [ "$output" = done ]
+}
+
+@test "the host's devices are not the agent's to change, by name or as a standard stream" {
+    [ "$ENGINE" = bwrap ] || skip "a container has its own"
+    [ "$(id -u)" -eq 0 ] || skip "they are root's"
+    cat > devices.py << 'PY'
+import os
+for where in ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", 0, 2]:
+    try:
+        os.utime(where)  # as its mode could be, and with less harm
+        print("CHANGED", where)
+    except OSError: pass
+with open("/dev/null", "w") as null: null.write("x")
+os.write(2, b"x")
+print(len(os.read(os.open("/dev/zero", os.O_RDONLY), 3)), len(os.read(0, 1)))
+PY
+    output=$(inside python3 devices.py < /dev/null 2> /dev/null)
+    [ "$output" = "3 0" ]
 }
 
 @test "E02: the worker takes one listening socket, the supervisor's, and goes on whatever else it is handed" {

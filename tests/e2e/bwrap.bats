@@ -194,3 +194,24 @@ YAML
     podman untag "$IMAGE" aileron-base
     [ "$(chosen)" = 'bwrap host' ]
 }
+
+@test "a file as standard input cannot be written to, and what is not read of it is left for the next" {
+    [ "$ENGINE" = bwrap ] || skip "the engine's own program reads standard input"
+    cd "$BATS_TEST_TMPDIR"
+    seq 100000 > list
+    cp list before
+    inside timeout 1 sh -c 'echo changed > /proc/self/fd/0' < list || true
+    cmp list before
+    [ "$(inside cat < list | cksum)" = "$(cksum < list)" ]
+    # One reads a line of it, one nothing, and one all the rest.
+    {
+        inside python3 -c 'import os; print(os.read(0, 4))' > first
+        inside true
+        inside wc -l > rest
+    } < list
+    [ "$(cat first)" = "b'1\\n2\\n'" ]
+    [ "$(cat rest)" -eq 99998 ]
+    run inside true < .
+    [ "$status" -eq 64 ]
+    grep -q 'standard input is a directory' <<< "$output"
+}

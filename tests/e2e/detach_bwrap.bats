@@ -115,6 +115,21 @@ while (key := os.read(0, 1)) != b\"q\": os.write(1, b\"[%02x]\" % key[0])"'
     [ "$(stat -c %s all)" -lt 40000000 ]
 }
 
+@test "a terminal that takes nothing, or a command that reads nothing, does not keep attach from ending" {
+    start 'stty raw -echo; touch first; echo ready; exec sleep 100'
+    wait_for test -e first
+    steps=()
+    for i in $(seq 40); do steps+=("size:$((20 + i))x80" wait:0.02); done
+    run -143 terminal 'expect:ready' 'paste:400000' "${steps[@]}" 'signal:TERM' -- aileron attach "$SESSION"
+    grep -q 'were not taken' <<< "$output"
+    grep -q 'modes restored' <<< "$output"
+    aileron session stop "$SESSION"
+    start 'echo ready; sleep 0.5; exec yes'
+    run -143 terminal 'expect:ready' 'wait:1' 'signal:TERM' 'deaf:5' -- aileron attach "$SESSION"
+    absent 'the command goes on' <<< "$output"
+    aileron session stop "$SESSION"
+}
+
 @test "the keeper survives the terminal that it was launched from" {
     run -0 terminal 'expect:# ' "send:aileron launch --detach --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- sh -c 'while [ ! -e go ]; do sleep 0.1; done; echo awake; read -r line; exit 3'\n" \
         'expect:sealed' 'expect:# ' 'send:exit 0\n' -- env PS1='# ' bash --norc --noprofile -i

@@ -153,8 +153,74 @@ EOF
     [ "$(grep -oF $'\033[?25h' <<< "$output" | wc -l)" -eq 1 ]
 }
 
+@test "a long paste, into a program that paints at each piece of it, comes to its end" {
+    # Neither the keys nor the screen may wait for each other: the program reads nothing while it paints.
+    run -0 terminal 'expect:ready' 'paste:60000' 'expect:all of it' -- python3 -c '
+import os, tty
+tty.setraw(0)
+os.write(1, b"ready")
+left = 60000
+while left > 0:
+    left -= len(os.read(0, 1024))
+    os.write(1, b"x" * 20000)
+os.write(1, b"all of it")'
+    absent 'were not taken' <<< "$output"
+}
+
+@test "what is typed for the shell is not the sandbox's, though a standard stream of its own is the terminal" {
+    # Neither the terminal as standard input of a job in the background, nor as standard error alone, which can be read.
+    echo 'touch first"$1"; exec cat <&"$1" >> stolen' > steal
+    rm -f stolen first0 first2
+    local launch="aileron launch --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- sh steal" steps=()
+    for key in one two three four; do steps+=("send:echo ty\"\"ped-$key\n" "expect:typed-$key"); done
+    run -0 "$TESTS_LIB/terminal.py" 'expect:$ ' "send:$launch 0 > log &\n" 'expect:$ ' \
+        "send:$launch 2 < /dev/null > log2 &\n" 'expect:$ ' \
+        'send:until [ -e first0 -a -e first2 ]; do sleep 0.1; done; echo rea""dy\n' 'expect:ready' "${steps[@]}" \
+        'send:kill %1 %2; wait; exit 0\n' -- env PS1='$ ' bash --norc --noprofile
+    [ ! -s stolen ]
+    grep -q 'modes restored' <<< "$output"
+    rm -f steal first0 first2
+}
+
+@test "a command whose output goes elsewhere gets what is typed line by line, and its end" {
+    echo 'echo reads >&2; read x; echo got $x; cat; echo over >&2' > got.sh
+    run "$TESTS_LIB/terminal.py" 'expect:$ ' \
+        "send:aileron launch --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- sh got.sh > got\n" 'expect:reads' \
+        'send:hello\n' 'send:more\n' 'send:part\x04' 'wait:0.3' 'send:\x04' 'expect:over' 'expect:$ ' 'send:exit 9\n' \
+        -- env PS1='$ ' bash --norc --noprofile
+    echo "$output"
+    [ "$status" -eq 9 ]
+    [ "$(cat got)" = $'got hello\nmore\npart' ]
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "a terminal that takes nothing any more does not keep the launcher from ending" {
+    run terminal 'expect:up' 'wait:1' 'signal:TERM' 'deaf:8' -- sh -c 'echo up; sleep 0.3; exec yes'
+    absent 'the command goes on' <<< "$output"
+    [ "$status" -eq 143 ]
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "a slow terminal gets all of the output, also what is left when the command has ended" {
+    run -0 terminal 'expect:up' 'wait:2' -- sh -c 'echo up; seq 3000; echo last line'
+    grep -q 'last line' <<< "$output"
+    [ "$(grep -c '^[0-9]' <<< "$output")" -eq 3000 ]
+    run -0 "$TESTS_LIB/terminal.py" 'expect:$ ' \
+        "send:aileron launch --sandbox=$ENGINE ${IMAGE:+--image=$IMAGE} -- seq -s. 9000 < /dev/null\n" 'wait:3' \
+        'expect:.8999.9000' 'expect:$ ' 'send:exit\n' -- env PS1='$ ' bash --norc --noprofile
+}
+
 @test "Ctrl-C ends a plain program with 130" {
     run -130 terminal 'expect:up' 'wait:0.2' 'send:\x03' -- sh -c 'echo up; exec sleep 100'
+    grep -q 'modes restored' <<< "$output"
+}
+
+@test "Ctrl-C ends an engine that does not come to start the command" {
+    [ "$ENGINE" = bwrap ] || skip "the launcher is the same under any engine: see life_bwrap.bats"
+    mkdir "$WORLD/stuck"
+    printf '#!/bin/sh\n[ "$1" != --args ] || exec sleep 60\nexec %s "$@"\n' "$(command -v bwrap)" > "$WORLD/stuck/bwrap"
+    chmod +x "$WORLD/stuck/bwrap"
+    PATH=$WORLD/stuck:$PATH run -130 terminal 'expect:session' 'wait:1' 'send:x\x03' -- true
     grep -q 'modes restored' <<< "$output"
 }
 
@@ -187,6 +253,12 @@ EOF
     grep -qx 'got hup' out
 }
 
+@test "a launcher whose parent ignored SIGCHLD sees its sandbox end" {
+    [ "$ENGINE" = bwrap ] || skip "the launcher is the same under any engine: see life_bwrap.bats"
+    WITH="timeout -s KILL 30 env --ignore-signal=CHLD" start 'exit 3'
+    launcher_ends 3
+}
+
 # ---- time to stop, memory
 
 @test "a session that is ended on the host gives its command time to stop" {
@@ -208,6 +280,65 @@ EOF
     [ $(($(date +%s%3N) - began)) -ge 10000 ]
     grep -q 'did not stop when it was asked to, and is killed' out
     nothing_is_left exit 137
+}
+
+@test "F02: a command that goes over to another process group, or is traced by its own child, is killed all the same" {
+    cat > leave.py << 'EOF'
+import ctypes, os, signal, sys, time
+for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(signo, signal.SIG_IGN)
+libc, agent = ctypes.CDLL(None), os.getpid()
+libc.prctl(0x59616D61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)  # PR_SET_PTRACER, any
+ours, theirs = os.pipe()
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    if sys.argv[1] == "traced":
+        libc.ptrace(0x4206, agent, 0, 0)  # PTRACE_SEIZE
+    os.write(theirs, b"x")
+    time.sleep(1000)
+os.read(ours, 1)
+if sys.argv[1] == "group":
+    os.setpgid(0, child)
+os.execvp("sleep", ["sleep", sys.argv[2]])
+EOF
+    for how in group traced; do
+        rm -f first
+        start "exec python3 leave.py $how $MARK"
+        wait_for pgrep -x -f "sleep $MARK" > /dev/null
+        aileron session stop "$SESSION"
+        launcher_ends 137
+        nothing_is_left "ended on request"
+    done
+    rm -f leave.py
+}
+
+@test "F02: a supervisor that does not come to run keeps nobody from ending its sandbox" {
+    start "sleep $MARK; true"
+    kill -STOP "$(supervisor_pid)"
+    aileron session stop "$SESSION"
+    launcher_ends 137
+    wait_for no_process
+    wait_for no_container
+    wait_for no_folder
+}
+
+@test "F02: a terminal that the command has stopped keeps nobody from ending it" {
+    terminal 'expect:up' 'wait:8' -- python3 -c "
+import signal, sys, termios, time
+for signo in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(signo, signal.SIG_IGN)
+print('up', flush=True)
+termios.tcflow(0, termios.TCOOFF)
+open('first', 'w')
+time.sleep(100)" > out 3>&- &
+    LAUNCHER=$!
+    wait_for test -e first
+    SESSION=$(ls "$AILERON_HOME/run/sessions")
+    aileron session stop "$SESSION"
+    launcher_ends 137
+    grep -q 'modes restored' out
+    nothing_is_left "ended on request"
 }
 
 @test "the kernel takes the command before the supervisor where memory ends" {

@@ -3,10 +3,11 @@
 
     terminal.py STEP... -- COMMAND [ARGUMENT...]
 
-Steps: expect:TEXT (waits for it, at most 10 s), send:TEXT (\\n, \\x03 and the like are understood), size:ROWSxCOLS,
-signal:NAME (to the command), wait:SECONDS. Prints what the terminal showed; exits with the command's status
-(128 and the signal), or 99 where an expected text did not come. The terminal's modes are compared before and
-after: the last line says "modes restored" or "modes changed".
+Steps: expect:TEXT (waits for it, at most 10 s), send:TEXT (\\n, \\x03 and the like are understood), paste:COUNT (that
+many letters, while it shows what comes; gives up after 3 s without either), size:ROWSxCOLS, signal:NAME (to the
+command), wait:SECONDS, deaf:SECONDS (shows nothing until the command has ended, at most that long). Prints what the
+terminal showed; exits with the command's status (128 and the signal), or 99 where an expected text did not come. The
+terminal's modes are compared before and after: the last line says "modes restored" or "modes changed".
 """
 
 import fcntl
@@ -57,11 +58,28 @@ def main():
             seen = found + len(text)
         elif kind == "send":
             os.write(master, text.encode().decode("unicode_escape").encode())
+        elif kind == "paste":
+            left, until = int(text), time.time() + 3
+            while left > 0 and time.time() < until:
+                until = time.time() + 3 if pump(0) else until
+                if select.select([], [master], [], 0.05)[1]:
+                    left -= os.write(master, b"p" * min(left, 64))
+                    until = time.time() + 3
+            if left > 0:
+                print(f"[terminal: {left} letters were not taken]")
         elif kind == "size":
             rows, columns = map(int, text.split("x"))
             fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         elif kind == "signal":
             os.kill(pid, getattr(signal, "SIG" + text))
+        elif kind == "deaf":
+            until = time.time() + float(text)
+            while status is None and time.time() < until:
+                time.sleep(0.05)
+                done, raw = os.waitpid(pid, os.WNOHANG)
+                status = raw if done else None
+            if status is None:
+                print("[terminal: the command goes on]")
         elif kind == "wait":
             time.sleep(float(text))
         else:

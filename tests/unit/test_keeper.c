@@ -39,7 +39,7 @@ static int setup(void **state)
     snprintf(world->dir, sizeof world->dir, "/tmp/aileron-keeper.XXXXXX");
     assert_non_null(mkdtemp(world->dir));
     world->path = file_join(world->dir, "attach.sock");
-    assert_true(tty_open(&world->tty, -1, &err));
+    assert_true(tty_open(&world->tty, -1, false, &err));
     assert_int_equal(tcgetattr(world->tty.slave, &raw), 0);
     cfmakeraw(&raw);
     assert_int_equal(tcsetattr(world->tty.slave, TCSANOW, &raw), 0);

@@ -34,6 +34,24 @@ static void what_is_on_is_switched_off(void **state)
     undoes("\033[?7l\033[?1h", "\033[?1l\033[?7h");
 }
 
+static void what_keys_send_is_put_back(void **state)
+{
+    (void)state;
+    undoes("\033[>4;2m", "\033[>4m");
+    undoes("\033[>4;2m\033[>4;0m", "");
+    undoes("\033[>4;2m\033[>4m", "");
+    undoes("\033[>1u\033[>7u", "\033[<2u");
+    undoes("\033[>1u\033[>7u\033[<u", "\033[<1u");
+    undoes("\033[>1u\033[>7u\033[<9u", "");
+    undoes("\033[=5;1u", "\033[=0u");
+    undoes("\033[=5u\033[=0u", "");
+    undoes("\033[?u\033[u\033[>4;1h", ""); /* a question, a cursor put back, and nothing */
+    /* What was pushed on the other screen goes with it. */
+    undoes("\033[>1u\033[?1049h\033[>3u\033[=1u", "\033[?1049l\033[<1u");
+    undoes("\033[?1049h\033[>3u\033[<u\033[?1049l", "");
+    undoes("\033[>1u\033[>4;1m\033c", "");
+}
+
 static void what_is_off_again_is_left_alone(void **state)
 {
     (void)state;
@@ -60,7 +78,8 @@ static void what_is_no_mode_is_passed_over(void **state)
 
 static void every_mode_at_once_fits(void **state)
 {
-    static const char *const on = "\033[?1;9;1000;1001;1002;1003;1004;1005h\033[?1006;1015;1016;2004;2026;47;1047;1049h"
+    static const char *const on = "\033[>1u\033[=1u\033[>4;2m"
+                                  "\033[?1;9;1000;1001;1002;1003;1004;1005h\033[?1006;1015;1016;2004;2026;47;1047;1049h"
                                   "\033[?7;25l\033=";
     struct screen screen = {0};
     char out[SCREEN_UNDO_MAX];
@@ -77,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_on_is_switched_off),
+        cmocka_unit_test(what_keys_send_is_put_back),
         cmocka_unit_test(what_is_off_again_is_left_alone),
         cmocka_unit_test(what_is_no_mode_is_passed_over),
         cmocka_unit_test(every_mode_at_once_fits),
