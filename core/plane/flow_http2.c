@@ -98,7 +98,7 @@ static void finish(struct flow *flow)
 {
     struct http2_stream *stream = flow->stream;
     trunk_remember(flow->trunk);
-    if (flow->body_done) {
+    if (flow_body_gone(flow)) {
         timer_stop(&flow->timer);
         http2_set_owner(stream, NULL);
         flow->stream = NULL;
@@ -175,7 +175,7 @@ static void on_writable(void *arg, struct http2_stream *stream)
 {
     struct flow *flow = http2_owner(stream);
     (void)arg;
-    if (flow && !flow->body_done)
+    if (flow)
         flow_more(flow);
 }
 
