@@ -32,8 +32,8 @@ void flow_lost(struct flow *flow, const struct err *err)
     flow_refuse(flow, err, err->code == ERR_TIMEOUT ? 504 : 502, NULL, NULL);
 }
 
-/* An upstream that refuses a request gives its body no window: what has gone by then is no more than a window's size and
- * what waits in the stream. Over HTTP/1.1 nothing is refused untouched. */
+/* An upstream that refuses a request gives its body no window: what has gone by then is no more than a window's size
+ * and what waits in the stream. Over HTTP/1.1 nothing is refused untouched. */
 void flow_keep(struct flow *flow, struct span data)
 {
     flow->kept = flow->kept && !flow->answered && flow->carrier == &flow_http2 &&

@@ -192,7 +192,9 @@ static void on_closed(void *arg, struct http2_stream *stream, uint32_t code)
     flow->untouched = code == HTTP2_REFUSED_STREAM || code == HTTP2_HTTP_1_1_REQUIRED;
     flow->http1_wanted = flow->http1_wanted || code == HTTP2_HTTP_1_1_REQUIRED;
     err = *trunk_error(flow->trunk);
-    if (err.code == ERR_NONE)
+    if (err.code == ERR_NONE && http2_fault(stream))
+        err = *http2_fault(stream);
+    else if (err.code == ERR_NONE)
         err_set(&err, ERR_UPSTREAM, "the upstream reset the request (%s)", http2_code_word(code));
     flow_broken(flow, &err);
 }
