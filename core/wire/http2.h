@@ -58,8 +58,8 @@ struct http2_handler {
     /* http2_room has grown. */
     void (*writable)(void *arg, struct http2_stream *stream);
     /* The stream is over (and all that came on it was taken), and is gone after this call: code is HTTP2_NO_ERROR
-     * where both sides ended it; http2_fault says why where it is we who could not go on. Not called for a stream that http2_reset or http2_free ended, nor, on a server,
-     * for one whose head did not come to be. */
+     * where both sides ended it; http2_fault says why where it is we who could not go on. Not called for a stream that
+     * http2_reset or http2_free ended, nor, on a server, for one whose head did not come to be. */
     void (*closed)(void *arg, struct http2_stream *stream, uint32_t code);
 };
 
