@@ -19,6 +19,7 @@
 #include "core/sandbox/cache.h"
 #include "core/sandbox/engine.h"
 #include "core/sandbox/homefiles.h"
+#include "core/sandbox/signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -326,7 +327,7 @@ static int start_and_attend(struct launch *launch, struct err *err)
 
     feed_init(&feed);
     guard_start(&guard, launch->plan.tty && !detach ? STDIN_FILENO : -1);
-    if (attend_prepare(err) && launch_control_open(&control, launch->engine, &launch->plan, &attend, err) &&
+    if (signals_block(err) && launch_control_open(&control, launch->engine, &launch->plan, &attend, err) &&
         launch->engine->build(&launch->plan, &run, err) &&
         (!with_tty || tty_open(&tty, terminal, lines, err)) &&
         (!detach || launch_detach_keep(&launch->detach, &launch->plan, tty.master, err)) &&

@@ -29,7 +29,6 @@ enum {
     CONN_BUFFER_MAX = 1024 * 1024, /* of either, by conn_limits */
     CONN_WORK_BYTES = 128 * 1024,  /* moved in one callback before others get their turn */
     CONN_REST_MS = 1000,           /* without traffic: TLS gives its record buffers back */
-    CONN_FINISH_BYTES = 256 * 1024, /* thrown away while conn_finish waits for the peer's end */
     CONN_STALL_MS = 60000 /* conn_finish, without a deadline: for a peer that takes nothing */
 };
 

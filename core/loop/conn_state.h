@@ -64,7 +64,6 @@ struct conn {
     uint64_t moved_at;    /* when bytes moved last */
     uint64_t timer_at;    /* when the timer fires; 0: not running */
     uint64_t bytes_in, bytes_out;
-    size_t dropped;             /* while finishing */
     char peer[ADDR_TEXT_BYTES]; /* of conn_connect, for the words */
 
     struct err *err; /* on the heap: few connections fail */

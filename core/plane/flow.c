@@ -96,6 +96,7 @@ void flow_release(struct flow *flow, int status, const struct err *err)
     flow->secrets = NULL;
     arena_free(flow->arena);
     buf_wipe(&flow->held);
+    buf_wipe(&flow->sent);
     epoch_unref(flow->epoch);
     flow->dial = NULL;
     flow->ask = NULL;
@@ -293,36 +294,6 @@ void flow_dial(struct flow *flow, bool fresh)
         flow->dial = dial_start(flow->plane, flow->epoch, &request, on_dialed, flow);
 }
 
-/* RFC 9110 9.2.2: what may be sent a second time where nobody knows whether the first was carried out. Of what a person
- * let go that is what changes nothing (9.2.1): one yes is one change. */
-static bool may_go_twice(const struct flow *flow)
-{
-    static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
-    const size_t count = flow->approval[0] ? 4 : COUNT(methods);
-    for (size_t i = 0; i < count; i++)
-        if (span_eqs(flow->request->method, methods[i]))
-            return true;
-    return false;
-}
-
-/* A kept connection that the peer had closed already is not an answer: once more over a new one, where nothing
- * has gone, or what has gone may go twice, and no byte of an answer has come. What the upstream refused without
- * looking at it goes again as if it were new. */
-void flow_lost(struct flow *flow, const struct err *err)
-{
-    bool again = flow->state == FLOW_ASKING || (!flow->body_begun && may_go_twice(flow));
-    bool untouched = flow->untouched && !flow->body_begun && flow->refusals++ < FLOW_REFUSALS_MAX;
-    if ((untouched || (again && flow->reused && !flow->fresh_tried)) && !flow->answered) {
-        flow->carrier->drop(flow);
-        flow->carrier = NULL;
-        flow->fresh_tried = flow->fresh_tried || !untouched;
-        flow->untouched = false;
-        flow_dial(flow, !untouched);
-        return;
-    }
-    flow_refuse(flow, err, err->code == ERR_TIMEOUT ? 504 : 502, NULL, NULL);
-}
-
 /* ---- the decision ---- */
 
 static void decide(struct flow *flow)
@@ -475,6 +446,8 @@ struct flow *flow_start(struct plane *plane, const struct flow_request *request,
                           .binding_name = request->binding, .captured = request->captured,
                           .client = client, .arg = arg, .id = id_new(""), .began_ms = clock_mono_ms()};
     flow->body_done = request->msg->framing == MSG_NONE;
+    flow->kept = true;
+    buf_init(&flow->sent, FLOW_KEPT_BYTES);
     flow->websocket = request->websocket;
     timer_init(&flow->show, plane->loop, flow_show, flow);
     timer_init(&flow->body, plane->loop, flow_approve_late, flow);

@@ -33,7 +33,7 @@ size_t flow_room(const struct flow *flow)
 {
     if (flow->state == FLOW_COLLECTING)
         return flow_approve_room(flow);
-    if (flow->state != FLOW_FORWARDING || flow->body_done || flow->leaking || flow->held.len > 0)
+    if (flow->state != FLOW_FORWARDING || flow->body_done || flow->leaking || flow->held.len > 0 || !flow_resent(flow))
         return 0;
     return room_beside(flow->carrier->room(flow), &flow->outbound);
 }
@@ -47,8 +47,10 @@ static void watch_held(struct flow *flow, const struct needle_scan *scan)
 static void send_body(struct flow *flow, struct span data)
 {
     /* Not written: the upstream has failed, and its event follows. */
-    if (data.len > 0 && flow->carrier->body(flow, data))
-        flow->sent_bytes += data.len;
+    if (data.len == 0 || !flow->carrier->body(flow, data))
+        return;
+    flow->sent_bytes += data.len;
+    flow_keep(flow, data);
 }
 
 static void refuse_leak(void *arg)
@@ -99,7 +101,6 @@ static bool trailers_leak(struct flow *flow)
 
 static void forward_body(struct flow *flow, struct span data)
 {
-    flow->body_begun = true;
     if (form_asks(flow, data, false))
         return;
     if (flow->outbound.needles)
@@ -136,7 +137,7 @@ void flow_body_end(struct flow *flow)
     flow->body_done = true;
     if (flow->state == FLOW_COLLECTING)
         flow_approve_end(flow);
-    else if (flow->state == FLOW_FORWARDING)
+    else if (flow->state == FLOW_FORWARDING && flow_resent(flow))
         end_body(flow);
 }
 
@@ -159,6 +160,14 @@ static void forward_held(struct flow *flow)
 
 void flow_more(struct flow *flow)
 {
+    bool again = !flow_resent(flow);
+    if (again && !flow_resend(flow))
+        return;
+    if (flow->body_done) {
+        if (again)
+            end_body(flow);
+        return;
+    }
     if (flow->held.len > 0)
         forward_held(flow);
     else
@@ -182,7 +191,8 @@ void flow_forward(struct flow *flow)
         return;
     }
     flow_set_state(flow, FLOW_FORWARDING);
-    if (!flow->body_done)
+    flow->resent = 0;
+    if (!flow->body_done || !flow_resent(flow))
         flow_more(flow);
     else
         end_body(flow); /* an empty body, whose end came ahead of the upstream */
@@ -282,7 +292,8 @@ void flow_show(void *arg)
     struct span data;
     if (flow->state != FLOW_FORWARDING || flow->leaking)
         return;
-    if (needle_scan_can_show(&flow->outbound) && flow->carrier->room(flow) >= NEEDLE_SHOWN_MAX) {
+    if (needle_scan_can_show(&flow->outbound) && flow_resent(flow) &&
+        flow->carrier->room(flow) >= NEEDLE_SHOWN_MAX) {
         needle_scan_show(&flow->outbound, &data);
         send_body(flow, data);
     }

@@ -74,7 +74,7 @@ static void body_end(struct flow *flow)
     struct buf last CLEANUP(buf_clear);
     struct err err;
     buf_init(&last, HTTP1_LAST_CHUNK_BYTES);
-    flow->body_begun = true;
+    flow->kept = false;
     if (!http1_write_last_chunk(flow->request, &last, &err) || !write_buf(flow, &last))
         conn_shutdown(flow->upstream);
 }
@@ -97,7 +97,7 @@ static void finish(struct flow *flow)
     conn_deadline(conn, 0);
     dial_remember(flow->plane, &flow->target->host, flow->target->port, conn);
     /* An answer before the request's end leaves the connection in a state that no other request may see. */
-    if (flow->answer.keep_alive && flow->body_done && !flow->answer.upgrade)
+    if (flow->answer.keep_alive && flow_body_gone(flow) && !flow->answer.upgrade)
         dial_keep(flow->plane, flow->epoch, &flow->target->host, flow->target->port,
                   flow->target->scheme == TARGET_HTTPS, conn);
     else
@@ -228,8 +228,7 @@ static void on_upstream(struct conn *conn, enum conn_event event, void *arg)
         pump(flow);
         return;
     case CONN_DRAINED:
-        if (!flow->body_done)
-            flow_more(flow);
+        flow_more(flow);
         return;
     case CONN_EOF:
         on_eof(flow);

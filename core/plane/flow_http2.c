@@ -98,7 +98,7 @@ static void finish(struct flow *flow)
 {
     struct http2_stream *stream = flow->stream;
     trunk_remember(flow->trunk);
-    if (flow->body_done) {
+    if (flow_body_gone(flow)) {
         timer_stop(&flow->timer);
         http2_set_owner(stream, NULL);
         flow->stream = NULL;
@@ -175,7 +175,7 @@ static void on_writable(void *arg, struct http2_stream *stream)
 {
     struct flow *flow = http2_owner(stream);
     (void)arg;
-    if (flow && !flow->body_done)
+    if (flow)
         flow_more(flow);
 }
 
@@ -192,7 +192,9 @@ static void on_closed(void *arg, struct http2_stream *stream, uint32_t code)
     flow->untouched = code == HTTP2_REFUSED_STREAM || code == HTTP2_HTTP_1_1_REQUIRED;
     flow->http1_wanted = flow->http1_wanted || code == HTTP2_HTTP_1_1_REQUIRED;
     err = *trunk_error(flow->trunk);
-    if (err.code == ERR_NONE)
+    if (err.code == ERR_NONE && http2_fault(stream))
+        err = *http2_fault(stream);
+    else if (err.code == ERR_NONE)
         err_set(&err, ERR_UPSTREAM, "the upstream reset the request (%s)", http2_code_word(code));
     flow_broken(flow, &err);
 }

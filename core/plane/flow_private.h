@@ -12,7 +12,7 @@
 
 /* What the monitor takes of a request for a credential or for a person's approval. */
 enum { FLOW_ASKED_PATH_BYTES = 16 * 1024, FLOW_ASKED_METHOD_BYTES = 32 };
-enum { FLOW_REFUSALS_MAX = 3 };
+enum { FLOW_REFUSALS_MAX = 3, FLOW_KEPT_BYTES = 64 * 1024 + HTTP2_OUT_BYTES };
 /* The next piece of what is on its way comes sooner; who waits for the last bytes of a message does not feel it. */
 enum { FLOW_SHOW_MS = 20 };
 
@@ -74,7 +74,9 @@ struct flow {
     bool switched;              /* and it succeeded, over HTTP/2 too: the bodies are the other protocol's */
     char accept[WEBSOCKET_ACCEPT_BYTES]; /* over HTTP/1.1: what the upstream has to say */
     bool body_done;             /* of the request */
-    bool body_begun;            /* some of it was sent: it cannot be sent again */
+    bool kept;                  /* what was sent of it is in `sent`: it can go again */
+    struct buf sent;
+    size_t resent;              /* of `sent`, to the upstream that is at the other end now */
     bool answered;              /* a byte of an answer came */
     bool head_given;            /* a final head was given to the client */
     bool pumping;               /* the answer is being read: no second time below it */
@@ -126,6 +128,13 @@ void flow_refuse(struct flow *flow, const struct err *err, int status, const cha
                  const char *reason) NONNULL_AT(1, 2);
 void flow_release(struct flow *flow, int status, const struct err *err) NONNULL_AT(1);
 void flow_lost(struct flow *flow, const struct err *err) NONNULL; /* the upstream failed: try afresh or refuse */
+
+/* flow_again.c: the body's bytes that were just sent. */
+void flow_keep(struct flow *flow, struct span data) NONNULL;
+/* The upstream has what an earlier one had; flow_resend gives it more of that, as it has room, and says the same. */
+bool flow_resent(const struct flow *flow) MUSTUSE NONNULL;
+bool flow_resend(struct flow *flow) MUSTUSE NONNULL;
+bool flow_body_gone(const struct flow *flow) MUSTUSE NONNULL; /* all of the request has, to that upstream */
 
 /* A stand-in where it does not belong: on the record, and 403. place: for people. */
 void flow_refuse_leak(struct flow *flow, unsigned tag, const char *place) NONNULL;

@@ -13,7 +13,7 @@ enum {
     /* After an answer that came ahead of its request's end the client goes on sending, or stops and waits: what it
      * sends is thrown away, and after this time or so many bytes its stream is ended (RFC 9113 8.1). */
     CALL_LINGER_MS = 100,
-    CALL_DISCARD_BYTES = CONN_FINISH_BYTES
+    CALL_DISCARD_BYTES = 256 * 1024
 };
 
 struct mux {

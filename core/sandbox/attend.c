@@ -8,6 +8,7 @@
 #include "core/sandbox/keeper.h"
 #include "core/sandbox/keys.h"
 #include "core/sandbox/pour.h"
+#include "core/sandbox/signals.h"
 #include "core/sandbox/supervisor.h"
 
 #include <errno.h>
@@ -32,8 +33,6 @@ enum {
     OUTLIVES_MS = SUPERVISOR_GRACE_MS + 2000 /* a sandbox that has lost its engine ends itself */
 };
 
-static const int handled[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
-
 struct state {
     struct attend *attend;
     int signal_fd;
@@ -49,26 +48,6 @@ struct state {
     uint64_t kill_ms; /* when the engine's process is killed, where nothing else has ended it; 0: never */
     int status;
 };
-
-static void handled_set(sigset_t *set)
-{
-    struct sigaction now;
-
-    sigemptyset(set);
-    for (size_t i = 0; i < COUNT(handled); i++)
-        if (handled[i] == SIGCHLD || sigaction(handled[i], NULL, &now) != 0 || now.sa_handler != SIG_IGN)
-            sigaddset(set, handled[i]); /* nohup, or a script's `&`, has them ignored: they stay so */
-}
-
-bool attend_prepare(struct err *err)
-{
-    sigset_t set;
-
-    handled_set(&set);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-        return err_errno(err, ERR_LAUNCH, errno, "cannot block signals");
-    return true;
-}
 
 /* The engine's process has a session of its own: what a terminal sends us it has not got. Until the agent runs, a
  * signal is the engine's: a supervisor that found it on the channel would start the agent first. */
@@ -180,11 +159,6 @@ static void kill_overdue(struct state *state)
         kill(state->attend->child, SIGKILL);
 }
 
-static bool asks_for_end(int signo)
-{
-    return signo == SIGTERM || signo == SIGINT || signo == SIGHUP || signo == SIGQUIT;
-}
-
 static void on_signals(struct state *state)
 {
     struct signalfd_siginfo info;
@@ -201,7 +175,7 @@ static void on_signals(struct state *state)
             suspend(state);
         else if (signo != SIGWINCH && signo != SIGCONT) { /* SIGTSTP: the agent's stop is ours, on_control */
             hear_out(state, true, FIRST_WORD_MS);
-            state->asked = state->asked || asks_for_end(signo);
+            state->asked = state->asked || signals_end(signo);
             if (signo == SIGTERM)
                 kill_later(state, SUPERVISOR_STOP_MS);
             tell(state, signo);
@@ -436,16 +410,6 @@ static void turn(struct state *state)
     kill_overdue(state);
 }
 
-static bool is_asked(const struct state *state)
-{
-    struct signalfd_siginfo info;
-    bool asked = false;
-
-    while (read(state->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        asked = asked || asks_for_end((int)info.ssi_signo);
-    return asked;
-}
-
 /* All of it, also where the terminal is slow; but who wants an end of it need not wait for one that takes nothing. */
 static void last_output(struct state *state)
 {
@@ -461,7 +425,7 @@ static void last_output(struct state *state)
         };
         if (poll(polls, COUNT(polls), kept && !state->asked ? -1 : 20) <= 0 && !kept)
             return;
-        state->asked = (polls[1].revents != 0 && is_asked(state)) || state->asked;
+        state->asked = (polls[1].revents != 0 && signals_asked(state->signal_fd)) || state->asked;
         if (kept && polls[0].revents != 0)
             (void)pour_more(out);
         else if (!kept && (polls[0].revents & POLLIN) == 0)
@@ -477,18 +441,14 @@ int attend_run(struct attend *attend)
 {
     static struct state state;
     struct err err = {0};
-    sigset_t set;
 
     state = (struct state){.attend = attend, .status = err_exit(ERR_LAUNCH)};
     pour_open(&state.out, attend->tty != NULL ? attend->tty->out : -1);
     if (attend->tty != NULL && attend->tty->lines)
         signal(SIGTTIN, SIG_IGN); /* to read in the background fails then, and stops nobody */
-    handled_set(&set);
-    state.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (state.signal_fd < 0) {
-        err_errno(&err, ERR_LAUNCH, errno, "cannot watch signals");
+    state.signal_fd = signals_open(&err);
+    if (state.signal_fd < 0)
         return err_print(&err, "aileron");
-    }
     if (attend->tty != NULL && attend->keeper == NULL && !tty_raw(attend->tty, &err))
         err_print(&err, "aileron");
     reap(&state); /* it may have ended already */

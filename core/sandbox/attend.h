@@ -48,9 +48,6 @@ struct attend {
 
 enum { ATTEND_RETRY = -2, ATTEND_OVER = -3, ATTEND_RETRY_MS = 100 };
 
-/* Blocks the signals it handles; called before the child is spawned so that none is lost, and not before what may take
- * long: nobody looks at them until attend_run. */
-bool attend_prepare(struct err *err) MUSTUSE NONNULL;
 /* Returns the child's exit status (128+n for a signal). When it returns the sandbox is over, also where its engine was
  * killed: it is asked to end itself then. */
 int attend_run(struct attend *attend) NONNULL;

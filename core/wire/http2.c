@@ -163,12 +163,17 @@ static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame
     return 0;
 }
 
+static void note(struct http2_stream *stream, const struct err *err)
+{
+    stream->err = mem_alloc(sizeof(*err));
+    *stream->err = *err;
+}
+
 /* The rest of the head is passed over; the owner is told when it is complete. */
 static void mark_refused(struct http2_stream *stream, const struct err *err)
 {
     stream->refused = true;
-    stream->err = mem_alloc(sizeof(*err));
-    *stream->err = *err;
+    note(stream, err);
 }
 
 static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
@@ -245,6 +250,10 @@ static int on_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *
         if (frame->hd.length > frame->data.padlen)
             return 0;
         break;
+    case NGHTTP2_RST_STREAM:
+        if (stream)
+            stream->reset_by_peer = true;
+        break;
     default:
         break;
     }
@@ -294,6 +303,12 @@ static int on_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, void *a
     if (code == HTTP2_NO_ERROR && stream->in.len > 0 && is_read_on(stream)) {
         linger(stream);
         return 0;
+    }
+    /* nghttp2 resets what it finds malformed; with this code it closes what a GOAWAY of the peer's leaves out. */
+    if (code != HTTP2_NO_ERROR && code != HTTP2_REFUSED_STREAM && !stream->reset_by_peer && !stream->err) {
+        struct err err;
+        err_set(&err, ERR_DATA, "malformed HTTP/2: %s", http2_code_word(code));
+        note(stream, &err);
     }
     http2_stream_drop(stream);
     tell_closed(stream, code);

@@ -58,8 +58,8 @@ struct http2_handler {
     /* http2_room has grown. */
     void (*writable)(void *arg, struct http2_stream *stream);
     /* The stream is over (and all that came on it was taken), and is gone after this call: code is HTTP2_NO_ERROR
-     * where both sides ended it. Not called for a stream that http2_reset or http2_free ended, nor, on a server,
-     * for one whose head did not come to be. */
+     * where both sides ended it; http2_fault says why where it is we who could not go on. Not called for a stream that
+     * http2_reset or http2_free ended, nor, on a server, for one whose head did not come to be. */
     void (*closed)(void *arg, struct http2_stream *stream, uint32_t code);
 };
 
@@ -120,6 +120,8 @@ bool http2_ended(const struct http2_stream *stream) NONNULL; /* the peer's end c
 
 /* Ends the stream at once. Its memory lives until the next call from outside; it must not be used any more. */
 void http2_reset(struct http2_stream *stream, enum http2_code code) NONNULL;
+/* In `closed`: what the peer broke, or which bound, so that we reset the stream; NULL: the peer did, or nobody. */
+const struct err *http2_fault(const struct http2_stream *stream) MUSTUSE NONNULL;
 const char *http2_code_word(uint32_t code) MUSTUSE; /* "CANCEL", ...; "" where unknown */
 const char *http2_version(void) MUSTUSE;
 

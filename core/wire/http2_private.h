@@ -22,6 +22,7 @@ struct http2_stream {
     bool trailers;          /* what comes now are trailers */
     bool refused;           /* the head that is coming: why stands in err, the rest of it is passed over */
     struct err *err;        /* on the heap: few heads are refused */
+    bool reset_by_peer;
     bool remote_ended;
     bool gone;              /* dropped: no call any more */
     bool lingering;         /* nghttp2 has closed it; the owner has not taken all that came */

@@ -279,6 +279,11 @@ struct msg *http2_msg(struct http2_stream *stream)
     return &stream->msg;
 }
 
+const struct err *http2_fault(const struct http2_stream *stream)
+{
+    return stream->err;
+}
+
 struct span http2_scheme(const struct http2_stream *stream)
 {
     return stream->scheme;

@@ -14,6 +14,7 @@
 
 #include "core/base/id.h"
 #include "core/sandbox/attend.h"
+#include "core/sandbox/signals.h"
 #include "core/sandbox/guard.h"
 #include "core/sandbox/supervisor.h"
 #include "core/sandbox/tty.h"
@@ -42,14 +43,15 @@ static int count_gone(void *arg)
 /* What attend_run returns, with the sandbox in a child. */
 static int run(sandbox_fn sandbox, const char *word, bool with_tty, int *gone)
 {
-    struct tty tty = {.fd = -1, .master = -1, .slave = -1};
+    struct tty tty = {.fd = -1, .out = -1, .master = -1, .slave = -1};
+    struct feed feed;
     struct guard guard;
     struct err err = {0};
     int control[2], hold[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, hold), 0);
-    assert_true(!with_tty || tty_open(&tty, -1, &err));
+    assert_true(!with_tty || tty_open(&tty, -1, false, &err));
     tty.fd = with_tty ? dup(tty.slave) : -1; /* the user's */
     signal(SIGWINCH, on_winch);
     pid_t child = fork();
@@ -62,11 +64,12 @@ static int run(sandbox_fn sandbox, const char *word, bool with_tty, int *gone)
     }
     close(control[1]);
     close(hold[1]);
+    feed_init(&feed);
     guard_start(&guard, -1);
-    assert_true(attend_prepare(&err));
-    struct attend attend = {.child = child, .tty = with_tty ? &tty : NULL, .guard = &guard, .control_fd = control[0],
-                            .control_listen_fd = -1, .hold_fd = hold[0], .daemon_gone = count_gone, .arg = gone,
-                            .starter_fd = -1};
+    assert_true(signals_block(&err));
+    struct attend attend = {.child = child, .tty = with_tty ? &tty : NULL, .guard = &guard, .feed = &feed,
+                            .control_fd = control[0], .control_listen_fd = -1, .hold_fd = hold[0],
+                            .daemon_gone = count_gone, .arg = gone, .starter_fd = -1};
     int status = attend_run(&attend);
     guard_stop(&guard);
     tty_close(&tty);

@@ -106,6 +106,29 @@ static void test_finish(void **state)
     b.conn = NULL;
 }
 
+/* However much of its request is on the way: Python's http.client reads no answer before all of it is sent. */
+static void test_finish_of_a_large_request(void **state)
+{
+    enum { REQUEST_BYTES = 3000000 };
+    static uint8_t block[65536];
+    char answer[64];
+    (void)state;
+    assert_true(conn_write(a.conn, "413 too large", 13));
+    conn_finish(a.conn, 20000);
+    for (size_t sent = 0; sent < REQUEST_BYTES;) {
+        ssize_t n = send(peer_fd, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
+        assert_true(n > 0 || errno == EAGAIN);
+        sent += n > 0 ? (size_t)n : 0;
+        loop_turn(loop, false);
+    }
+    assert_int_equal(recv(peer_fd, answer, sizeof(answer), 0), 13);
+    assert_int_equal(recv(peer_fd, answer, sizeof(answer), 0), 0);
+    close(peer_fd);
+    peer_fd = -1;
+    turns(3);
+    a.conn = NULL;
+}
+
 static void test_finish_gives_up(void **state)
 {
     (void)state;
@@ -204,7 +227,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_connect), T(test_connect_refused), T(test_connect_times_out),
         T(test_finish),  T(test_finish_gives_up), T(test_at_rest),
-        T(test_finish_slow_reader), T(test_finish_stalled_reader), T(test_finish_behind_shutdown),
+        T(test_finish_of_a_large_request), T(test_finish_slow_reader), T(test_finish_stalled_reader),
+        T(test_finish_behind_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
