@@ -40,7 +40,7 @@ struct exchange {
     struct calm calm;
 };
 
-enum { LINGER_MS = 2000, LOOK_MS = 500, HEAD_ROOM_BYTES = MSG_HEAD_BYTES + 1024 };
+enum { LINGER_MS = 2000, SENDING_LINGER_MS = 30000, LOOK_MS = 500, HEAD_ROOM_BYTES = MSG_HEAD_BYTES + 1024 };
 
 static const struct flow_client exchange_client;
 
@@ -70,11 +70,12 @@ static void exchange_close(struct exchange *exchange, const char *why)
     exchange_free(exchange);
 }
 
-/* The answer that is buffered still goes out. */
+/* The answer that is buffered still goes out. Who is in the middle of its request may read it only behind that. */
 static void exchange_finish(struct exchange *exchange)
 {
+    bool sending = exchange->state == EXCHANGE_FLOW && !exchange->request_done;
     conn_deadline(exchange->conn, limit_of(exchange, LIMIT_IDLE_MS));
-    plane_finish(exchange->plane, exchange->conn, LINGER_MS);
+    plane_finish(exchange->plane, exchange->conn, sending ? SENDING_LINGER_MS : LINGER_MS);
     exchange_free(exchange);
 }
 
