@@ -40,11 +40,9 @@ static int tear_down(void **state)
 
 static void add(struct buf *out, const char *name, unsigned mode, size_t size)
 {
-    uint8_t *block = buf_reserve(out, TAR_BLOCK);
+    uint8_t block[TAR_BLOCK] = {0};
     unsigned sum = 0;
 
-    assert_non_null(block);
-    memset(block, 0, TAR_BLOCK);
     snprintf((char *)block, 100, "%s", name);
     snprintf((char *)block + 100, 8, "%07o", mode);
     snprintf((char *)block + 124, 12, "%011o", (unsigned)size);
@@ -54,7 +52,7 @@ static void add(struct buf *out, const char *name, unsigned mode, size_t size)
     for (size_t i = 0; i < TAR_BLOCK; i++)
         sum += block[i];
     snprintf((char *)block + 148, 8, "%06o", sum);
-    out->len += TAR_BLOCK;
+    assert_true(buf_add(out, block, sizeof block));
     AUTOFREE char *text = mem_alloc(size + TAR_BLOCK);
     assert_true(buf_add(out, text, size + (size_t)(-size % TAR_BLOCK)));
 }
