@@ -27,7 +27,7 @@ unsigned form_kinds(const struct msg *request)
     unsigned kinds = 0;
     bool any = false;
     for (size_t i = 0; i < request->fields.count; i++) {
-        if (!span_eqis(request->fields.items[i].name, "Content-Type"))
+        if (!msg_name_alike(request->fields.items[i].name, "Content-Type"))
             continue;
         any = true;
         kinds |= kinds_of(request->fields.items[i].value);
